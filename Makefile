@@ -1,0 +1,78 @@
+# Two commands matter on a fresh machine: `make demo` and `make test`. Both set up what they need first.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Words added to the command of demo, test and bench: make test ARGS="tests/lab -k envoy"
+ARGS ?=
+
+# A python3.12 on PATH may be a launcher for a version that is not installed, or lack what makes environments: so ask it.
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13 python3,$(shell $(python) -c '$(FITS)' >/dev/null 2>&1 && echo $(python))))
+
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip
+LOCK := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	--allow-unsafe --strip-extras --no-header
+
+.PHONY: help setup demo test check fmt bench lock clean
+
+help: ## list the targets
+	@echo "make TARGET [ARGS=...]; start with demo or test, which set up what they need"
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+setup: $(STAMP) ## make .venv with everything that demo, tests and development need
+	@echo "setup: $(VENV) is ready; next: make demo, or make test"
+
+demo: $(STAMP) ## a ramp on real servers on this machine, without a cluster
+	@$(BIN)/python -m lab.programs prometheus >/dev/null
+	@$(BIN)/tailramp demo $(ARGS)
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m lab.programs prometheus >/dev/null
+	@$(BIN)/pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## run the benchmarks and print their figures
+	@$(BIN)/python -m lab.programs prometheus >/dev/null
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(STAMP) ## pin the dependencies of pyproject.toml anew, within what is pinned already
+	$(LOCK) --extra lab --extra dev -o requirements/dev.txt pyproject.toml
+	$(LOCK) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+
+clean: ## remove .venv and whatever tools left here; built programs stay in the user's cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tailramp build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: no Python 3.11, 3.12 or 3.13 with the venv module is on PATH." >&2; \
+		echo "Install one (Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; \
+	fi
+	@echo "setup 1/3: making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# Prometheus may have to be built, which takes minutes on two cores: that begins while the packages are being fetched.
+$(STAMP): requirements/dev.txt pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m lab.programs prometheus --background
+	@echo "setup 2/3: installing the pinned packages (180 MB to fetch)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@echo "setup 3/3: installing tailramp itself, editable"
+	@$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,363 @@
+"""Asks Prometheus what the checks want to know.
+
+One question per metric and slot, all at the same grid time, as instant queries while a watch is up to date and as
+range queries for what it missed; both give the same values at the same times. Prometheus is allowed to be down, slow,
+restarting or wrong: then the answer says why it is none, the check is BLIND, and nothing is raised. A query that
+hangs costs the caller no more than the time limit, and costs a thread only until its own limits end it; there is a
+fixed number of threads, so hung ones cannot pile up.
+"""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+from urllib3.util.retry import Retry
+
+from tailramp.checks import checks_of, slot_match
+from tailramp.errors import Problem, Unreachable
+from tailramp.evidence import (
+    Answer,
+    Check,
+    CheckBook,
+    Labels,
+    RawSeries,
+    Reading,
+    Sample,
+    SlotMatch,
+    Verdict,
+)
+from tailramp.evidence.answerable import problems_of, questions
+from tailramp.plan import Plan
+from tailramp.spec import RampSpec
+
+MOST_POINTS = 11_000
+"""Points per series that Prometheus returns for one range query; it refuses more."""
+
+_AT_ONCE = 8
+_MOST_HUNG = 32
+_NO_RETRY = Retry(total=0)  # the library's default retries three times, beyond every time limit
+_EXCERPT = 200
+
+_NO_ANSWER_OF_PROMETHEUS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What parsing some other server's answer raises, in the library and here."""
+
+Parsed = TypeVar("Parsed")
+
+
+class _Unanswered(Exception):
+    """A query that brought no usable answer; the text says why, in words for a verdict."""
+
+
+class _Threads:
+    """Runs blocking calls in daemon threads, and gives up on those that hang.
+
+    A pool would be used up by a few connections that drip one byte at a time, which no timeout of requests ends, and
+    would keep the process from ending. Here a call that nobody waits for any more costs one thread until its
+    connection breaks, and there are never more than `_MOST_HUNG` of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+
+    async def run(self, call: Callable[[], Parsed]) -> Parsed:
+        """Return what `call` returns or raises; _Unanswered at once if too many earlier calls still hang."""
+        with self._lock:
+            if self._running >= _MOST_HUNG:
+                raise _Unanswered(f"{self._running} earlier queries still hang")
+            self._running += 1
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Parsed] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result = call()
+            except BaseException as error:
+                self._tell(loop, future, lambda error=error: future.set_exception(error))  # type: ignore[misc]
+            else:
+                self._tell(loop, future, lambda: future.set_result(result))
+
+        threading.Thread(target=work, name="prometheus", daemon=True).start()
+        return await future
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]", settle: Callable[[], None]) -> None:
+        with self._lock:
+            self._running -= 1
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(lambda: None if future.done() else settle())
+
+
+class PrometheusMetrics:
+    """Reads the checks' raw counters from one Prometheus.
+
+    Every question is one query per metric and slot: their matchers are free text, so several slots cannot safely
+    share one. Safe to use from one event loop; `close()` it in the end.
+    """
+
+    def __init__(self, url: str, timeout: float, headers: Mapping[str, str] | None = None) -> None:
+        """`timeout`: seconds, above 0, within which `read` answers, and `read_range` for each 11,000 ticks."""
+        if timeout <= 0:
+            raise ValueError(f"a query timeout of {timeout:g} s leaves no time to ask; give seconds above 0")
+        self._timeout = timeout
+        self._place = _place(url)
+        # Any: its hints want whole seconds, its code passes whatever it gets on to requests.
+        self._client: Any = PrometheusConnect(url=url.rstrip("/"), headers=dict(headers or {}), retry=_NO_RETRY)
+        self._threads = _Threads()
+
+    def close(self) -> None:
+        """Let go of the connections; does not wait for queries that still hang."""
+        self._client._session.close()  # noqa: SLF001 - the library has no public way to close its session
+
+    async def read(self, checks: Sequence[Check], slots: Sequence[SlotMatch], at: int) -> Reading:
+        """Return what every query of the checks says of every slot at unix time `at`; failures are in the answers."""
+        return await self._read_queries(_queries(checks, slots), at)
+
+    async def read_range(
+        self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int, step: int
+    ) -> list[Reading]:
+        """Return the readings of every `step` seconds from `start` to `end`, both included: the same as `read` at
+        each of them.
+        """
+        readings: list[Reading] = []
+        queries = _queries(checks, slots)
+        for first in range(start, end + 1, step * MOST_POINTS):
+            times = range(first, min(end, first + step * (MOST_POINTS - 1)) + 1, step)
+            answers = await self._ask_all(queries, partial(self._range, times))
+            readings += await asyncio.to_thread(_columns_to_readings, times, answers)
+        return readings
+
+    async def read_scrapes(
+        self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int
+    ) -> dict[str, tuple[RawSeries, ...]]:
+        """Return every scrape after `start` and up to `end` (unix seconds) of every query, for `recount`.
+
+        Works for queries that are plain selectors. Raises Unreachable if any query is not answered: a recount must
+        not be made from half of the scrapes.
+        """
+        answers = await self._ask_all(_queries(checks, slots), lambda query: self._scrapes(query, start, end))
+        for answer in answers.values():
+            if isinstance(answer, str):
+                raise Unreachable(f"the scrapes cannot be read: {answer}")
+        return {query: answer for query, answer in answers.items() if not isinstance(answer, str)}
+
+    async def preflight(self, checks: Sequence[Check], baseline: SlotMatch, at: int) -> list[Problem]:
+        """Say what keeps the checks from being answered for the baseline at unix time `at`; empty if nothing does."""
+        reading = await self._read_queries(questions(checks, baseline), at)
+        faults = {answer.fault for answer in reading.answers.values()}
+        if "" not in faults and len(faults) == 1:
+            mend = "Check prometheus.url, and that it can be reached from the worker"
+            return [Problem("prometheus.url", faults.pop(), mend, value=self._place)]
+        return [problem for check in checks for problem in problems_of(check, baseline, reading)]
+
+    async def _read_queries(self, queries: Sequence[str], at: int) -> Reading:
+        answers = await self._ask_all(queries, lambda query: self._instant(query, at))
+        return Reading(at, {query: _filled(answer) for query, answer in answers.items()})
+
+    async def _ask_all(self, queries: Iterable[str], ask: Callable[[str], Parsed]) -> dict[str, Parsed | str]:
+        """Ask in threads; a text instead of an answer says why there is none."""
+        at_once = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(query: str) -> Parsed | str:
+            async with at_once:
+                try:
+                    return await self._threads.run(lambda: self._guarded(ask, query))
+                except _Unanswered as error:
+                    return str(error)
+
+        asked = {query: asyncio.create_task(one(query)) for query in queries}
+        if not asked:
+            return {}
+        try:
+            await asyncio.wait(asked.values(), timeout=self._timeout)
+            late = f"{self._place} did not answer within {self._timeout:g} s"
+            return {query: task.result() if task.done() else late for query, task in asked.items()}
+        finally:
+            for task in asked.values():
+                task.cancel()
+
+    def _guarded(self, ask: Callable[[str], Parsed], query: str) -> Parsed | str:
+        try:
+            return ask(query)
+        except _Unanswered as error:
+            return str(error)
+        except requests.Timeout:
+            return f"{self._place} did not answer within {self._timeout:g} s"
+        except requests.ConnectionError as error:
+            return f"{self._place} cannot be reached ({_root_of(error)})"
+        except PrometheusApiClientException as error:
+            return f"{self._place} refused the query {query}: {_refusal(str(error))}"
+        except _NO_ANSWER_OF_PROMETHEUS as error:
+            what = f"{type(error).__name__}: {error}"[:_EXCERPT]
+            return f"{self._place} gave an answer that is none of Prometheus' ({what})"
+
+    def _instant(self, query: str, at: int) -> tuple[Sample, ...]:
+        result = self._client.custom_query(query, params={"time": at, "timeout": self._limit}, timeout=self._timeout)
+        return tuple(
+            Sample(_labels(series), float(_pair(series["value"])[1])) for series in _vector(result, query, "value")
+        )
+
+    def _range(self, times: range, query: str) -> list[tuple[Labels, list[tuple[int, float]]]]:
+        result = self._client.custom_query_range(
+            query,
+            start_time=datetime.fromtimestamp(times[0], UTC),
+            end_time=datetime.fromtimestamp(times[-1], UTC),
+            step=str(times.step),
+            params={"timeout": self._limit},
+            timeout=self._timeout,
+        )
+        return [
+            (_labels(series), [(round(float(at)), float(value)) for at, value in map(_pair, series["values"])])
+            for series in _vector(result, query, "values")
+        ]
+
+    def _scrapes(self, query: str, start: int, end: int) -> tuple[RawSeries, ...]:
+        selector = f"{query}[{max(1, end - start)}s]"
+        result = self._client.custom_query(
+            selector, params={"time": end, "timeout": self._limit}, timeout=self._timeout
+        )
+        found = []
+        for series in _vector(result, query, "values"):
+            points = [(float(at), float(value)) for at, value in map(_pair, series["values"])]
+            found.append(RawSeries(_labels(series), [at for at, _ in points], [value for _, value in points]))
+        return tuple(found)
+
+    @property
+    def _limit(self) -> str:
+        return f"{max(1, round(self._timeout * 1000))}ms"
+
+
+class CheckMetrics:
+    """The checks of one spec, asked of the slots of one plan."""
+
+    def __init__(self, spec: RampSpec, plan: Plan, wall: Callable[[], float] = time.time) -> None:
+        """`wall` gives unix seconds."""
+        self._prometheus = spec.platform.prometheus
+        self._checks = checks_of(spec)
+        self._baseline = slot_match(spec.platform, plan.baseline)
+        self._wall = wall
+
+    @classmethod
+    def of(cls, spec: RampSpec, plan: Plan) -> Self:
+        """Return the metrics of `spec` under `plan`."""
+        return cls(spec, plan)
+
+    async def preflight(self) -> list[Problem]:
+        """Say what keeps the checks from being answered for the baseline; see `PrometheusMetrics.preflight`."""
+        metrics = PrometheusMetrics(self._prometheus.url, self._prometheus.timeout.total_seconds())
+        try:
+            return await metrics.preflight(self._checks, self._baseline, int(self._wall()))
+        finally:
+            metrics.close()
+
+
+async def advance(metrics: PrometheusMetrics, book: CheckBook, index: int) -> list[Verdict]:
+    """Bring the book to tick `index` of its grid and return the verdicts after it.
+
+    What the book misses before that tick, after a crash all of it, is read by range queries first; only for checks
+    that Prometheus answers at `index`, so that an outage is not made worse.
+    """
+    at = book.grid.time(index)
+    reading = await metrics.read(book.checks, book.slots, at)
+    checks, first = book.behind(reading)
+    if checks:
+        missed = await metrics.read_range(
+            checks, book.slots, book.grid.time(first), at - book.grid.tick, book.grid.tick
+        )
+        await asyncio.to_thread(book.rebuild, missed)  # hours of ticks; the loop has heartbeats to send
+    return book.observe(reading)
+
+
+def _queries(checks: Sequence[Check], slots: Sequence[SlotMatch]) -> list[str]:
+    return list(dict.fromkeys(query for check in checks for slot in slots for query in check.queries(slot).values()))
+
+
+def _filled(answer: tuple[Sample, ...] | str) -> Answer:
+    return Answer(fault=answer) if isinstance(answer, str) else Answer(answer)
+
+
+def _columns_to_readings(
+    times: range, columns: Mapping[str, list[tuple[Labels, list[tuple[int, float]]]] | str]
+) -> list[Reading]:
+    rows: dict[int, dict[str, Answer]] = {at: {} for at in times}
+    for query, column in columns.items():
+        if isinstance(column, str):
+            for row in rows.values():
+                row[query] = Answer(fault=column)
+            continue
+        samples: dict[int, list[Sample]] = {at: [] for at in times}
+        for labels, points in column:
+            for at, value in points:
+                if at in samples:
+                    samples[at].append(Sample(labels, value))
+        for at, row in rows.items():
+            row[query] = Answer(tuple(samples[at]))
+    return [Reading(at, row) for at, row in rows.items()]
+
+
+def _vector(result: Any, query: str, field: str) -> list[dict[str, Any]]:
+    """Return the series of a result, or say why it is none that raw counters can give."""
+    if not isinstance(result, list):
+        raise _Unanswered(f"the query {query} does not return series")
+    for series in result:
+        if not isinstance(series, dict):
+            raise _Unanswered(f"the query {query} returns a number, not series of a counter")
+        if field not in series:
+            native = "histogram" in series or "histograms" in series
+            told = "native histograms; classic buckets with a label le are needed" if native else "no values"
+            raise _Unanswered(f"the query {query} returns {told}")
+    return result
+
+
+def _pair(point: Any) -> tuple[Any, Any]:
+    at, value = point
+    return at, value
+
+
+def _labels(series: Mapping[str, Any]) -> Labels:
+    return tuple(sorted((str(name), str(value)) for name, value in series["metric"].items()))
+
+
+def _place(url: str) -> str:
+    """Return the address for messages, without a password that may be in it."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"Prometheus at {parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+
+
+def _root_of(error: BaseException) -> str:
+    """Return the innermost reason of a chain of wrapped exceptions, in its own words."""
+    seen: BaseException = error
+    while (inner := seen.__cause__ or seen.__context__) is not None:
+        seen = inner
+    return (getattr(seen, "strerror", None) or str(seen) or type(seen).__name__)[:_EXCERPT]
+
+
+def _refusal(text: str) -> str:
+    """Return Prometheus' own words out of `HTTP Status Code 400 (b'{"status":"error","error":…}')`."""
+    status, _, body = text.partition(" (")
+    begin, end = body.find("{"), body.rfind("}")
+    try:
+        told = json.loads(body[begin : end + 1].replace("\\'", "'").replace("\\\\", "\\"))["error"]
+    except (ValueError, KeyError, TypeError):
+        told = body[:_EXCERPT]
+    return f"{status.replace('HTTP Status Code', 'HTTP')}, {told}"

@@ -1,0 +1,103 @@
+"""Preflight: everything that can be found out before a user is moved is found out here.
+
+What cannot work is refused in words that say what to mend.  Only when nothing is left to mend is the route taken over,
+as the last act.
+"""
+
+import aiohttp
+from temporalio import activity
+
+from activities.heartbeat import heartbeating
+from activities.metrics import CheckMetrics
+from activities.probe import Prober
+from activities.routers import Router, make_router
+from activities.traffic import final_refusals
+from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
+from tailramp.errors import Fenced, Problem, Refused, Unreachable
+from tailramp.plan import Plan, make_plan
+from tailramp.route_record import RouteRecord
+from tailramp.spec import PlatformFile, RampSpec
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+
+
+class PreflightActivities:
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    @activity.defn(name=PREFLIGHT)
+    async def preflight(self, request: PreflightRequest) -> PreflightReport:
+        """Check, plan and take the route over; or say everything that is in the way."""
+        async with heartbeating("checking"), final_refusals():
+            router = make_router(request.spec.platform, self._http)
+            try:
+                plan, problems = await self._examine(router, request.spec)
+                if plan is None or problems:
+                    return PreflightReport(problems=tuple(str(problem) for problem in problems))
+                snapshot = await router.snapshot()
+                record = await router.prepare(plan, request.ramp, request.spec.candidate.digest)
+            except Fenced:
+                raise
+            except (Refused, Unreachable) as error:
+                return PreflightReport(problems=(str(error),))
+            return PreflightReport(plan=plan, epoch=record.epoch, applied=record.assignment, snapshot=snapshot)
+
+    async def _examine(self, router: Router, spec: RampSpec) -> tuple[Plan | None, list[Problem]]:
+        record = await router.record()
+        candidate, problems = await self._find_candidate(spec, record)
+        if candidate is None:
+            return None, problems
+        plan = make_plan(spec, default=record.assignment.default, candidate=candidate)
+        problems += await router.preflight(plan)
+        if problems:
+            return plan, problems
+        problems += await self._probe(spec, plan)
+        problems += await CheckMetrics.of(spec, plan).preflight()
+        return plan, problems
+
+    async def _find_candidate(self, spec: RampSpec, record: RouteRecord) -> tuple[str | None, list[Problem]]:
+        """The free slot that serves the candidate's model; the live one is what the route says, never a file."""
+        live, model = record.assignment.default, spec.candidate.model
+        slots = spec.platform.slots
+        if live not in slots:
+            mend = f"Add the slot {live} to the platform file"
+            return None, [Problem("slots", f"the route is served by {live}, which the file does not know", mend)]
+        free = [slot for slot in slots if slot != live]
+        served = {slot: await self._models_of(spec.platform, slot) for slot in slots}
+        if model in served[live]:
+            mend = "Nothing to do: it serves everyone already"
+            return None, [Problem("canary.model", f"is already the baseline in slot {live}", mend, value=model)]
+        for slot in free:
+            if model in served[slot]:
+                return slot, self._baseline_problems(spec.platform, live, served[live])
+        seen = ", ".join(f"{slot} serves {'/'.join(sorted(served[slot])) or 'nothing that answers'}" for slot in free)
+        mend = "Deploy the model into a free slot, and wait until it answers"
+        return None, [Problem("canary.model", f"no free slot serves it: {seen}", mend, value=model)]
+
+    @staticmethod
+    def _baseline_problems(platform: PlatformFile, live: str, models: frozenset[str]) -> list[Problem]:
+        if models:
+            return []
+        reason = f"the baseline {live} does not answer, so there would be nothing to go back to"
+        return [Problem(f"slots.{live}.url", reason, "Mend the baseline first", value=platform.slots[live].url)]
+
+    async def _models_of(self, platform: PlatformFile, slot: str) -> frozenset[str]:
+        """The model names that the slot's own server answers to; empty if it does not answer."""
+        url = platform.slots[slot].url
+        try:
+            async with self._http.get(f"{url.rstrip('/')}/v1/models", timeout=_TIMEOUT) as response:
+                response.raise_for_status()
+                listed = await response.json(content_type=None)
+            return frozenset(str(entry["id"]) for entry in listed["data"])
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+            return frozenset()
+
+    async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
+        """Everyone is served by the baseline now, and the gateway says who served."""
+        evidence = await Prober(spec.platform, self._http).probe(plan.baseline_only)
+        mend = "Check router.gateway, router.probePath and that the route sets X-Tailramp-Variant"
+        return [
+            Problem("router.gateway", f"{finding.question}: {finding.answer} ({finding.seen})", mend)
+            for finding in evidence.findings
+            if finding.answer != "yes"
+        ]

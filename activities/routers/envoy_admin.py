@@ -1,0 +1,54 @@
+"""Envoy's admin interface: what it has loaded, and how many requests it has sent where."""
+
+from typing import Any
+
+import aiohttp
+
+from tailramp.errors import Unreachable
+
+_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+
+
+class EnvoyAdmin:
+    """Reads only.  Every method raises Unreachable if Envoy does not answer within two seconds."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self._url = url.rstrip("/")
+        self._http = http
+
+    async def loaded_version(self, route_config: str) -> str | None:
+        """``version_info`` of the route configuration that serves now, or None if it was never loaded."""
+        dump = await self._get("/config_dump", resource="dynamic_route_configs")
+        for entry in dump.get("configs", []):
+            if entry.get("route_config", {}).get("name") == route_config:
+                return str(entry.get("version_info", ""))
+        return None
+
+    async def counter(self, name: str) -> int | None:
+        """The value of one counter, or None if Envoy has no such counter."""
+        escaped = name.replace(".", r"\.")
+        stats = await self._get("/stats", filter=f"^{escaped}$", format="json")
+        for stat in stats.get("stats", []):
+            if stat.get("name") == name:
+                return int(stat["value"])
+        return None
+
+    async def counters_ending(self, ending: str) -> int:
+        """The sum of all counters whose name ends so."""
+        escaped = ending.replace(".", r"\.")
+        stats = await self._get("/stats", filter=f"{escaped}$", format="json")
+        return sum(int(stat.get("value", 0)) for stat in stats.get("stats", []))
+
+    async def uptime(self) -> float:
+        """Seconds since this Envoy started."""
+        info = await self._get("/server_info")
+        return float(str(info["uptime_current_epoch"]).removesuffix("s"))
+
+    async def _get(self, path: str, **query: str) -> dict[str, Any]:
+        try:
+            async with self._http.get(f"{self._url}{path}", params=query, timeout=_TIMEOUT) as response:
+                response.raise_for_status()
+                data = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unreachable(f"Envoy's admin interface {self._url} does not answer: {error!r}") from None
+        return data if isinstance(data, dict) else {}

@@ -1,0 +1,136 @@
+"""Reading and replacing the route file so that a writer who slept through a clear cannot undo it.
+
+A lock alone is no fence: its holder may be frozen, and whoever clears must not wait for it.  So a forward writer
+creates its temporary file in ``pending/`` first, then reads the record, then renames the file into place.  Whoever
+clears waits at most a second for the lock, removes everything in ``pending/``, renames its own file into place and
+removes ``pending/``'s files once more: a forward writer either read the record before that, and then its file is gone
+and its rename fails, or it reads the raised epoch.  Should its rename have fallen exactly between the two, the clear
+sees it when it reads back and clears again.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway.route_document import RouteDocument
+from tailramp.errors import Fenced, Refused, Unreachable
+from tailramp.route_record import RouteRecord
+
+Change = Callable[[RouteRecord], RouteRecord]
+
+LOCK_SECONDS = 5.0
+CLEAR_LOCK_SECONDS = 1.0
+_CLEAR_ATTEMPTS = 10
+
+
+class RouteFile:
+    """The route file at ``path``.  All methods block for milliseconds: call them in a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.pending = path.parent / "pending"
+
+    def read(self) -> RouteDocument:
+        """Raises Refused for a file that is missing or not a route file."""
+        try:
+            return RouteDocument.parse(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise Refused(f"there is no route file {self.path}: check router.file") from None
+        except UnicodeDecodeError:
+            raise Refused(f"{self.path} is not UTF-8") from None
+        except OSError as error:
+            raise Unreachable(f"the route file {self.path} cannot be read: {error.strerror}") from None
+
+    def change(self, change: Change) -> RouteDocument:
+        """Replace the record by ``change(record)``; ``change`` raises Fenced to refuse.  Returns what stands then.
+
+        A change that changes nothing writes nothing.
+        """
+        with self._locked(LOCK_SECONDS) as locked:
+            if not locked:
+                raise Unreachable(f"the lock of {self.path} was held for {LOCK_SECONDS:g} s")
+            self.pending.mkdir(exist_ok=True)
+            temporary = self.pending / uuid.uuid4().hex
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            try:
+                document = self.read()
+                record = change(document.record)
+                if record == document.record:
+                    return document
+                changed = document.with_record(record)
+                _write_all(descriptor, changed.text())
+                try:
+                    temporary.rename(self.path)
+                except FileNotFoundError:
+                    now = self.read().record
+                    raise Fenced(
+                        f"{now.route} was cleared by {now.cleared_by} during this write",
+                        holder=now.ramp,
+                        epoch=now.epoch,
+                    ) from None
+                return changed
+            finally:
+                os.close(descriptor)
+                temporary.unlink(missing_ok=True)
+
+    def clear(self, change: Callable[[RouteRecord], RouteRecord | None]) -> RouteDocument:
+        """Replace the record by ``change(record)``, which closes it, whatever else is going on; None leaves it."""
+        temporary = self.path.with_name(f".{self.path.name}.clear-{uuid.uuid4().hex}")
+        try:
+            with self._locked(CLEAR_LOCK_SECONDS):
+                for _ in range(_CLEAR_ATTEMPTS):
+                    self._remove_pending()
+                    document = self.read()
+                    record = change(document.record)
+                    if record is None:
+                        return document
+                    changed = document.with_record(record)
+                    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+                    try:
+                        _write_all(descriptor, changed.text())
+                    finally:
+                        os.close(descriptor)
+                    temporary.rename(self.path)
+                    self._remove_pending()
+                    stands = self.read()
+                    if stands.record.closed and stands.record.epoch >= changed.record.epoch:
+                        return stands
+        finally:
+            temporary.unlink(missing_ok=True)
+        raise Unreachable(f"{self.path} was overwritten {_CLEAR_ATTEMPTS} times while it was cleared")
+
+    def _remove_pending(self) -> None:
+        if not self.pending.is_dir():
+            return
+        for file in self.pending.iterdir():
+            file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self, seconds: float) -> Iterator[bool]:
+        """Hold the lock if it can be had within ``seconds``; yields whether it was."""
+        descriptor = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            until = time.monotonic() + seconds
+            locked = False
+            while not locked:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    locked = True
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        break
+                    time.sleep(0.005)  # flock has no time limit of its own
+            yield locked
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, text: str) -> None:
+    data = text.encode("utf-8")
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os.fsync(descriptor)

@@ -1,0 +1,161 @@
+"""The activities that move traffic and prove that it moved."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.heartbeat import heartbeating
+from activities.probe import Prober
+from activities.routers import Clearing, Router, make_router
+from tailramp.activity_contract import (
+    APPLY,
+    CLEAR,
+    CONCLUDE,
+    FENCED,
+    NOT_PROVEN,
+    PROVE_ZERO,
+    REFUSED,
+    RESTORE,
+    VERIFY,
+    ClearReport,
+    ClearRequest,
+    ConcludeRequest,
+    Request,
+    RestoreReport,
+    RestoreRequest,
+    VerifyRequest,
+    WriteRequest,
+    ZeroRequest,
+)
+from tailramp.assignment import Assignment
+from tailramp.errors import Fenced, Refused
+from tailramp.proof import Answer, Evidence, Finding
+
+_BETWEEN_LOOKS = 0.05  # seconds between two looks of a verification that waits for the data plane
+
+
+@asynccontextmanager
+async def final_refusals() -> AsyncIterator[None]:
+    """Turn a refusal into a failure that Temporal does not retry: asking again would get the same answer."""
+    try:
+        yield
+    except Fenced as error:
+        raise ApplicationError(str(error), type=FENCED, non_retryable=True) from error
+    except Refused as error:
+        raise ApplicationError(str(error), type=REFUSED, non_retryable=True) from error
+
+
+class TrafficActivities:
+    """Forward writes and their proof: they run on the watch queue."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    @activity.defn(name=APPLY)
+    async def apply_assignment(self, request: WriteRequest) -> None:
+        """Store the assignment.  Fails as ``Fenced`` if the route record has moved on."""
+        async with heartbeating("writing"), final_refusals():
+            await self._router(request).apply(request.ramp, request.epoch, request.assignment)
+
+    @activity.defn(name=VERIFY)
+    async def verify_assignment(self, request: VerifyRequest) -> Evidence:
+        """Look until the data plane has loaded the assignment and every probe is answered as it says.
+
+        Ends only with full evidence or at its time limit, which Temporal holds: what is missing then stands in the
+        heartbeat details.
+        """
+        router, prober = self._router(request), Prober(request.spec.platform, self._http)
+        async with heartbeating("looking") as heartbeat, final_refusals():
+            while True:
+                evidence = await prove_assignment(router, prober, request.assignment, request.ramp)
+                if evidence.answer is Answer.YES:
+                    return evidence
+                heartbeat.details = evidence.missing()
+                await asyncio.sleep(_BETWEEN_LOOKS)
+
+    @activity.defn(name=CONCLUDE)
+    async def conclude(self, request: ConcludeRequest) -> None:
+        """The promoted slot becomes the next ramp's baseline."""
+        async with heartbeating("writing"), final_refusals():
+            await self._router(request).conclude(request.ramp, request.epoch)
+
+    def _router(self, request: Request) -> Router:
+        return make_router(request.spec.platform, self._http)
+
+
+class RollbackActivities:
+    """Clearing, its proof, and restoring: they run on a queue and in a process of their own."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    @activity.defn(name=CLEAR)
+    async def clear_route(self, request: ClearRequest) -> ClearReport:
+        """Everyone back on the original default."""
+        async with heartbeating("clearing"), final_refusals():
+            clearing = Clearing(by="rollback", ramp=request.ramp, epoch=request.epoch)
+            return await make_router(request.spec.platform, self._http).clear(clearing)
+
+    @activity.defn(name=PROVE_ZERO)
+    async def prove_zero(self, request: ZeroRequest) -> Evidence:
+        """Prove by the gateway's own counters and by probes that no new request reaches the candidates.
+
+        Fails as ``NotProven``, to be retried, with what was seen instead.
+        """
+        platform = request.spec.platform
+        router, prober = make_router(platform, self._http), Prober(platform, self._http)
+        async with heartbeating("proving"), final_refusals():
+            view = await router.read()
+            if view.loaded.answer is not Answer.YES:
+                raise ApplicationError(view.loaded.missing(), type=NOT_PROVEN)
+            observations = platform.router.zero_observations
+            seconds = platform.router.zero_interval.total_seconds()
+            counted = [await _count_stands_still(router, slot, observations, seconds) for slot in request.slots]
+            probed = await prober.probe(request.plan.baseline_only)
+            returned = await prober.probe_members(request.plan.steps[-1].buckets, request.plan.baseline)
+            evidence = Evidence(findings=(*view.loaded.findings, *counted, *probed.findings, *returned.findings))
+            if evidence.answer is not Answer.YES:
+                raise ApplicationError(evidence.missing(), type=NOT_PROVEN)
+            return evidence
+
+    @activity.defn(name=RESTORE)
+    async def restore(self, request: RestoreRequest) -> RestoreReport:
+        """Compare the route with its snapshot, and name what somebody else changed."""
+        async with heartbeating("restoring"), final_refusals():
+            return await make_router(request.spec.platform, self._http).restore(request.snapshot)
+
+
+async def prove_assignment(router: Router, prober: Prober, assignment: Assignment, ramp: str) -> Evidence:
+    """One look: what is stored, what the data plane has loaded, and who answers whom."""
+    view = await router.read()
+    if view.record.ramp != ramp or view.record.closed or view.record.kill is not None:
+        holder = view.record.ramp
+        raise Fenced(f"{view.record.route} was cleared or taken over", holder=holder, epoch=view.record.epoch)
+    same = Answer.YES if view.record.assignment == assignment else Answer.NO
+    stored = Finding(question=f"stored: {assignment.describe()}", answer=same, seen=view.record.assignment.describe())
+    probed = await prober.probe(assignment)
+    return Evidence(findings=(stored, *view.loaded.findings, *probed.findings))
+
+
+async def _count_stands_still(router: Router, slot: str, observations: int, seconds: float) -> Finding:
+    """Whether the data plane's count of requests to ``slot`` stands still over ``observations`` looks."""
+    question = f"no new request reaches {slot} in {observations} looks, {seconds * 1000:g} ms apart"
+    first = await router.served(slot)
+    if first is None:
+        return Finding(question=question, answer=Answer.UNKNOWN, seen="the data plane does not tell")
+    uptime = first.uptime
+    for _ in range(observations):
+        await asyncio.sleep(seconds)
+        now = await router.served(slot)
+        if now is None:
+            return Finding(question=question, answer=Answer.UNKNOWN, seen="the data plane does not tell")
+        if now.uptime < uptime:
+            return Finding(question=question, answer=Answer.UNKNOWN, seen="the data plane was restarted meanwhile")
+        uptime = now.uptime
+        if now.count != first.count:
+            return Finding(question=question, answer=Answer.NO, seen=f"{now.count - first.count} new")
+    return Finding(question=question, answer=Answer.YES, seen=f"{first.count} in all")

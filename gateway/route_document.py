@@ -1,0 +1,161 @@
+"""The route file that Envoy watches: rules and route record in one document.
+
+The document is Envoy's own format (a discovery response with one route configuration).  tailramp owns three things in
+it: the record under ``metadata.filter_metadata.tailramp``, the entries that it puts in front of the main ones (their
+names start with ``tailramp/``), and the slot that the main entries point at.  Everything else belongs to the platform
+team and is carried over untouched.
+"""
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from tailramp.assignment import Assignment
+from tailramp.errors import Refused
+from tailramp.route_record import RouteRecord, SlotRecord
+
+BUCKET_HEADER = "x-user-bucket"
+SEGMENT_HEADER = "x-user-bucket-2d"
+VARIANT_HEADER = "x-tailramp-variant"
+
+_OWN = "tailramp/"
+_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+
+
+@dataclass(frozen=True)
+class RouteDocument:
+    """A parsed route file.  Treat ``data`` as frozen: every change makes a new document."""
+
+    data: dict[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises Refused, saying what is wrong, for anything but a route file with a record."""
+        try:
+            document = cls(json.loads(text))
+            _ = document.record, document.main_entries
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, ValidationError) as error:
+            detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise Refused(
+                f"the route file is not one that tailramp can write ({type(error).__name__}: {detail}). "
+                "It must hold one route configuration with a tailramp record in metadata.filter_metadata"
+            ) from None
+        return document
+
+    @classmethod
+    def initial(cls, route: str, *, slots: dict[str, SlotRecord], default: str, prefix: str = "/") -> Self:
+        """A new route that serves everyone from ``default``: where a platform team starts."""
+        record = RouteRecord(
+            route=route, original_default=default, slots=slots, assignment=Assignment(default=default), objects=(route,)
+        )
+        main = {"name": "main", "match": {"prefix": prefix}, **_served_by(default, {"timeout": "0s"})}
+        config = {
+            "@type": _TYPE,
+            "name": route,
+            # Otherwise Envoy accepts a rule that names no cluster it knows, and answers 503.
+            "validate_clusters": True,
+            "metadata": {"filter_metadata": {"tailramp": record.model_dump(mode="json")}},
+            "virtual_hosts": [{"name": route, "domains": ["*"], "routes": [main]}],
+        }
+        return cls({"version_info": "0", "resources": [config]})
+
+    @property
+    def config(self) -> dict[str, Any]:
+        config = self.data["resources"][0]
+        if not isinstance(config, dict):
+            raise TypeError("resources[0] is not a mapping")
+        return config
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+    @property
+    def version(self) -> str:
+        return str(self.data["version_info"])
+
+    @property
+    def record(self) -> RouteRecord:
+        return RouteRecord.model_validate(self.config["metadata"]["filter_metadata"]["tailramp"])
+
+    @property
+    def main_entries(self) -> list[dict[str, Any]]:
+        """The platform team's entries that point at one of the route's slots."""
+        slots = self.record.slots
+        return [
+            entry
+            for host in self.config["virtual_hosts"]
+            for entry in host["routes"]
+            if not str(entry.get("name", "")).startswith(_OWN) and entry.get("route", {}).get("cluster") in slots
+        ]
+
+    def with_record(self, record: RouteRecord) -> "RouteDocument":
+        """The document that stores ``record`` and serves its assignment.
+
+        Each rule repeats every main entry with the header match added, in front of it; the main entries point at the
+        assignment's default.
+        """
+        data = copy.deepcopy(self.data)
+        config = data["resources"][0]
+        config["metadata"]["filter_metadata"]["tailramp"] = record.model_dump(mode="json")
+        for host in config["virtual_hosts"]:
+            entries = []
+            for entry in host["routes"]:
+                if str(entry.get("name", "")).startswith(_OWN):
+                    continue
+                if entry.get("route", {}).get("cluster") in record.slots:
+                    entries += [
+                        _rule_entry(entry, rule.slot, rule.pattern, bool(rule.segments))
+                        for rule in record.assignment.rules
+                    ]
+                    entry = _repointed(entry, record.assignment.default)
+                entries.append(entry)
+            host["routes"] = entries
+        data["version_info"] = f"{record.epoch}-{_digest(config)[:12]}"
+        return RouteDocument(data)
+
+    @property
+    def digest(self) -> str:
+        """Of everything but the record and the version: what a rollback must leave as it was."""
+        config = copy.deepcopy(self.config)
+        del config["metadata"]["filter_metadata"]["tailramp"]
+        return _digest(config)
+
+    def text(self) -> str:
+        return json.dumps(self.data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _served_by(slot: str, action: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "route": {**action, "cluster": slot},
+        "response_headers_to_add": [
+            {"header": {"key": VARIANT_HEADER, "value": slot}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        ],
+    }
+
+
+def _repointed(entry: dict[str, Any], slot: str) -> dict[str, Any]:
+    others = [
+        header for header in entry.get("response_headers_to_add", []) if header["header"]["key"] != VARIANT_HEADER
+    ]
+    served = _served_by(slot, entry["route"])
+    return {**entry, **served, "response_headers_to_add": [*others, *served["response_headers_to_add"]]}
+
+
+def _rule_entry(main: dict[str, Any], slot: str, pattern: str, two_dimensional: bool) -> dict[str, Any]:
+    entry = _repointed(copy.deepcopy(main), slot)
+    header = {
+        "name": SEGMENT_HEADER if two_dimensional else BUCKET_HEADER,
+        "string_match": {"safe_regex": {"regex": pattern}},
+    }
+    entry["name"] = f"{_OWN}{slot}/{main.get('name', 'main')}"
+    entry["match"] = {**entry["match"], "headers": [*entry["match"].get("headers", []), header]}
+    return entry

@@ -1,0 +1,81 @@
+"""A real Prometheus that scrapes what the lab runs.
+
+Checks are PromQL over real scrapes: staleness, gaps, resets of a restarted server and a Prometheus that hangs are where
+evidence goes wrong, and no stand-in has them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from lab import programs
+from lab.http_probe import answers_ok
+from lab.process import ManagedProcess, free_port
+from lab.server import READY_SECONDS, Server
+
+Target = tuple[str, Mapping[str, str]]
+"""`host:port` and the labels that every series scraped there gets."""
+
+
+class PrometheusServer(Server):
+    """A Prometheus on loopback.
+
+    `targets` holds each job's targets; `scrape_interval` is in seconds, at least a millisecond; `metrics_path` names
+    the path of a job whose metrics are not at `/metrics` (Envoy's are at `/stats/prometheus`).
+    """
+
+    name: ClassVar[str] = "prometheus"
+
+    def __init__(
+        self,
+        directory: Path,
+        targets: Mapping[str, Sequence[Target]],
+        scrape_interval: float = 1.0,
+        metrics_path: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(directory)
+        if scrape_interval < 0.001:
+            raise ValueError(
+                f"scrape_interval is {scrape_interval} s: Prometheus counts whole milliseconds, at least one"
+            )
+        paths = dict(metrics_path or {})
+        if unknown := sorted(set(paths) - set(targets)):
+            raise ValueError(f"metrics_path names {', '.join(unknown)}, which targets does not have")
+        self._targets = {job: list(of_job) for job, of_job in targets.items()}
+        self._interval = f"{round(scrape_interval * 1000)}ms"
+        self._paths = paths
+        self._port = free_port()
+
+    @property
+    def url(self) -> str:
+        """The address of its HTTP interface, without a slash at its end."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        config = {
+            "global": {"scrape_interval": self._interval, "scrape_timeout": self._interval},
+            "scrape_configs": [
+                {
+                    "job_name": job,
+                    "metrics_path": self._paths.get(job, "/metrics"),
+                    "static_configs": [{"targets": [address], "labels": dict(labels)} for address, labels in of_job],
+                }
+                for job, of_job in self._targets.items()
+            ],
+        }
+        file = self.directory / "prometheus.yml"
+        # JSON is YAML, and quotes everything.
+        file.write_text(json.dumps(config, indent=2), encoding="utf-8")
+        argv = [str(programs.ensure("prometheus")), f"--config.file={file}", "--log.level=warn"]
+        argv += [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.tsdb.path={self.directory / 'data'}"]
+        # By default the first scrape comes up to 5 s after the start.
+        argv += ["--scrape.discovery-reload-interval=100ms"]
+        argv += ["--storage.tsdb.retention.time=6h", "--storage.tsdb.retention.size=256MB"]
+        return argv, {}
+
+    async def _wait_ready(self, process: ManagedProcess) -> None:
+        url = f"{self.url}/-/ready"
+        await process.wait_ready(lambda: answers_ok(url), READY_SECONDS, f"{url} answers 200")

@@ -1,0 +1,76 @@
+"""Which assignment stood in the route file at which time, seen from outside.
+
+Whether a request was served by a slot that was allowed to serve it can only be judged against what really stood in the
+file, not against what the ramp says that it wrote.  The file is replaced by renaming, so a changed inode is a new
+version; it is looked at often enough that no version can pass unseen between two steps.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.route_document import RouteDocument
+from tailramp.assignment import Assignment
+from tailramp.buckets import BucketFunction
+
+LOOK_SECONDS = 0.005
+GRACE_SECONDS = 0.5
+"""A request is judged by every assignment that was in force from so long before its sending until its answer."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """``since`` is the last look at which the file was still the one before: it cannot have stood earlier."""
+
+    since: float
+    assignment: Assignment
+    epoch: int
+
+
+class RouteHistory:
+    """The versions of one route file, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.versions: list[Version] = []
+
+    @contextlib.asynccontextmanager
+    async def observed(self) -> AsyncIterator[None]:
+        """Look at the file until the block is left."""
+        task = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _look(self) -> None:
+        seen, before = -1, 0.0
+        while True:
+            now = time.time()
+            inode = self._path.stat().st_ino
+            if inode != seen:
+                record = RouteDocument.parse(self._path.read_text(encoding="utf-8")).record
+                if not self.versions or record.assignment != self.versions[-1].assignment:
+                    self.versions.append(Version(before, record.assignment, record.epoch))
+            seen, before = inode, now
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def in_force(self, start: float, end: float) -> list[Assignment]:
+        """Every assignment that stood at some time from ``start`` to ``end``."""
+        found = []
+        for index, version in enumerate(self.versions):
+            until = self.versions[index + 1].since + LOOK_SECONDS if index + 1 < len(self.versions) else float("inf")
+            if version.since <= end and until >= start:
+                found.append(version.assignment)
+        return found
+
+    def may_serve(self, slot: str, user: str | None, sent: float, answered: float, bucket_of: BucketFunction) -> bool:
+        """Whether any assignment in force sends ``user`` to ``slot``."""
+        bucket = bucket_of(user) if user else None
+        in_force = self.in_force(sent - GRACE_SECONDS, answered)
+        return any(assignment.slot_for(bucket) == slot for assignment in in_force)

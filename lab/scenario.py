@@ -1,0 +1,229 @@
+"""One scenario of the demo: a ramp under live users, a fault if it asks for one, and the facts from the users' own log.
+
+The facts do not trust the ramp.  What users saw comes from their log, what was allowed from the route file, and when
+the trigger of a rollback was there to be seen from a recount of the raw counters that Prometheus stored.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from activities.metrics import PrometheusMetrics
+from lab.client_log import (
+    Violations,
+    failed_requests,
+    last_candidate_request_sent,
+    read_log,
+    responses_per_variant,
+    users_seen_on_both,
+    violations,
+)
+from lab.process import wait_until
+from lab.route_history import RouteHistory
+from lab.world import SALT, World
+from tailramp.buckets import BucketFunction
+from tailramp.checks import checks_of, slot_match
+from tailramp.evidence import RUN_UP, Grid, recount
+from tailramp.ramp import Phase
+from tailramp.spec import RampSpec
+from workflows.messages import RampResult, RampStatus
+from workflows.ramp import RampWorkflow
+from workflows.starting import RampHandle, start_ramp
+
+USERS_PER_SECOND = 360.0
+RUN_SECONDS = 50.0
+"""How long users talk to the gateway: 500 core users then send 30 requests each at 300 requests a second."""
+
+_AFTER_END_SECONDS = 4.0
+_MOST_SECONDS = 120.0
+
+
+class Scenario(StrEnum):
+    HEALTHY = "healthy"
+    SLOW = "slow"
+    ERRORS = "errors"
+    DEAD = "dead"
+
+    @property
+    def has_fault(self) -> bool:
+        return self is not Scenario.HEALTHY
+
+
+class Facts(BaseModel):
+    """What happened, from the clients' log.  Times in seconds; None where there is nothing to measure."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scenario: Scenario
+    seed: int
+    outcome: Phase
+    reason: str
+    seconds_fault_to_trigger: float | None = None
+    seconds_trigger_to_last_candidate_request: float | None = Field(
+        default=None, description="by send time; negative if the last one was sent before the trigger"
+    )
+    seconds_fault_to_last_candidate_request: float | None = None
+    responses: dict[str, int]
+    users_seen_on_both: int
+    failed_requests: int
+    violations: dict[str, int]
+    foreign_assignments: int = Field(description="assignments that stood in the route file and are not in the plan")
+    client_was_behind: int = Field(description="moments at which the users' own process could not keep up")
+    fewest_requests_of_a_core_user: int
+    workflow_id: str
+    seconds: float
+
+
+OnRamp = Callable[[RampHandle], Awaitable[None]]
+
+
+async def play(
+    world: World,
+    scenario: Scenario,
+    *,
+    candidate: str = "green",
+    fault_step: int = 4,
+    log: Path | None = None,
+    on_ramp: OnRamp | None = None,
+    run_seconds: float = RUN_SECONDS,
+) -> Facts:
+    """Ramp to the model in slot ``candidate`` with users on the route; a fault strikes in the hold of ``fault_step``.
+
+    The world's worker must run.  ``on_ramp`` is run beside it, for a live view.
+    """
+    began = time.monotonic()
+    baseline = next(slot for slot in world.models if slot != candidate)
+    log = log or world.directory / f"clients-{scenario}.jsonl"
+    history = RouteHistory(world.route_file)
+    users = world.start_users(log, rate=USERS_PER_SECOND, seconds=run_seconds)
+    async with history.observed():
+        try:
+            await users.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
+            spec = world.spec(world.models[candidate])
+            handle = await start_ramp(world.client, spec, actor="demo")
+            view = asyncio.ensure_future(on_ramp(handle)) if on_ramp else None
+            fault_at = await _strike(world, handle, scenario, candidate, fault_step) if scenario.has_fault else None
+            async with asyncio.timeout(_MOST_SECONDS):
+                result = await handle.result()
+                if view is not None:
+                    await view
+            ended = time.time()
+            status = await handle.query(RampWorkflow.status)
+            if result.phase is Phase.SUCCEEDED:
+                await users.wait_exit(run_seconds + 40)
+            else:
+                await wait_until(
+                    lambda: time.time() > ended + _AFTER_END_SECONDS, 2 * _AFTER_END_SECONDS, "users to go on"
+                )
+                await users.wait_exit(run_seconds + 40)
+        finally:
+            await users.terminate()
+    trigger = await trigger_of(spec, status, until=ended) if scenario.has_fault else None
+    return _facts(
+        scenario=scenario,
+        world=world,
+        log=log,
+        history=history,
+        result=result,
+        status=status,
+        baseline=baseline,
+        candidate=candidate,
+        fault_at=fault_at,
+        trigger=trigger,
+        workflow_id=handle.id,
+        seconds=time.monotonic() - began,
+    )
+
+
+async def _strike(world: World, handle: RampHandle, scenario: Scenario, slot: str, step: int) -> float:
+    """Switch the fault on in the hold of ``step``; returns when the server did."""
+
+    async def holding() -> bool:
+        status = await handle.query(RampWorkflow.status)
+        if status.phase.is_terminal or status.phase.is_rollback:
+            raise RuntimeError(f"the ramp ended before the fault: {status.last}")
+        return status.phase is Phase.HOLDING and status.step == step
+
+    await wait_until(holding, _MOST_SECONDS, f"the hold of step {step}")
+    return await world.fault(slot, scenario)
+
+
+async def trigger_of(spec: RampSpec, status: RampStatus, *, until: float) -> float | None:
+    """When the first scrape was stored at which an offline recount of the raw counters fails."""
+    plan, platform = status.plan, spec.platform
+    if plan is None or status.anchor is None:
+        return None
+    checks = checks_of(spec)
+    grid = Grid(anchor=status.anchor, tick=int(platform.checks.tick.total_seconds()))
+    baseline, candidate = slot_match(platform, plan.baseline), slot_match(platform, plan.candidate)
+    last = grid.last_due(until, 0)
+    metrics = PrometheusMetrics(platform.prometheus.url, timeout=20)
+    try:
+        start, end = status.anchor - 2 * RUN_UP, grid.time(last)
+        scrapes = await metrics.read_scrapes(checks, [candidate, baseline], start, end)
+    finally:
+        metrics.close()
+    return recount(checks, [candidate], baseline, grid, scrapes, last).trigger
+
+
+def _facts(
+    *,
+    scenario: Scenario,
+    world: World,
+    log: Path,
+    history: RouteHistory,
+    result: RampResult,
+    status: RampStatus,
+    baseline: str,
+    candidate: str,
+    fault_at: float | None,
+    trigger: float | None,
+    workflow_id: str,
+    seconds: float,
+) -> Facts:
+    client_log = read_log(log)
+    requests = client_log.requests
+    bucket_of = BucketFunction(SALT)
+    found: Violations = violations(
+        requests,
+        baseline=baseline,
+        candidate=candidate,
+        admitted=lambda user, sent, answered: history.may_serve(candidate, user, sent, answered, bucket_of),
+        growth_ended=trigger,
+    )
+    last = last_candidate_request_sent(requests, candidate, 0)
+
+    def between(start: float | None, end: float | None) -> float | None:
+        return None if start is None or end is None else round(end - start, 3)
+
+    per_core_user: dict[str, int] = {}
+    for request in requests:
+        if request.user is not None:
+            per_core_user[request.user] = per_core_user.get(request.user, 0) + 1
+    busiest = sorted(per_core_user.values(), reverse=True)[:500]
+    plan = status.plan
+    planned = (
+        [] if plan is None else [plan.baseline_only, plan.promoting, plan.promoted, *(s.assignment for s in plan.steps)]
+    )
+    return Facts(
+        scenario=scenario,
+        seed=world.seed,
+        outcome=result.phase,
+        reason=result.reason,
+        seconds_fault_to_trigger=between(fault_at, trigger),
+        seconds_trigger_to_last_candidate_request=between(trigger, last),
+        seconds_fault_to_last_candidate_request=between(fault_at, last),
+        responses={str(variant): count for variant, count in sorted(responses_per_variant(requests).items(), key=str)},
+        users_seen_on_both=len(users_seen_on_both(requests, baseline, candidate)),
+        failed_requests=len(failed_requests(requests, candidate, fault_at)),
+        violations={"forged": found.forged, "no_id": found.no_id, "moved_back_and_forth": found.moved_back_and_forth},
+        foreign_assignments=sum(version.assignment not in planned for version in history.versions),
+        client_was_behind=len(client_log.behind),
+        fewest_requests_of_a_core_user=busiest[-1] if busiest else 0,
+        workflow_id=workflow_id,
+        seconds=round(seconds, 1),
+    )

@@ -1,0 +1,237 @@
+"""A one-machine world: real servers, two slots of a toy model behind a real gateway, a worker, and users.
+
+The demo, the end-to-end tests and the benchmarks all live in it.  Everything is started on free loopback ports below
+one folder, and everything dies with the process that started it.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import yaml
+from temporalio.client import Client
+
+from gateway.envoy import EnvoyGateway
+from gateway.route_document import RouteDocument
+from lab.envoy_server import EnvoyServer
+from lab.process import ManagedProcess, free_port
+from lab.prometheus_server import PrometheusServer
+from lab.temporal_server import TemporalServer
+from tailramp.route_record import SlotRecord
+from tailramp.spec import RampSpec, load_spec
+from worker.connection import connect
+
+ROUTE = "demo/chat"
+SALT = "demo-2026"
+SCRAPE_SECONDS = 0.5
+
+_READY_SECONDS = 20.0
+
+# The evidence that this world can gather in seconds.  A production file keeps the defaults, which are far stricter.
+QUICK_RAMP = {
+    "steps": ["1%", "5%", "10%", "25%", "50%", "100%"],
+    "hold": "4s",
+    "bake": "5s",
+    "maxSettle": "30s",
+    "maxBlind": "20s",
+}
+QUICK_CHECKS = {"tick": "1s", "window": "1s", "consecutive": 3, "minSample": 20, "floor": 5, "maxErrors": "5%"}
+
+
+class World:
+    """``directory`` keeps every file and log; ``models`` says which model runs in which slot at the start."""
+
+    def __init__(
+        self,
+        directory: Path,
+        seed: int = 1,
+        *,
+        models: Mapping[str, str] | None = None,
+        ramp: Mapping[str, object] | None = None,
+        checks: Mapping[str, object] | None = None,
+    ) -> None:
+        self.directory = directory.resolve()
+        self.seed = seed
+        self.models = dict(models or {"blue": "chat-v1", "green": "chat-v2"})
+        self.baseline = next(iter(self.models))
+        self._ramp = {**QUICK_RAMP, **(ramp or {})}
+        self._checks = {**QUICK_CHECKS, **(checks or {})}
+        self._ports = {slot: free_port() for slot in self.models}
+        self._gateway_port = free_port()
+        self._admin_port = free_port()
+        self._stack = AsyncExitStack()
+        self.servers: dict[str, ManagedProcess] = {}
+        self.worker: ManagedProcess | None = None
+        self.temporal = TemporalServer(self.directory / "temporal")
+        self.envoy = EnvoyServer(self.directory / "envoy", self._gateway().bootstrap())
+        self.prometheus = PrometheusServer(
+            self.directory / "prometheus",
+            {
+                "llm": [(f"127.0.0.1:{port}", {"slot": slot}) for slot, port in self._ports.items()],
+                "gateway": [(f"127.0.0.1:{self._admin_port}", {})],
+            },
+            scrape_interval=SCRAPE_SECONDS,
+            metrics_path={"gateway": "/stats/prometheus"},
+        )
+        self.http: aiohttp.ClientSession
+        self.client: Client
+
+    @property
+    def route_file(self) -> Path:
+        return self.directory / "routes" / "chat.json"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self._gateway_port}"
+
+    @property
+    def records(self) -> Path:
+        return self.directory / "records"
+
+    @property
+    def worker_environment(self) -> dict[str, str]:
+        """What a worker or a ``tailramp`` command needs to live in this world."""
+        return {
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TAILRAMP_RECORDS": str(self.records),
+            "TAILRAMP_PLATFORM": str(self.directory / "tailramp.yaml"),
+        }
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._write_route_file()
+        self._write_platform_file()
+        self.http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self._stack.push_async_callback(self._stop_processes)
+        for slot, model in self.models.items():
+            self._start_server(slot, model)
+        servers = (self.temporal, self.envoy, self.prometheus)
+        for server in servers:
+            self._stack.push_async_callback(server.stop)
+        await asyncio.gather(*(server.start() for server in servers), *(self._answers(slot) for slot in self.models))
+        self.client = await connect(self.worker_environment)
+
+    async def _stop_processes(self) -> None:
+        if self.worker is not None:
+            await self.worker.terminate()
+        await asyncio.gather(*(server.terminate() for server in self.servers.values()))
+
+    # What the ramp reads and writes.
+
+    def _gateway(self) -> EnvoyGateway:
+        return EnvoyGateway(
+            listener_port=self._gateway_port,
+            admin_port=self._admin_port,
+            route_config_name=ROUTE,
+            route_file=self.route_file,
+            salt=SALT,
+            salt_id=SALT,
+            clusters={slot: f"127.0.0.1:{port}" for slot, port in self._ports.items()},
+        )
+
+    def _write_route_file(self) -> None:
+        slots = {slot: SlotRecord(model=model) for slot, model in self.models.items()}
+        document = RouteDocument.initial(ROUTE, slots=slots, default=self.baseline)
+        self.route_file.parent.mkdir(parents=True, exist_ok=True)
+        self.route_file.write_text(document.text(), encoding="utf-8")
+
+    def _write_platform_file(self) -> None:
+        namespace, name = ROUTE.split("/")
+        platform = {
+            "apiVersion": "tailramp/v1",
+            "route": {"namespace": namespace, "name": name, "publicModel": "chat"},
+            "router": {
+                "kind": "envoy-file",
+                "file": str(self.route_file),
+                "admin": f"http://127.0.0.1:{self._admin_port}",
+                "gateway": self.gateway_url,
+            },
+            "slots": {
+                slot: {
+                    "url": f"http://127.0.0.1:{port}",
+                    "metrics": f'slot="{slot}"',
+                    "gatewayMetrics": f'envoy_cluster_name="{slot}"',
+                }
+                for slot, port in self._ports.items()
+            },
+            "identity": {"header": "X-User-Id", "salt": SALT, "saltId": SALT},
+            "prometheus": {"url": self.prometheus.url, "timeout": "2s", "scrapeInterval": "500ms"},
+            "ramp": self._ramp,
+            "checks": self._checks,
+        }
+        _write_yaml(self.directory / "tailramp.yaml", platform)
+
+    def write_canary(self, model: str, buckets: str = "00-99", **fields: object) -> Path:
+        """The researcher's file for ``model``; returns its path."""
+        canary = {"model": model, "buckets": buckets, "maxLatency": "2000ms", "maxToxicity": 0.05, **fields}
+        _write_yaml(self.directory / "canary.yaml", {"canary": canary})
+        return self.directory / "canary.yaml"
+
+    def spec(self, model: str, buckets: str = "00-99", **fields: object) -> RampSpec:
+        """The spec of a ramp to ``model``, by way of the two files."""
+        return load_spec(self.write_canary(model, buckets, **fields), self.directory / "tailramp.yaml")
+
+    # What lives in the world.
+
+    async def deploy(self, slot: str, model: str) -> None:
+        """Put another model into a slot; nobody should be served by it meanwhile."""
+        await self.servers[slot].terminate()
+        self.models[slot] = model
+        self._start_server(slot, model)
+        await self._answers(slot)
+
+    def _start_server(self, slot: str, model: str) -> None:
+        argv = [sys.executable, "-m", "lab.toy_llm", "--port", str(self._ports[slot]), "--model", model, "--slot", slot]
+        argv += ["--seed", str(self.seed), "--fault-log", str(self.directory / "faults.jsonl")]
+        log = self.directory / f"{slot}.log"
+        self.servers[slot] = ManagedProcess.start(argv, log, name=f"toy model in {slot}")
+
+    async def _answers(self, slot: str) -> None:
+        async def answers() -> bool:
+            try:
+                async with self.http.get(f"http://127.0.0.1:{self._ports[slot]}/v1/models") as response:
+                    return response.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await self.servers[slot].wait_ready(answers, _READY_SECONDS, f"the toy model in {slot}")
+
+    async def fault(self, slot: str, kind: str) -> float:
+        """Switch a fault on; returns the wall-clock time at which the server logged it."""
+        async with self.http.post(f"http://127.0.0.1:{self._ports[slot]}/fault", json={"kind": kind}) as response:
+            response.raise_for_status()
+            return float((await response.json())["at"])
+
+    def start_worker(self, role: str = "all") -> ManagedProcess:
+        """Start ``tailramp worker``; a world has one at a time, more are the caller's to end."""
+        log = self.directory / "worker.log"
+        argv = [sys.executable, "-m", "worker", role]
+        process = ManagedProcess.start(argv, log, env=self.worker_environment, name=f"worker {role}")
+        self.worker = process
+        return process
+
+    def start_users(self, log: Path, *, rate: float, seconds: float) -> ManagedProcess:
+        """Let users send ``rate`` requests a second for ``seconds``, each logged as a line of ``log``."""
+        argv = [sys.executable, "-m", "lab.users", "--gateway", self.gateway_url, "--log", str(log)]
+        argv += ["--seed", str(self.seed), "--rate", str(rate), "--duration", str(seconds)]
+        return ManagedProcess.start(argv, self.directory / "users.log", name="users")
+
+
+def _write_yaml(path: Path, data: object) -> None:
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(data)), allow_unicode=True, sort_keys=False), encoding="utf-8")

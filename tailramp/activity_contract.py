@@ -1,0 +1,155 @@
+"""What the workflow asks of the activities: names, queues, and one request and one answer per activity.
+
+The workflow must not import the code that touches the world, and the code that touches the world must not import the
+workflow; both import this.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tailramp.assignment import Assignment, SlotName
+from tailramp.evidence import Verdict
+from tailramp.plan import Plan
+from tailramp.ramp import Interval, WatchMode, WatchOutcome
+from tailramp.spec import RampSpec
+from tailramp.units import Duration
+
+# Queues.  Rollback has its own queue *and* process: watchers that are busy must not delay it.
+WORKFLOW_QUEUE: Final = "tailramp-control"
+ROLLBACK_QUEUE: Final = "tailramp-rollback"
+WATCH_QUEUE: Final = "tailramp-watch"
+
+# Names of activities, as Temporal's UI shows them.
+PREFLIGHT: Final = "preflight"
+APPLY: Final = "apply_assignment"
+VERIFY: Final = "verify_assignment"
+WATCH: Final = "watch"
+CONCLUDE: Final = "conclude"
+RECORD: Final = "record"
+CLEAR: Final = "clear_route"
+PROVE_ZERO: Final = "prove_zero"
+RESTORE: Final = "restore"
+
+# Types of failures that no retry mends, as Temporal's retry policies match them.
+FENCED: Final = "Fenced"
+REFUSED: Final = "Refused"
+NOT_PROVEN: Final = "NotProven"
+
+
+class Request(BaseModel):
+    """What every request carries: the spec, and who asks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: RampSpec
+    ramp: str = Field(description="first run id of the workflow: survives continue-as-new")
+
+
+class PreflightRequest(Request):
+    pass
+
+
+class PreflightReport(BaseModel):
+    """Either ``problems``, in words that say what to mend, or a plan and the epoch of the take-over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    problems: tuple[str, ...] = ()
+    plan: Plan | None = None
+    epoch: int = 0
+    applied: Assignment | None = None
+    snapshot: str = Field(default="", description="digest of everything in the route that is not tailramp's record")
+
+
+class WriteRequest(Request):
+    """Make the route serve ``assignment``; decided at ``epoch``."""
+
+    plan: Plan
+    epoch: int
+    assignment: Assignment
+
+
+class ConcludeRequest(Request):
+    """The promoted ramp is over; what it made the default is the next ramp's baseline."""
+
+    epoch: int
+
+
+class VerifyRequest(Request):
+    """Prove by responses that the gateway serves ``assignment``."""
+
+    plan: Plan
+    assignment: Assignment
+
+
+class ClearRequest(Request):
+    """Put everyone back on the slot that was default when the ramp began."""
+
+    epoch: int
+
+
+class ClearReport(BaseModel):
+    """``written`` is false if a later holder forbids the write; ``holder`` then says who it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    written: bool
+    epoch: int
+    assignment: Assignment
+    killed: bool = False
+    superseded_by: str | None = None
+
+
+class ZeroRequest(Request):
+    """Prove that no new request reaches ``slots``."""
+
+    plan: Plan
+    slots: tuple[SlotName, ...]
+
+
+class RestoreRequest(Request):
+    snapshot: str
+
+
+class RestoreReport(BaseModel):
+    """``equal`` if what tailramp wrote is as before; ``foreign`` names what somebody else changed meanwhile."""
+
+    model_config = ConfigDict(frozen=True)
+
+    equal: bool
+    foreign: tuple[str, ...] = ()
+
+
+class WatchRequest(Request):
+    """Look at all checks on the grid that starts at ``anchor`` until there is something to decide.
+
+    ``held`` are the stretches in which the hold's clock ran before; ``hold`` is how much it needs, None without end.
+    ``overdue`` says that the ramp knows already that the clock is over and the evidence is not; ``tolerating`` that it
+    knows of a failed check and waits for a person.
+    """
+
+    plan: Plan
+    epoch: int
+    mode: WatchMode
+    assignment: Assignment
+    anchor: int
+    held: tuple[Interval, ...] = ()
+    hold: Duration | None = None
+    overdue: bool = False
+    shared_known: bool = False
+    tolerating: bool = False
+    segment: Duration
+
+
+class WatchResult(BaseModel):
+    """``at`` is the grid time of the deciding tick; ``sentence`` is the decision's reason in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: WatchOutcome
+    at: datetime
+    sentence: str
+    verdicts: tuple[Verdict, ...] = ()
+    ticks: int = 0

@@ -1,0 +1,113 @@
+"""Who is served by what: the one value that every router writes and every proof compares against."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tailramp.buckets import BucketSet
+
+SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Segment = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
+
+
+class Rule(BaseModel):
+    """Users whose bucket (and, if any are named, segment) is listed are served by ``slot``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slot: SlotName
+    buckets: BucketSet
+    segments: tuple[Segment, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        if not len(self.buckets):
+            raise ValueError("a rule names at least one bucket; nobody is expressed by having no rule")
+        return self
+
+    def admits(self, bucket: str, segment: str | None = None) -> bool:
+        return bucket in self.buckets and (not self.segments or segment in self.segments)
+
+    @property
+    def pattern(self) -> str:
+        return self.buckets.pattern(self.segments)
+
+
+class Assignment(BaseModel):
+    """``default`` serves everyone whom no rule names, and always those without an id."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    default: SlotName
+    rules: tuple[Rule, ...] = Field(default=())
+
+    @model_validator(mode="after")
+    def _rules_do_not_overlap(self) -> Self:
+        for index, rule in enumerate(self.rules):
+            for other in self.rules[:index]:
+                shared = rule.buckets.overlap(other.buckets)
+                if len(shared) and (not rule.segments or not other.segments or {*rule.segments} & {*other.segments}):
+                    raise ValueError(f"buckets {shared} are given to both {other.slot} and {rule.slot}")
+        return self
+
+    def slot_for(self, bucket: str | None, segment: str | None = None) -> str:
+        """The slot that serves a user; ``bucket`` None means no user id."""
+        if bucket is not None:
+            for rule in self.rules:
+                if rule.admits(bucket, segment):
+                    return rule.slot
+        return self.default
+
+    def buckets_of(self, slot: str) -> BucketSet:
+        """The buckets that rules give to ``slot``, whatever their segments."""
+        buckets = BucketSet()
+        for rule in self.rules:
+            if rule.slot == slot:
+                buckets = buckets.union(rule.buckets)
+        return buckets
+
+    def share_of(self, slot: str) -> float:
+        """Share of identified users, 0 to 1, that ``slot`` serves; segments count as if everyone had them."""
+        by_rule = {rule.slot: 0.0 for rule in self.rules}
+        for rule in self.rules:
+            by_rule[rule.slot] += rule.buckets.share
+        if slot == self.default:
+            return 1.0 - sum(share for name, share in by_rule.items() if name != slot)
+        return by_rule.get(slot, 0.0)
+
+    def grows_from(self, earlier: "Assignment") -> bool:
+        """True if nobody whom a rule of ``earlier`` names is moved off that rule's slot."""
+        return all(
+            any(
+                new.slot == old.slot
+                and new.buckets.issuperset(old.buckets)
+                and (not new.segments or (bool(old.segments) and {*old.segments} <= {*new.segments}))
+                for new in self.rules
+            )
+            or (self.default == old.slot and not self.rules)
+            for old in earlier.rules
+        )
+
+    def difference(self, earlier: "Assignment") -> list[str]:
+        """What changes from ``earlier`` to this, one readable line per change; empty when nothing does."""
+        lines = []
+        if earlier.default != self.default:
+            lines.append(f"default: {earlier.default} → {self.default}")
+        slots = dict.fromkeys(rule.slot for rule in (*earlier.rules, *self.rules))
+        for slot in slots:
+            before, after = earlier.buckets_of(slot), self.buckets_of(slot)
+            if len(gained := after.minus(before)):
+                lines.append(f"{slot}: + {gained}")
+            if len(lost := before.minus(after)):
+                lines.append(f"{slot}: - {lost}")
+        return lines
+
+    def describe(self) -> str:
+        """``default blue, green 00-04 (5 %)``."""
+        parts = [f"default {self.default}"]
+        parts += [
+            f"{rule.slot} {rule.buckets} ({rule.buckets.share * 100:g} %)"
+            + (f" of {'/'.join(rule.segments)}" if rule.segments else "")
+            for rule in self.rules
+        ]
+        return ", ".join(parts)

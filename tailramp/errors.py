@@ -1,0 +1,69 @@
+"""The errors that tailramp raises on purpose, as one tree.
+
+::
+
+    TailrampError
+    ├── InvalidFile        one of the two files cannot be accepted; carries every problem found
+    ├── Refused            a wish that is understood and not granted: lock, preflight, policy
+    │   └── Fenced         a write came too late: somebody with a higher epoch has written since
+    └── Unreachable        a service that is needed does not answer
+
+The command line maps them to DESIGN's exit codes: 5 for what is invalid or refused, 6 for what cannot be reached.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, in words that say what to mend.
+
+    ``field`` is a dotted path such as ``canary.buckets``; ``line`` counts from 1 and is None where no file is involved.
+    """
+
+    field: str
+    reason: str
+    mend: str
+    value: str | None = None
+    file: Path | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = ""
+        if self.file is not None:
+            place = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
+        value = f" = {self.value}" if self.value is not None else ""
+        return f"{place}{self.field}{value}: {self.reason}. {self.mend}"
+
+
+class TailrampError(Exception):
+    """Base of all errors below."""
+
+
+class InvalidFile(TailrampError):
+    """A file cannot be accepted.  ``problems`` holds all of them, in the order of their lines."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Refused(TailrampError):
+    """What was asked is understood and not done; the text says why and what would help."""
+
+
+class Fenced(Refused):
+    """A write was refused because the route record has moved on.
+
+    ``holder`` is the ramp id that owns the record now, or None when nobody does; ``epoch`` is the stored one.
+    """
+
+    def __init__(self, message: str, *, holder: str | None, epoch: int) -> None:
+        super().__init__(message)
+        self.holder = holder
+        self.epoch = epoch
+
+
+class Unreachable(TailrampError):
+    """A needed service does not answer.  The text names the service, its address and what was tried."""

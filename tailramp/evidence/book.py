@@ -1,0 +1,175 @@
+"""All checks of a step, of all its candidates, kept up to date reading by reading.
+
+For every check and candidate the book keeps a page: the counts of the candidate's arm and of the baseline's, a judge,
+and the tick up to which both are known. A page takes ticks strictly in order and without gaps. When Prometheus could
+not be asked, the page stays where it is and its verdict is BLIND; the ticks that it missed are read later, by a range
+query, before the present one. So what a judge has seen at a tick depends on the grid and on what Prometheus stored,
+not on when the worker was alive or could reach it, and a crash cannot change a PASS or a FAIL.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from tailramp.evidence.checks import Check, SlotMatch
+from tailramp.evidence.counts import NOTHING
+from tailramp.evidence.grid import Grid
+from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.reading import Reading
+from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
+
+RUN_UP = 300
+"""Seconds before the anchor from which readings are wanted. They are not counted: they only make known the series
+that a missed scrape hides just at the anchor, which would otherwise be counted from zero when they come back. As long
+as Prometheus' lookback.
+"""
+
+
+class _Page:
+    """One check of one candidate."""
+
+    def __init__(
+        self, check: Check, candidate: SlotMatch, baseline: SlotMatch, grid: Grid, first: int, floor: int
+    ) -> None:
+        self.check = check
+        self.slot = candidate.slot
+        self.next = first  # the first tick that is not known yet
+        self.failed = False
+        self.verdict = self._blind("it has not been asked yet", None, Numbers(limit=check.limit))
+        self._grid = grid
+        self._queries = (check.queries(candidate), check.queries(baseline))
+        self._arms = (check.arm(), check.arm())
+        self._delivered = (NOTHING, NOTHING)  # what the judge has been shown of the arms' totals
+        self._judge = check.judge(candidate.slot, floor)
+        self._last_fault = ""
+
+    def asked_in(self, reading: Reading) -> bool:
+        return all(query in reading.answers for parts in self._queries for query in parts.values())
+
+    def unanswered(self, reading: Reading) -> str:
+        """Say why the page cannot take this reading; "" if it can."""
+        faults = (reading.answers[query].fault for parts in self._queries for query in parts.values())
+        return next((fault for fault in faults if fault), "")
+
+    def take(self, reading: Reading, index: int) -> None:
+        if index < self.next or self.failed or not self.asked_in(reading):
+            return
+        if fault := self.unanswered(reading):
+            self._last_fault = fault
+            self.verdict = self._blind(fault, reading.at, self.verdict.numbers)
+        elif index > self.next:
+            missed = f"{index - self.next} earlier readings are still to be made up for"
+            why = f"{missed} ({self._last_fault})" if self._last_fault else missed
+            self.verdict = self._blind(why, reading.at, self.verdict.numbers)
+        else:
+            self._last_fault = ""
+            self._take_next(reading, index)
+
+    def _take_next(self, reading: Reading, index: int) -> None:
+        self.next = index + 1
+        faults: list[str] = []
+        for arm, parts, whose in zip(self._arms, self._queries, (self.slot, "the baseline"), strict=True):
+            answers = {part: reading.answers[query].samples for part, query in parts.items()}
+            if fault := arm.take(answers, starting=index <= 0):
+                faults.append(f"of {whose}, {fault}")
+        # A baseline that has vanished leaves nothing to compare with; only without the candidate there is nothing to
+        # see.
+        if self._arms[0].vanished:
+            faults.append(f"all series of {self.slot} have vanished")
+        if index < 0:
+            return
+        at = self._grid.time(index)
+        if faults:
+            tick = CheckTick(index=index, at=at, blind=faults[0])
+        else:
+            totals = (self._arms[0].total, self._arms[1].total)
+            candidate, baseline = (total.minus(shown) for total, shown in zip(totals, self._delivered, strict=True))
+            self._delivered = totals
+            tick = CheckTick(index=index, at=at, candidate=candidate, baseline=baseline)
+        self.verdict = self._judge.observe(tick)
+        self.failed = self.verdict.kind is VerdictKind.FAIL
+
+    def _blind(self, fault: str, at: int | None, numbers: Numbers) -> Verdict:
+        reason = f"{self.check.name} could not be judged: {fault}"
+        return Verdict(
+            kind=VerdictKind.BLIND,
+            check=self.check.name,
+            slot=self.slot,
+            judge="",
+            reason=reason,
+            at=at,
+            numbers=numbers,
+        )
+
+
+class CheckBook:
+    """Turns readings into ticks and shows them to the judges of all checks and candidates."""
+
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        candidates: Sequence[SlotMatch],
+        baseline: SlotMatch,
+        grid: Grid,
+        *,
+        floor: int = 0,
+        run_up: int = RUN_UP,
+    ) -> None:
+        """`floor`: answers that this step wants before PASS, where a check wants fewer. `run_up`: see RUN_UP, seconds.
+
+        ValueError for two checks of one name, for no candidate, and for a candidate whose queries are the baseline's.
+        """
+        names = [check.name for check in checks]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two checks have the same name: {', '.join(sorted(names))}; give each its own")
+        slots = [slot.slot for slot in (*candidates, baseline)]
+        if not candidates or len(set(slots)) < len(slots):
+            raise ValueError(
+                f"a book needs one or more candidates in slots of their own beside the baseline, not {slots}"
+            )
+        for check in checks:
+            for candidate in candidates:
+                if check.queries(candidate) == check.queries(baseline):
+                    raise ValueError(
+                        f"the check {check.name} asks the same about the slots {candidate.slot} and {baseline.slot}: "
+                        f"both have the {check.source} matchers {candidate.of(check.source)}; tell them apart"
+                    )
+        self.checks = tuple(checks)
+        self.slots = (*candidates, baseline)
+        self.grid = grid
+        first = -grid.ticks_in(run_up)
+        self._pages = [_Page(check, slot, baseline, grid, first, floor) for check in checks for slot in candidates]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The present verdict of every check of every candidate, in their order."""
+        return [page.verdict for page in self._pages]
+
+    def observe(self, reading: Reading) -> list[Verdict]:
+        """Take the reading of one tick and return the verdicts after it.
+
+        A reading that is known already changes nothing; a page whose questions were not asked in it stays as it is;
+        one that is behind stays BLIND until the ticks in between were observed too. ValueError if the reading is not
+        on the grid.
+        """
+        index = self.grid.index(reading.at)
+        for page in self._pages:
+            page.take(reading, index)
+        return self.verdicts
+
+    def rebuild(self, readings: Iterable[Reading]) -> list[Verdict]:
+        """Take many readings, oldest first, and return the verdicts after the last."""
+        for reading in readings:
+            self.observe(reading)
+        return self.verdicts
+
+    def behind(self, reading: Reading) -> tuple[tuple[Check, ...], int]:
+        """Say what has to be made up for before `reading` can be observed: the checks that were answered in it but
+        miss earlier ticks, and the first tick that any of them misses. No checks means nothing.
+        """
+        index = self.grid.index(reading.at)
+        late = [
+            page
+            for page in self._pages
+            if page.next < index and not page.failed and page.asked_in(reading) and not page.unanswered(reading)
+        ]
+        checks = tuple(check for check in self.checks if any(page.check is check for page in late))
+        return checks, min((page.next for page in late), default=index)

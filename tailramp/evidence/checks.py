@@ -1,0 +1,232 @@
+"""The questions that are asked of Prometheus about a candidate, and what counts as bad in the answer.
+
+A check is written once and asked of every slot: `{match}` in its queries becomes the label matchers of the slot. Who
+is asked matters. Requests and errors are counted at the gateway, because a dead server reports nothing; latency and
+toxicity are known only to the server. So each slot has two sets of matchers, and a check says which of the two it
+means.
+
+Queries return raw counters, never rates: see `counts`.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tailramp.evidence.counts import Arm, HistogramArm, RatioArm
+from tailramp.evidence.judge import Judge
+from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
+from tailramp.evidence.wording import Wording, limit_percent
+
+MATCH = "{match}"
+"""The place in a query where the label matchers of a slot go."""
+
+_MATCHER = r'\s*[A-Za-z_][A-Za-z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*'
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MATCHERS = re.compile(rf"{_MATCHER}(?:,{_MATCHER})*")
+
+
+class Source(StrEnum):
+    """Which of a slot's two sets of matchers a check uses: who counted."""
+
+    GATEWAY = "gateway"
+    SERVER = "server"
+
+
+class SlotMatch(BaseModel):
+    """The label matchers by which the series of one slot are told from those of the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slot: str = Field(min_length=1)
+    metrics: str = Field(description='matchers for what the servers export, such as slot="green"')
+    gateway: str = Field(description='matchers for what the gateway exports, such as envoy_cluster_name="green"')
+
+    @field_validator("metrics", "gateway")
+    @classmethod
+    def _matchers(cls, value: str) -> str:
+        if not _MATCHERS.fullmatch(value):
+            raise ValueError(
+                f'{value!r} is not a list of label matchers; write them without braces, such as slot="green",job="llm"'
+            )
+        return value.strip()
+
+    def of(self, source: Source) -> str:
+        """Return the matchers for what `source` exports."""
+        return self.gateway if source is Source.GATEWAY else self.metrics
+
+
+class _CheckBase(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="errors, latency, toxicity, …")
+    source: Source
+    limit: float = Field(
+        ge=0, lt=1, description="largest share of bad answers that is still allowed; more than this breaches"
+    )
+    rule: ThresholdRule
+    breach: str = Field(min_length=1, description="what a breach is called: p99 above 2 s")
+    unit: str = Field(default="answers", min_length=1, description="what is counted")
+    bad_is: str = Field(min_length=1, description="what a bad one is: slower than 2 s")
+    in_settle: bool = Field(description="may fail while a step still settles; not latency, which cold caches explain")
+
+    @property
+    def words(self) -> Wording:
+        """The words of this check for its verdicts."""
+        return Wording(breach=self.breach, unit=self.unit, bad=self.bad_is)
+
+    def judge(self, slot: str, floor: int = 0) -> Judge:
+        """Return a new judge of this check for the candidate in `slot`; `floor` is the step's evidence floor, in
+        answers.
+        """
+        rule = self.rule.model_copy(update={"floor": max(self.rule.floor, floor)})
+        return ThresholdJudge(rule, limit=self.limit, check=self.name, slot=slot, words=self.words)
+
+
+class RatioCheck(_CheckBase):
+    """A check on two counters: all answers, and the bad ones."""
+
+    kind: Literal["ratio"] = "ratio"
+    total: str = Field(description="PromQL of the counter of all answers")
+    bad: str = Field(description="PromQL of the counter of bad answers")
+    bad_absent_is_zero: bool = Field(
+        default=False, description="true where the counter of bad answers is created by the first of them"
+    )
+
+    @field_validator("total", "bad")
+    @classmethod
+    def _query(cls, value: str) -> str:
+        return _checked_template(value)
+
+    def queries(self, slot: SlotMatch) -> Mapping[str, str]:
+        """Return the PromQL for `slot`, by part: `total` and `bad`."""
+        match = slot.of(self.source)
+        return {"total": render(self.total, match), "bad": render(self.bad, match)}
+
+    def arm(self) -> Arm:
+        """Return a new, empty arm of this check."""
+        return RatioArm(bad_absent_is_zero=self.bad_absent_is_zero)
+
+
+class HistogramCheck(_CheckBase):
+    """A check on a classic histogram: an answer above the edge is bad.
+
+    A limit on a percentile is a limit on a share: p99 > 2 s exactly if more than 1 % of the answers took longer than
+    2 s. So nothing is interpolated, and the edge must be one of the histogram's own.
+    """
+
+    kind: Literal["histogram"] = "histogram"
+    buckets: str = Field(description="PromQL of the _bucket series, raw or summed by (instance, le)")
+    edge: float = Field(gt=0, allow_inf_nan=False, description="the limit, in the unit of the histogram")
+
+    @field_validator("buckets")
+    @classmethod
+    def _query(cls, value: str) -> str:
+        return _checked_template(value)
+
+    def queries(self, slot: SlotMatch) -> Mapping[str, str]:
+        """Return the PromQL for `slot` by part, `buckets`: only the two edges that are counted, not the whole
+        histogram.
+        """
+        match = f'{slot.of(self.source)},le=~"{_spellings(self.edge)}|\\\\+Inf"'
+        return {"buckets": render(self.buckets, match)}
+
+    def all_edges_query(self, slot: SlotMatch) -> str:
+        """Return the PromQL for every edge of the histogram of `slot`."""
+        return render(self.buckets, slot.of(self.source))
+
+    def arm(self) -> Arm:
+        """Return a new, empty arm of this check."""
+        return HistogramArm(edge=self.edge)
+
+
+Check = Annotated[RatioCheck | HistogramCheck, Field(discriminator="kind")]
+
+
+def render(template: str, match: str) -> str:
+    """Return the query with the matchers in place: `x{match}` and `x{{match},code="5"}` both become a selector."""
+    first, *rest = template.split(MATCH)
+    rendered = before = first
+    for piece in rest:
+        unquoted = _QUOTED.sub("", before)
+        inside = unquoted.count("{") > unquoted.count("}")
+        rendered += (match if inside else f"{{{match}}}") + piece
+        before += piece
+    return rendered
+
+
+def _checked_template(value: str) -> str:
+    if MATCH not in value:
+        raise ValueError(
+            f"{value!r} has no {MATCH}, so it would count the answers of every slot alike; "
+            f"write it where the label matchers go, such as my_requests_total{MATCH}"
+        )
+    for function in ("rate", "irate", "increase", "histogram_quantile"):
+        if re.search(rf"\b{function}\s*\(", value):
+            raise ValueError(
+                f"{value!r} uses {function}(): give the raw counter, its growth is counted without estimates"
+            )
+    return value.strip()
+
+
+def _spellings(edge: float) -> str:
+    """Return a regular expression, as PromQL quotes it, for the ways exporters write an edge: 2, 2.0, 2.00, 2e+00."""
+    exact = Decimal(repr(edge)).normalize()
+    whole, _, fraction = format(exact, "f").partition(".")
+    plain = f"{whole}\\\\.{fraction}0*" if fraction else f"{whole}(?:\\\\.0*)?"
+    mantissa, _, exponent = format(exact, "e").partition("e")
+    sign = "-" if exponent.startswith("-") else "[+]?"
+    return f"{plain}|{mantissa.replace('.', '[.]')}e{sign}0*{exponent.lstrip('+-')}"
+
+
+def gateway_errors(limit: float = 0.05, rule: ThresholdRule | None = None) -> RatioCheck:
+    """Answers with a status of 5xx, as Envoy counts them per cluster; also those of a server that no longer answers."""
+    return RatioCheck(
+        name="errors",
+        source=Source.GATEWAY,
+        total="envoy_cluster_upstream_rq_completed{match}",
+        bad='envoy_cluster_upstream_rq_xx{{match},envoy_response_code_class="5"}',
+        bad_absent_is_zero=True,  # Envoy creates the counter of a class with its first answer
+        limit=limit,
+        rule=rule or ThresholdRule(min_sample=100, floor=100),
+        breach=f"errors above {limit_percent(limit)}",
+        bad_is="failed",
+        in_settle=True,
+    )
+
+
+def latency(seconds: float = 2.0, rule: ThresholdRule | None = None) -> HistogramCheck:
+    """The p99 of the time to answer, as a limit on the share of answers slower than `seconds`."""
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"a latency limit of {seconds:g} s cannot be broken or kept; give a number of seconds above 0")
+    return HistogramCheck(
+        name="latency",
+        source=Source.SERVER,
+        buckets="llm_inference_duration_seconds_bucket{match}",
+        edge=seconds,
+        limit=0.01,
+        rule=rule or ThresholdRule(min_sample=500, floor=500),
+        breach=f"p99 above {seconds:g} s",
+        bad_is=f"slower than {seconds:g} s",
+        in_settle=False,
+    )
+
+
+def toxicity(limit: float = 0.05, rule: ThresholdRule | None = None) -> RatioCheck:
+    """The share of toxic answers among those that were scored."""
+    return RatioCheck(
+        name="toxicity",
+        source=Source.SERVER,
+        total="llm_answers_scored_total{match}",
+        bad="llm_answers_toxic_total{match}",
+        limit=limit,
+        rule=rule or ThresholdRule(min_sample=100, floor=100),
+        breach=f"toxicity above {limit_percent(limit)}",
+        unit="scored answers",
+        bad_is="toxic",
+        in_settle=True,
+    )

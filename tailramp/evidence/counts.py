@@ -1,0 +1,239 @@
+"""From raw counters to counts per arm, without losing or inventing an answer.
+
+PromQL's `rate` and `increase` extrapolate, overlap and forget what happened between two missed polls. Raw counters
+forget nothing, so the subtraction is done here, per series: a series that was there at the starting point counts from
+its value there, one that appears later counts from zero, one that goes down has restarted, and one that vanishes
+keeps its last value for the case that it comes back.
+
+A value that cannot be a counter is never guessed at: it is left out, the arm is reported as faulty for that tick, and
+the next good value of the series brings the whole difference.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from tailramp.evidence.reading import Labels, Sample
+
+LARGEST_EXACT = float(2**53)
+"""Above this a float no longer tells one answer from the next, so nothing that counts answers can be there."""
+
+
+class ArmCounts(NamedTuple):
+    """Answers of one arm, and how many of them were bad.
+
+    In a single tick `bad` may exceed `n`: a service that counts the bad answer before the answer can be scraped in
+    between.
+    """
+
+    n: float = 0.0
+    bad: float = 0.0
+
+    def plus(self, other: "ArmCounts") -> "ArmCounts":
+        """Return the sum of both."""
+        return ArmCounts(self.n + other.n, self.bad + other.bad)
+
+    def minus(self, other: "ArmCounts") -> "ArmCounts":
+        """Return what came after `other`, an earlier state of the same totals."""
+        return ArmCounts(self.n - other.n, self.bad - other.bad)
+
+
+class UnknownEdgeError(ValueError):
+    """A limit that is not an edge of the histogram: how many answers lie above it cannot be counted, only guessed."""
+
+    def __init__(self, limit: float, edges: Iterable[float]) -> None:
+        """Name the nearest edges on both sides of `limit`."""
+        known = sorted(set(edges))
+        below = [edge for edge in known if edge < limit and math.isfinite(edge)][-1:]
+        above = [edge for edge in known if edge > limit and math.isfinite(edge)][:1]
+        neighbours = " and ".join(f"{edge:g}" for edge in below + above)
+        told = f"the nearest edges are {neighbours}" if neighbours else "it has no finite edge near it"
+        super().__init__(f"the histogram has no bucket edge at {limit:g}: {told}")
+
+
+NOTHING = ArmCounts()
+
+
+def parse_edge(text: str) -> float:
+    """Return the bucket edge that a label `le` names; `2`, `2.0` and `2e0` are the same edge. ValueError if it is no
+    number.
+    """
+    edge = float(text)
+    if math.isnan(edge):
+        raise ValueError(f"le={text!r} is not a bucket edge")
+    return edge
+
+
+def spell(labels: Labels) -> str:
+    """Return the labels as Prometheus would write them."""
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in labels) + "}"
+
+
+class _SeriesCounter:
+    """Growth of a set of counters that restart together, each set known by a key."""
+
+    def __init__(self, width: int) -> None:
+        self.growth = [0.0] * width
+        self._last: dict[Labels, tuple[float, ...]] = {}
+        self._start_unknown: set[Labels] = set()
+
+    def take(self, key: Labels, values: tuple[float, ...], *, starting: bool) -> None:
+        last = self._last.get(key)
+        self._last[key] = values
+        if starting or key in self._start_unknown:
+            self._start_unknown.discard(key)
+            return
+        # A counter that went down was restarted, and with it all that the same process counts.
+        restarted = last is None or any(value < before for value, before in zip(values, last, strict=True))
+        for position, value in enumerate(values):
+            self.growth[position] += value if restarted or last is None else value - last[position]
+
+    def skip(self, key: Labels, *, starting: bool) -> None:
+        if starting and key not in self._last:
+            # Its value at the starting point is not known: counting it from zero later would count its whole life.
+            self._start_unknown.add(key)
+
+
+class _Sifted(NamedTuple):
+    good: list[Sample]
+    faulty: list[Labels]
+    fault: str
+
+
+def _sift(samples: Sequence[Sample]) -> _Sifted:
+    """Separate what can be a counter from what cannot, and say what is wrong with the first of the latter."""
+    seen = Counter(sample.labels for sample in samples)
+    good: list[Sample] = []
+    faulty: list[Labels] = []
+    fault = ""
+    for sample in samples:
+        if seen[sample.labels] > 1:
+            wrong = "comes more than once in one answer"
+        elif not 0.0 <= sample.value <= LARGEST_EXACT:  # also true of NaN
+            wrong = f"has the value {sample.value:g}, which no counter of answers can have"
+        else:
+            good.append(sample)
+            continue
+        faulty.append(sample.labels)
+        fault = fault or f"the series {spell(sample.labels)} {wrong}"
+    return _Sifted(good, faulty, fault)
+
+
+class Arm(Protocol):
+    """One slot seen through one check: totals that only grow."""
+
+    total: ArmCounts
+    """Counted since the starting point."""
+    vanished: bool
+    """Whether series that were there before are all gone: nothing can be said about the arm until some come back."""
+
+    def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
+        """Add what one grid time brought; return "" or why this arm cannot be believed at it.
+
+        `answers` are the samples by the query's part (`total` and `bad`, or `buckets`). With `starting` they only set
+        where the counting begins.
+        """
+
+
+class RatioArm:
+    """An arm counted by two counters: all answers, and the bad ones."""
+
+    def __init__(self, *, bad_absent_is_zero: bool) -> None:
+        """`bad_absent_is_zero`: the counter of bad answers is created by the first bad answer, so its absence means
+        none.
+        """
+        self._bad_absent_is_zero = bad_absent_is_zero
+        self._counters = {"total": _SeriesCounter(1), "bad": _SeriesCounter(1)}
+        self._seen = False
+        self.total = ArmCounts()
+        self.vanished = False
+
+    def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
+        """See `Arm.take`."""
+        faults: list[str] = []
+        for part, counter in self._counters.items():
+            sifted = _sift(answers[part])
+            for sample in sifted.good:
+                counter.take(sample.labels, (sample.value,), starting=starting)
+            for labels in sifted.faulty:
+                counter.skip(labels, starting=starting)
+            faults.append(sifted.fault)
+        self.total = ArmCounts(self._counters["total"].growth[0], self._counters["bad"].growth[0])
+        if answers["total"] and not answers["bad"] and not self._bad_absent_is_zero:
+            faults.append("its answers are counted, but the series that count the bad ones are missing")
+        self.vanished = self._seen and not answers["total"]
+        self._seen = self._seen or bool(answers["total"])
+        return next((fault for fault in faults if fault), "")
+
+
+class HistogramArm:
+    """An arm counted by a histogram: an answer is bad if it lies above the edge."""
+
+    def __init__(self, *, edge: float) -> None:
+        """`edge` is the limit, in the unit of the histogram; it must be one of its bucket edges."""
+        self._edge = edge
+        self._counter = _SeriesCounter(2)  # all answers, answers up to the edge
+        self._seen = False
+        self.total = ArmCounts()
+        self.vanished = False
+
+    def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
+        """See `Arm.take`."""
+        samples = answers["buckets"]
+        sifted = _sift(samples)
+        histograms, broken = _by_histogram(sifted.good)
+        broken |= {_without_edge(labels)[0]: sifted.fault for labels in sifted.faulty}
+        for key, buckets in histograms.items():
+            if key in broken:
+                continue
+            if self._edge not in buckets:
+                broken[key] = str(UnknownEdgeError(self._edge, buckets))
+            elif math.inf not in buckets:
+                broken[key] = f'the histogram {spell(key)} has no bucket le="+Inf", which counts all answers'
+            else:
+                self._counter.take(key, (buckets[math.inf], buckets[self._edge]), starting=starting)
+        for key in broken:
+            self._counter.skip(key, starting=starting)
+        answers_grown, within_grown = self._counter.growth
+        # A scrape may fall between the two increments of one answer; the running maximum keeps the count of bad ones
+        # growing.
+        self.total = ArmCounts(answers_grown, max(self.total.bad, answers_grown - within_grown))
+        self.vanished = self._seen and not samples
+        self._seen = self._seen or bool(samples)
+        return next(iter(broken.values()), "")
+
+
+def _without_edge(labels: Labels) -> tuple[Labels, str]:
+    edge = ""
+    rest = []
+    for label in labels:
+        if label[0] == "le":
+            edge = label[1]
+        else:
+            rest.append(label)
+    return tuple(rest), edge
+
+
+def _by_histogram(samples: Iterable[Sample]) -> tuple[dict[Labels, dict[float, float]], dict[Labels, str]]:
+    """Group bucket samples into histograms, edge → cumulative count; the second part says which are broken, and why."""
+    histograms: dict[Labels, dict[float, float]] = {}
+    broken: dict[Labels, str] = {}
+    for sample in samples:
+        key, text = _without_edge(sample.labels)
+        try:
+            edge = parse_edge(text)
+        except ValueError:
+            broken[key] = f"the series {spell(sample.labels)} has no bucket edge in its label le"
+            continue
+        buckets = histograms.setdefault(key, {})
+        if edge in buckets:
+            broken[key] = f"the histogram {spell(key)} has the edge {edge:g} twice"
+        buckets[edge] = sample.value
+    return histograms, broken
+
+
+def edges_of(samples: Iterable[Sample]) -> dict[Labels, list[float]]:
+    """Return the finite bucket edges of every histogram among the samples, ascending."""
+    histograms, _ = _by_histogram(samples)
+    return {key: sorted(edge for edge in buckets if math.isfinite(edge)) for key, buckets in histograms.items()}

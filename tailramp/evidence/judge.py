@@ -1,0 +1,37 @@
+"""What every judge is: something that is shown one tick after the other and has an opinion after each.
+
+A judge never asks for anything and knows no clock, so that showing it the same ticks again gives the same verdicts
+again. A worker that comes back after a crash uses just that: it builds a new judge and shows it every tick from the
+anchor.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tailramp.evidence.counts import NOTHING, ArmCounts
+from tailramp.evidence.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTick:
+    """What one check saw of one candidate and of the baseline since the last tick at which it could see.
+
+    With `blind` (a reason) nothing could be seen and the counts are empty; what was missed is in a later tick.
+    """
+
+    index: int
+    at: int  # unix time
+    candidate: ArmCounts = NOTHING
+    baseline: ArmCounts = NOTHING
+    blind: str = ""
+
+
+class Judge(Protocol):
+    """A judge of one check of one candidate."""
+
+    def observe(self, tick: CheckTick) -> Verdict:
+        """Take the next tick into account and return the verdict after it. Ticks come in rising order, each once.
+
+        FAIL is final: every later tick gets the same FAIL. A blind tick changes nothing but the verdict returned for
+        it.
+        """

@@ -1,0 +1,89 @@
+"""What a judge says about one check of one candidate, and how several such sayings become one.
+
+There are four outcomes because two lose the important difference: "it is good" is not "I have not seen enough", and
+neither is "I could not look". Every verdict carries one sentence for a person and the numbers behind it for a
+machine.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class VerdictKind(StrEnum):
+    """The four outcomes."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    BLIND = "BLIND"
+
+
+_WORST_FIRST = (VerdictKind.FAIL, VerdictKind.BLIND, VerdictKind.INCONCLUSIVE, VerdictKind.PASS)
+
+
+class Numbers(BaseModel):
+    """The counts that a verdict speaks about. A rate is None where nothing was counted: 0 of 0 is not 0 %."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n: int = 0
+    bad: int = 0
+    rate: float | None = None
+    limit: float | None = None
+    baseline_n: int = 0
+    baseline_bad: int = 0
+    baseline_rate: float | None = None
+    windows: int = 0  # closed since the anchor
+    streak: int = 0  # closed windows in a row that breached and that the baseline did not share
+    needed: int = 0  # length of the streak at which the verdict is FAIL
+    seen: int = 0  # answers of the candidate since the anchor, whatever the sentence speaks about
+    baseline_seen: int = 0  # and of the baseline
+
+
+class Verdict(BaseModel):
+    """One judge's word on one check of one candidate at one tick.
+
+    `numbers` are those of the sentence in `reason`: of the windows of the streak while there is one, else of
+    everything since the anchor. `shared` marks a breach that the concurrent baseline has too: hold and page, do not
+    blame the candidate.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: VerdictKind
+    check: str
+    slot: str
+    judge: str
+    reason: str
+    shared: bool = False
+    at: int | None = None  # unix time of the tick
+    numbers: Numbers = Numbers()
+
+
+class Combination(BaseModel):
+    """Several verdicts as one: the worst kind decides, all are kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: VerdictKind
+    reason: str
+    shared: bool
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def deciding(self) -> tuple[Verdict, ...]:
+        """The verdicts of the kind that decided."""
+        return tuple(verdict for verdict in self.verdicts if verdict.kind is self.kind)
+
+
+def combine(verdicts: Iterable[Verdict]) -> Combination:
+    """Return the worst of the verdicts: FAIL, then BLIND, then INCONCLUSIVE, then PASS. None at all is INCONCLUSIVE."""
+    all_of_them = tuple(verdicts)
+    for kind in _WORST_FIRST:
+        reasons = [verdict.reason for verdict in all_of_them if verdict.kind is kind]
+        if reasons:
+            shared = any(verdict.shared for verdict in all_of_them)
+            return Combination(kind=kind, reason="; ".join(reasons), shared=shared, verdicts=all_of_them)
+    return Combination(kind=VerdictKind.INCONCLUSIVE, reason="nothing was judged", shared=False, verdicts=())

@@ -1,0 +1,357 @@
+"""What a ramp does next: the whole decision logic as pure functions.
+
+A ramp is a state that changes by events (a message from a person, the end of an activity) and a function,
+``next_action``, that says what to do in a state.  The workflow only carries the two out.  Nothing here waits, so every
+combination of phase, message and verdict is a row of a table test.
+
+The phases::
+
+    PREFLIGHT → SHIFTING → SETTLING → HOLDING (per step) → PROMOTING → BAKING → SUCCEEDED
+    any of these → ROLLING_BACK (→ ROLLBACK_UNVERIFIED while the proof is missing) → ROLLED_BACK
+    REFUSED: preflight found that it cannot work.   SUPERSEDED: a newer ramp holds the route.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, field_serializer
+
+from tailramp.assignment import Assignment
+from tailramp.plan import Plan, Step
+
+
+class Phase(StrEnum):
+    PREFLIGHT = "PREFLIGHT"
+    SHIFTING = "SHIFTING"
+    SETTLING = "SETTLING"
+    HOLDING = "HOLDING"
+    PROMOTING = "PROMOTING"
+    BAKING = "BAKING"
+    SUCCEEDED = "SUCCEEDED"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLBACK_UNVERIFIED = "ROLLBACK_UNVERIFIED"
+    ROLLED_BACK = "ROLLED_BACK"
+    REFUSED = "REFUSED"
+    SUPERSEDED = "SUPERSEDED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.REFUSED, Phase.SUPERSEDED}
+
+    @property
+    def is_rollback(self) -> bool:
+        return self in {Phase.ROLLING_BACK, Phase.ROLLBACK_UNVERIFIED, Phase.ROLLED_BACK}
+
+
+class Reason(StrEnum):
+    """Why a ramp ended.  Closed: a new way to end is a new member, never free text."""
+
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    TARGET_EMPTIED = "target_emptied"
+    OPERATOR_ABORT = "operator_abort"
+    CANCELLED = "cancelled"
+    UNHEALTHY = "unhealthy"
+    ALERT = "alert"
+    BLIND = "blind"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    DRIFT = "drift"
+    LEASE_LAPSED = "lease_lapsed"
+    KILLED = "killed"
+    FENCED = "fenced"
+    SUPERSEDED = "superseded"
+    ACTIVITY_FAILED = "activity_failed"
+
+
+class Block(StrEnum):
+    """Why a ramp that is not paused does not advance."""
+
+    APPROVAL = "approval"
+    INCONCLUSIVE = "inconclusive"
+    BLIND = "blind"
+    SHARED_INCIDENT = "shared_incident"
+    BUDGET = "budget"
+    DRIFT = "drift"
+    FREEZE = "freeze"
+
+
+class WatchMode(StrEnum):
+    SETTLE = "settle"
+    HOLD = "hold"
+    GUARD = "guard"
+    BAKE = "bake"
+
+
+class WatchOutcome(StrEnum):
+    """Why a watch came back."""
+
+    SETTLED = "settled"
+    PASSED = "passed"
+    INCONCLUSIVE = "inconclusive"
+    FAILED = "failed"
+    BLIND = "blind"
+    SHARED = "shared"
+    SEGMENT_OVER = "segment_over"
+
+
+class Interval(BaseModel):
+    """A stretch of time in which the hold's clock ran; ``end`` None means that it is running."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: datetime
+    end: datetime | None = None
+
+
+def clock(held: tuple[Interval, ...], at: datetime) -> timedelta:
+    """How much of a hold had passed at ``at``."""
+    return sum((max(min(i.end or at, at) - i.start, timedelta()) for i in held), timedelta())
+
+
+class RampState(BaseModel):
+    """Everything that must survive a crash or a continue-as-new.
+
+    ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
+    ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerating`` says that
+    a failed check is waiting for a person (``autoRollback: false``) and must not be reported again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: Phase = Phase.PREFLIGHT
+    step: int = 1
+    paused: bool = False
+    blocked_by: frozenset[Block] = frozenset()
+    stop: Reason | None = None
+    stop_detail: str = ""
+    epoch: int = 0
+    applied: Assignment | None = None
+    anchor: int | None = None
+    held: tuple[Interval, ...] = ()
+    promoted_step: int | None = None
+    tolerating: bool = False
+    default_moved: bool = False
+    baked: bool = False
+
+    @field_serializer("blocked_by")
+    def _in_order(self, blocks: frozenset[Block]) -> list[Block]:
+        """A set has no order of its own, and what goes into history must not depend on one."""
+        return sorted(blocks)
+
+
+@dataclass(frozen=True)
+class RunPreflight:
+    """Check everything, take the route over, make the plan."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Apply the step's assignment and prove by responses that the gateway serves it."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Look at all checks until there is something to decide."""
+
+    mode: WatchMode
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Leave the hold: nothing has to be done in the world for that."""
+
+
+@dataclass(frozen=True)
+class MoveDefault:
+    """Make the candidate's slot the default while its rule stands."""
+
+
+@dataclass(frozen=True)
+class RemoveRules:
+    """The default serves everyone: the rule has nothing left to do."""
+
+
+@dataclass(frozen=True)
+class Conclude:
+    """The bake is over: what is the default now is the baseline of the next ramp."""
+
+
+@dataclass(frozen=True)
+class AwaitPerson:
+    """Paused before anybody is served: there is nothing to watch."""
+
+
+@dataclass(frozen=True)
+class RollBack:
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Finish:
+    phase: Phase
+
+
+Action = RunPreflight | Shift | Watch | Advance | MoveDefault | RemoveRules | Conclude | AwaitPerson | RollBack | Finish
+
+
+def next_action(plan: Plan | None, state: RampState) -> Action:
+    """What to do now.  ``plan`` is None only before preflight has made it."""
+    if state.phase.is_terminal:
+        return Finish(state.phase)
+    if state.stop is not None:
+        return RollBack(state.stop)
+    if plan is None:
+        return RunPreflight()
+    if state.phase is Phase.SHIFTING:
+        return AwaitPerson() if state.paused else Shift(plan.step(state.step))
+    if state.phase is Phase.SETTLING:
+        return Watch(WatchMode.GUARD if state.paused else WatchMode.SETTLE)
+    if state.phase is Phase.HOLDING:
+        if state.paused:
+            return Watch(WatchMode.GUARD)
+        if state.promoted_step == state.step and not is_final(plan, state):
+            return Advance()
+        return Watch(WatchMode.HOLD)
+    if state.phase is Phase.PROMOTING:
+        if not state.default_moved:
+            return Watch(WatchMode.GUARD) if state.paused else MoveDefault()
+        return RemoveRules()
+    if state.phase is Phase.BAKING:
+        if state.baked:
+            return Conclude()
+        return Watch(WatchMode.GUARD if state.paused else WatchMode.BAKE)
+    raise AssertionError(f"no action is defined in {state.phase}")
+
+
+def is_final(plan: Plan, state: RampState) -> bool:
+    """True at the last step of a ramp that does not promote: it holds until somebody changes the target."""
+    return state.step == len(plan.steps) and not plan.promotes
+
+
+# Events: what activities and people report.  Each returns the state after it.
+
+
+def preflight_passed(state: RampState, *, epoch: int, applied: Assignment) -> RampState:
+    return state.model_copy(update={"phase": Phase.SHIFTING, "epoch": epoch, "applied": applied})
+
+
+def preflight_refused(state: RampState) -> RampState:
+    return state.model_copy(update={"phase": Phase.REFUSED})
+
+
+def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
+    """The step is served.  Its time grid starts on the next whole second, and anew when traffic has settled."""
+    return state.model_copy(
+        update={
+            "phase": Phase.SETTLING,
+            "applied": applied,
+            "anchor": _next_second(now),
+            "held": (),
+            "blocked_by": frozenset(),
+        }
+    )
+
+
+def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -> RampState:
+    """A watch ended with ``outcome`` on the tick at ``at``.  FAILED and BLIND are ``check_failed`` and ``stopped``."""
+    if outcome is WatchOutcome.SETTLED and state.phase is Phase.SETTLING:
+        held = () if state.paused else (Interval(start=at),)
+        anchor = _next_second(at)
+        return state.model_copy(
+            update={"phase": Phase.HOLDING, "held": held, "anchor": anchor, "blocked_by": frozenset()}
+        )
+    if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
+        return advanced(plan, state)
+    if outcome is WatchOutcome.PASSED and state.phase is Phase.BAKING:
+        return state.model_copy(update={"baked": True, "blocked_by": frozenset()})
+    if outcome is WatchOutcome.INCONCLUSIVE:
+        return state.model_copy(update={"blocked_by": state.blocked_by | {Block.INCONCLUSIVE}})
+    if outcome is WatchOutcome.SHARED:
+        return state.model_copy(update={"blocked_by": state.blocked_by | {Block.SHARED_INCIDENT}})
+    return state
+
+
+def advanced(plan: Plan, state: RampState) -> RampState:
+    """Leave the hold of the present step for the next step, or for the promotion."""
+    cleared: dict[str, object] = {"held": (), "blocked_by": frozenset(), "promoted_step": None, "tolerating": False}
+    if is_final(plan, state):
+        return state
+    if state.step == len(plan.steps):
+        return state.model_copy(update={**cleared, "phase": Phase.PROMOTING})
+    return state.model_copy(update={**cleared, "phase": Phase.SHIFTING, "step": state.step + 1})
+
+
+def default_moved(state: RampState, applied: Assignment) -> RampState:
+    return state.model_copy(update={"default_moved": True, "applied": applied})
+
+
+def rules_removed(state: RampState, applied: Assignment, now: datetime) -> RampState:
+    """The candidate is the default.  The bake starts, on a grid of its own."""
+    anchor = _next_second(now)
+    held = () if state.paused else (Interval(start=now),)
+    return state.model_copy(update={"phase": Phase.BAKING, "applied": applied, "anchor": anchor, "held": held})
+
+
+def concluded(state: RampState) -> RampState:
+    return state.model_copy(update={"phase": Phase.SUCCEEDED})
+
+
+def check_failed(state: RampState, detail: str, *, auto_rollback: bool, now: datetime) -> RampState:
+    """A check failed.  Without automatic rollback the ramp pauses and waits for a person; otherwise it stops."""
+    if auto_rollback:
+        return stopped(state, Reason.UNHEALTHY, detail)
+    return paused(state, now).model_copy(update={"tolerating": True})
+
+
+def stopped(state: RampState, reason: Reason, detail: str = "") -> RampState:
+    """The first reason stays: whatever comes later did not cause the stop."""
+    if state.stop is not None or state.phase.is_terminal:
+        return state
+    return state.model_copy(update={"stop": reason, "stop_detail": detail})
+
+
+def rolling_back(state: RampState, epoch: int) -> RampState:
+    return state.model_copy(
+        update={"phase": Phase.ROLLING_BACK, "epoch": epoch, "paused": False, "blocked_by": frozenset()}
+    )
+
+
+def rolled_back(state: RampState, applied: Assignment) -> RampState:
+    return state.model_copy(update={"phase": Phase.ROLLED_BACK, "applied": applied})
+
+
+def with_next_epoch(state: RampState) -> RampState:
+    """Every write is decided at an epoch of its own, raised before it is scheduled."""
+    return state.model_copy(update={"epoch": state.epoch + 1})
+
+
+def paused(state: RampState, now: datetime) -> RampState:
+    """Refused in a rollback, where there is nothing to hold back, and after the end."""
+    if state.phase.is_terminal or state.phase.is_rollback or state.stop is not None or state.paused:
+        return state
+    held = tuple(i if i.end is not None else Interval(start=i.start, end=max(i.start, now)) for i in state.held)
+    return state.model_copy(update={"paused": True, "held": held})
+
+
+def resumed(state: RampState, now: datetime) -> RampState:
+    if not state.paused or state.phase.is_terminal:
+        return state
+    held = state.held
+    if state.phase in {Phase.HOLDING, Phase.BAKING}:
+        held = (*held, Interval(start=now))
+    return state.model_copy(update={"paused": False, "held": held, "tolerating": False})
+
+
+def promoted(state: RampState, step: int) -> RampState:
+    """Skips the rest of the hold of ``step``, the one that the person saw; at any other it is ignored."""
+    if step != state.step or state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}:
+        return state
+    return state.model_copy(update={"promoted_step": step})
+
+
+def _next_second(now: datetime) -> int:
+    return math.ceil(now.timestamp())

@@ -1,0 +1,90 @@
+"""What each worker process runs: its queues, and the limits that bound what a fault can cost."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import aiohttp
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.preflight import PreflightActivities
+from activities.record import RecordActivities
+from activities.traffic import RollbackActivities, TrafficActivities
+from activities.watch import WatchActivities
+from tailramp.activity_contract import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
+from worker.settings import WorkerSettings
+from workflows.ramp import RampWorkflow
+
+
+class Role(StrEnum):
+    """A worker process of its own: rollback shares neither queue nor process with the watchers that could delay it."""
+
+    CONTROL = "control"
+    WATCH = "watch"
+
+
+FatalError = Callable[[BaseException], Awaitable[None]]
+
+
+def make_workers(
+    role: Role, client: Client, settings: WorkerSettings, http: aiohttp.ClientSession, fatal: FatalError
+) -> list[Worker]:
+    """The workers of one process.  ``fatal`` is told when one of them cannot go on."""
+    match role:
+        case Role.CONTROL:
+            rollback = RollbackActivities(http)
+            return [
+                _worker(client, WORKFLOW_QUEUE, settings, fatal, workflows=[RampWorkflow]),
+                _worker(
+                    client,
+                    ROLLBACK_QUEUE,
+                    settings,
+                    fatal,
+                    activities=[rollback.clear_route, rollback.prove_zero, rollback.restore],
+                ),
+            ]
+        case Role.WATCH:
+            traffic = TrafficActivities(http)
+            return [
+                _worker(
+                    client,
+                    WATCH_QUEUE,
+                    settings,
+                    fatal,
+                    activities=[
+                        PreflightActivities(http).preflight,
+                        traffic.apply_assignment,
+                        traffic.verify_assignment,
+                        traffic.conclude,
+                        WatchActivities().watch,
+                        RecordActivities(settings.records).record,
+                    ],
+                )
+            ]
+
+
+def _worker(
+    client: Client,
+    queue: str,
+    settings: WorkerSettings,
+    fatal: FatalError,
+    *,
+    workflows: Sequence[type] = (),
+    activities: Sequence[Any] = (),
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=activities,
+        # A worker that is killed costs a waiting ramp this long; the default would be 10 s.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        # A cancel reaches an activity with its next heartbeat: 0.25-0.41 s.
+        max_heartbeat_throttle_interval=timedelta(seconds=0.5),
+        # A watch holds its slot for hours, and a ramp without a slot is not watched at all.
+        max_concurrent_activities=2 * settings.max_ramps + 20,
+        graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
+        on_fatal_error=fatal,
+    )

@@ -1,0 +1,1 @@
+"""Deterministic Temporal code: the ramp and its messages.  Nothing here touches the world."""

@@ -1,0 +1,88 @@
+"""What goes into a ramp and comes out of it: its input, its signals, its status and its result."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tailramp.assignment import Assignment
+from tailramp.evidence import Verdict
+from tailramp.plan import Plan
+from tailramp.ramp import Block, Phase, RampState, Reason
+from tailramp.spec import RampSpec
+
+
+class Carried(BaseModel):
+    """What a run hands to the next one when it continues as new.  Whatever is missing here would be asked again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: RampState
+    plan: Plan
+    snapshot: str
+    started_at: datetime
+    last: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class RampStart(BaseModel):
+    """The input of a ramp.  ``actor`` is asserted: the name that the caller gave."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: RampSpec
+    actor: str
+    carried: Carried | None = None
+
+
+class Message(BaseModel):
+    """A signal from a person.  ``actor`` is asserted; ``reason`` is in their own words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    actor: str
+    reason: str = ""
+
+
+class Promote(Message):
+    """Skips the rest of the hold of ``step``, the one that the person saw; ignored at any other."""
+
+    step: int
+
+
+class RampStatus(BaseModel):
+    """Where a ramp is and why: the answer of the ``status`` query.  ``share`` is 0 to 1, of identified users."""
+
+    model_config = ConfigDict(frozen=True)
+
+    route: str
+    ramp: str
+    model: str
+    phase: Phase
+    step: int
+    steps: int
+    share: float
+    paused: bool
+    blocked_by: tuple[Block, ...]
+    reason: Reason | None
+    last: str = Field(description="the latest decision, in words")
+    next: str = Field(description="what happens next, and when")
+    epoch: int
+    anchor: int | None = Field(default=None, description="whole second at which the present time grid starts")
+    started_at: datetime
+    assignment: Assignment | None
+    plan: Plan | None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class RampResult(BaseModel):
+    """How a ramp ended.  A rollback is a result, not a failure of the workflow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    route: str
+    ramp: str
+    phase: Phase
+    reason: Reason
+    detail: str
+    assignment: Assignment | None
+    problems: tuple[str, ...] = ()

@@ -1,0 +1,82 @@
+"""How a ramp is started, for everyone who starts one."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+
+from tailramp.activity_contract import WORKFLOW_QUEUE
+from tailramp.ramp import Phase
+from tailramp.spec import RampSpec
+from tailramp.units import format_share
+from workflows import search_attributes, wording
+from workflows.messages import RampResult, RampStart
+from workflows.ramp import RampWorkflow
+
+RampHandle = WorkflowHandle[RampWorkflow, RampResult]
+
+TASK_TIMEOUT: Final = timedelta(seconds=3)
+"""What a frozen worker costs per poll that it holds; the server's default is 10 s."""
+
+
+def workflow_id(route: str) -> str:
+    """The id of every ramp of ``route`` (``<namespace>/<name>``): one open workflow per id is the lock."""
+    return f"ramp/{route}"
+
+
+async def start_ramp(client: Client, spec: RampSpec, actor: str) -> RampHandle:
+    """Start a ramp.  Raises WorkflowAlreadyStartedError if one of this route is live.
+
+    Never with an execution or run timeout: both terminate a workflow without giving it a chance to roll back.
+    """
+    route = spec.platform.route
+    return await client.start_workflow(
+        RampWorkflow.run,
+        RampStart(spec=spec, actor=actor),
+        id=workflow_id(route.full_name),
+        task_queue=WORKFLOW_QUEUE,
+        task_timeout=TASK_TIMEOUT,
+        static_summary=_summary(spec),
+        static_details=_details(spec),
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(search_attributes.PHASE, Phase.PREFLIGHT),
+                SearchAttributePair(search_attributes.ROUTE, route.full_name),
+                SearchAttributePair(search_attributes.REASON, ""),
+                SearchAttributePair(search_attributes.SHARE, 0),
+            ]
+        ),
+    )
+
+
+def ramp_handle(client: Client, route: str) -> RampHandle:
+    """The latest ramp of ``route``, live or ended."""
+    return client.get_workflow_handle_for(RampWorkflow.run, workflow_id(route))
+
+
+def _shares(spec: RampSpec) -> str:
+    return "/".join(f"{step.share * 100:g}" for step in spec.platform.ramp.steps) + " %"
+
+
+def _summary(spec: RampSpec) -> str:
+    """At most 200 bytes, for the list of workflows."""
+    candidate = spec.candidate
+    text = f"{spec.platform.route.name} → {candidate.model}: {_shares(spec)} of {candidate.buckets}"
+    return text.encode()[:200].decode(errors="ignore")
+
+
+def _details(spec: RampSpec) -> str:
+    """Markdown beside the workflow: what was asked for, and the digest that pins it."""
+    candidate, platform = spec.candidate, spec.platform
+    rows = [
+        ("route", platform.route.full_name),
+        ("model", candidate.model),
+        ("target", f"{candidate.buckets} ({format_share(candidate.buckets.share)} of identified users)"),
+        ("steps", f"{_shares(spec)} of the target"),
+        ("limits", wording.limits(spec)),
+        ("if a check fails", "everyone goes back" if candidate.auto_rollback else "pause and wait for a person"),
+        ("spec", f"`{spec.digest[:16]}`"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"### {platform.route.full_name} → {candidate.model}\n\n| | |\n|---|---|\n{table}\n"

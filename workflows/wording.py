@@ -1,0 +1,103 @@
+"""What people read of a ramp: the sentences of its decisions, summaries and next events."""
+
+from datetime import datetime, timedelta
+
+from tailramp.evidence import Verdict
+from tailramp.plan import Plan
+from tailramp.ramp import Phase, RampState, Reason, WatchMode, clock, is_final
+from tailramp.spec import RampSpec
+from tailramp.units import format_duration, format_share
+
+
+def started(spec: RampSpec, actor: str) -> str:
+    return f"{actor} starts {spec.candidate.model} on {spec.platform.route.full_name}, target {spec.candidate.buckets}"
+
+
+def preflight_passed(plan: Plan) -> str:
+    then = f", then everyone, bake {format_duration(plan.bake)}" if plan.promotes else ", then hold"
+    return f"preflight passed: {plan.baseline} → {plan.candidate}, {plan.shares}{then}"
+
+
+def place(plan: Plan, state: RampState) -> str:
+    """Where the ramp stands, as the subject of a sentence: ``step 2, 5 % (00-04)``."""
+    if state.phase is Phase.PROMOTING:
+        return "promotion"
+    if state.phase is Phase.BAKING:
+        return "success" if state.baked else "bake"
+    step = plan.step(state.step)
+    return f"step {step.index}, {step.label}"
+
+
+def limits(spec: RampSpec) -> str:
+    """``errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %``."""
+    candidate, parts = spec.candidate, []
+    if spec.platform.checks.max_errors is not None:
+        parts.append(f"errors ≤ {format_share(spec.platform.checks.max_errors)}")
+    if candidate.max_latency is not None:
+        parts.append(f"p99 ≤ {format_duration(candidate.max_latency)}")
+    if candidate.max_toxicity is not None:
+        parts.append(f"toxicity ≤ {format_share(candidate.max_toxicity)}")
+    return ", ".join(parts)
+
+
+def watch_summary(spec: RampSpec, plan: Plan, state: RampState, mode: WatchMode) -> str:
+    """One line for Temporal's UI: ``hold 25 % (00-24) 10m: errors ≤ 5 %, p99 ≤ 2s``."""
+    subject = "100 %" if state.phase is Phase.BAKING else plan.step(state.step).label
+    match mode:
+        case WatchMode.SETTLE:
+            return f"settle {subject}: until traffic has reached the step"
+        case WatchMode.HOLD:
+            hold = "without end" if is_final(plan, state) else format_duration(plan.step(state.step).hold)
+            return f"hold {subject} {hold}: {limits(spec)}"
+        case WatchMode.GUARD:
+            return f"paused at {subject}, guards on: {limits(spec)}"
+        case WatchMode.BAKE:
+            return f"bake {subject} {format_duration(plan.bake)}: {limits(spec)}"
+
+
+def next_event(plan: Plan | None, state: RampState, now: datetime) -> str:
+    """What happens next, and when."""
+    if state.phase.is_terminal:
+        return "nothing: the ramp is over"
+    if state.phase.is_rollback or state.stop is not None:
+        return "everyone goes back to the baseline; then the proof that no new request reaches the candidate"
+    if plan is None:
+        return "preflight: everything that can be checked before a user is moved"
+    if state.paused:
+        return "waits for `tailramp resume`; guards go on"
+    match state.phase:
+        case Phase.SHIFTING:
+            return f"{plan.step(state.step).label} is applied and proven by responses"
+        case Phase.SETTLING:
+            return "the hold starts once traffic has reached the step and a full window has passed"
+        case Phase.PROMOTING:
+            return f"{plan.candidate} becomes the default"
+        case Phase.BAKING:
+            return f"success in {_left(plan.bake, state, now)}, if no check fails"
+    if is_final(plan, state):
+        return "holds the target, guards on, until the target changes"
+    after = (
+        plan.step(state.step + 1).label if state.step < len(plan.steps) else f"100 %: {plan.candidate} becomes default"
+    )
+    if state.blocked_by:
+        return f"{after}, once this is resolved: {', '.join(sorted(state.blocked_by))}; or `tailramp promote`"
+    return f"{after} in {_left(plan.step(state.step).hold, state, now)}, if every check passes"
+
+
+def _left(hold: timedelta, state: RampState, now: datetime) -> str:
+    left = max(hold - clock(state.held, now), timedelta())
+    return format_duration(timedelta(seconds=round(left.total_seconds())))
+
+
+def reason(state: RampState) -> Reason | None:
+    """Why the ramp ended or is about to; None while it goes on."""
+    if state.phase is Phase.SUCCEEDED:
+        return Reason.SUCCEEDED
+    if state.phase is Phase.REFUSED:
+        return Reason.REFUSED
+    return state.stop
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """``latency PASS: …`` for one line of a live view."""
+    return f"{verdict.check} {verdict.kind}: {verdict.reason}"
