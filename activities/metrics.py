@@ -46,7 +46,9 @@ MOST_POINTS = 11_000
 
 _AT_ONCE = 8
 _MOST_HUNG = 32
-_NO_RETRY = Retry(total=0)  # the library's default retries three times, beyond every time limit
+# The library's default retries three times, beyond every time limit. read=False: a late answer is told from a refused
+# connection.
+_NO_RETRY = Retry(total=0, read=False)
 _EXCERPT = 200
 
 _NO_ANSWER_OF_PROMETHEUS = (
@@ -189,8 +191,7 @@ class PrometheusMetrics:
             return {}
         try:
             await asyncio.wait(asked.values(), timeout=self._timeout)
-            late = f"{self._place} did not answer within {self._timeout:g} s"
-            return {query: task.result() if task.done() else late for query, task in asked.items()}
+            return {query: task.result() if task.done() else self._late for query, task in asked.items()}
         finally:
             for task in asked.values():
                 task.cancel()
@@ -200,10 +201,14 @@ class PrometheusMetrics:
             return ask(query)
         except _Unanswered as error:
             return str(error)
-        except requests.Timeout:
-            return f"{self._place} did not answer within {self._timeout:g} s"
         except requests.ConnectionError as error:
-            return f"{self._place} cannot be reached ({_root_of(error)})"
+            root = _root_of(error)
+            if isinstance(root, TimeoutError | requests.Timeout):
+                return self._late
+            why = getattr(root, "strerror", None) or str(root) or type(root).__name__
+            return f"{self._place} cannot be reached ({why[:_EXCERPT]})"
+        except requests.Timeout:
+            return self._late
         except PrometheusApiClientException as error:
             return f"{self._place} refused the query {query}: {_refusal(str(error))}"
         except _NO_ANSWER_OF_PROMETHEUS as error:
@@ -240,6 +245,10 @@ class PrometheusMetrics:
             points = [(float(at), float(value)) for at, value in map(_pair, series["values"])]
             found.append(RawSeries(_labels(series), [at for at, _ in points], [value for _, value in points]))
         return tuple(found)
+
+    @property
+    def _late(self) -> str:
+        return f"{self._place} did not answer within {self._timeout:g} s"
 
     @property
     def _limit(self) -> str:
@@ -344,12 +353,11 @@ def _place(url: str) -> str:
     return f"Prometheus at {parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
-def _root_of(error: BaseException) -> str:
-    """Return the innermost reason of a chain of wrapped exceptions, in its own words."""
-    seen: BaseException = error
-    while (inner := seen.__cause__ or seen.__context__) is not None:
-        seen = inner
-    return (getattr(seen, "strerror", None) or str(seen) or type(seen).__name__)[:_EXCERPT]
+def _root_of(error: BaseException) -> BaseException:
+    """Return the innermost reason of a chain of wrapped exceptions."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _refusal(text: str) -> str:

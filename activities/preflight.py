@@ -10,15 +10,28 @@ from temporalio import activity
 from activities.heartbeat import heartbeating
 from activities.metrics import CheckMetrics
 from activities.probe import Prober
-from activities.routers import Router, make_router
+from activities.routers import Change, Router, make_router
 from activities.traffic import final_refusals
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.plan import Plan, make_plan
-from tailramp.route_record import RouteRecord
+from tailramp.proof import Answer, Evidence
+from tailramp.route_record import RouteRecord, taken_over
 from tailramp.spec import PlatformFile, RampSpec
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+
+
+def take_over(plan: Plan, request: PreflightRequest) -> Change:
+    """The change of the record by which the ramp becomes its holder."""
+    return lambda record: taken_over(
+        record,
+        ramp=request.ramp,
+        baseline=plan.baseline,
+        candidate=plan.candidate,
+        model=plan.model,
+        digest=request.spec.candidate.digest,
+    )
 
 
 class PreflightActivities:
@@ -35,7 +48,7 @@ class PreflightActivities:
                 if plan is None or problems:
                     return PreflightReport(problems=tuple(str(problem) for problem in problems))
                 snapshot = await router.snapshot()
-                record = await router.prepare(plan, request.ramp, request.spec.candidate.digest)
+                record = await router.prepare(take_over(plan, request))
             except Fenced:
                 raise
             except (Refused, Unreachable) as error:
@@ -93,11 +106,31 @@ class PreflightActivities:
             return frozenset()
 
     async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
-        """Everyone is served by the baseline now, and the gateway says who served."""
-        evidence = await Prober(spec.platform, self._http).probe(plan.baseline_only)
+        """The gateway computes our buckets, everyone is served by the baseline now, and the gateway says who served."""
+        prober = Prober(spec.platform, self._http)
+        if prober.signs and (problems := _bucket_problems(await prober.compare_buckets())):
+            return problems
+        evidence = await prober.probe(plan.baseline_only)
         mend = "Check router.gateway, router.probePath and that the route sets X-Tailramp-Variant"
         return [
             Problem("router.gateway", f"{finding.question}: {finding.answer} ({finding.seen})", mend)
             for finding in evidence.findings
             if finding.answer != "yes"
         ]
+
+
+def _bucket_problems(compared: Evidence) -> list[Problem]:
+    """At most two: what differs, and what could not be asked, each with its first example."""
+    causes = {
+        Answer.NO: ("identity", "Give gateway and platform file the same strategy, salt and resolution"),
+        Answer.UNKNOWN: (
+            "router.probeSecret",
+            "Give worker and gateway the same secret, route name and probe path, and look at their clocks",
+        ),
+    }
+    problems = []
+    for answer, (field, mend) in causes.items():
+        if found := [finding for finding in compared.findings if finding.answer is answer]:
+            first, others = found[0], f"; {len(found) - 1} more like this" if len(found) > 1 else ""
+            problems.append(Problem(field, f"{first.question}: {answer} ({first.seen}){others}", mend))
+    return problems

@@ -35,7 +35,8 @@ def append(directory: Path, decision: Decision) -> None:
     line = decision.model_dump_json().encode("utf-8") + b"\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(descriptor, line)
+        while line:  # a write may take only a part, on a disk that is nearly full
+            line = line[os.write(descriptor, line) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -10,12 +10,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
-from activities.routers import Clearing, Router, make_router
+from activities.routers import Router, make_router
 from tailramp.activity_contract import (
     APPLY,
     CLEAR,
     CONCLUDE,
     FENCED,
+    FROZEN,
     NOT_PROVEN,
     PROVE_ZERO,
     REFUSED,
@@ -32,8 +33,9 @@ from tailramp.activity_contract import (
     ZeroRequest,
 )
 from tailramp.assignment import Assignment
-from tailramp.errors import Fenced, Refused
+from tailramp.errors import Fenced, Frozen, Refused
 from tailramp.proof import Answer, Evidence, Finding
+from tailramp.route_record import Clearer, RouteRecord, cleared, concluded, served
 
 _BETWEEN_LOOKS = 0.05  # seconds between two looks of a verification that waits for the data plane
 
@@ -45,6 +47,8 @@ async def final_refusals() -> AsyncIterator[None]:
         yield
     except Fenced as error:
         raise ApplicationError(str(error), type=FENCED, non_retryable=True) from error
+    except Frozen as error:
+        raise ApplicationError(str(error), type=FROZEN, non_retryable=True) from error
     except Refused as error:
         raise ApplicationError(str(error), type=REFUSED, non_retryable=True) from error
 
@@ -59,7 +63,9 @@ class TrafficActivities:
     async def apply_assignment(self, request: WriteRequest) -> None:
         """Store the assignment.  Fails as ``Fenced`` if the route record has moved on."""
         async with heartbeating("writing"), final_refusals():
-            await self._router(request).apply(request.ramp, request.epoch, request.assignment)
+            await self._router(request).apply(
+                lambda record: served(record, ramp=request.ramp, epoch=request.epoch, assignment=request.assignment)
+            )
 
     @activity.defn(name=VERIFY)
     async def verify_assignment(self, request: VerifyRequest) -> Evidence:
@@ -81,7 +87,7 @@ class TrafficActivities:
     async def conclude(self, request: ConcludeRequest) -> None:
         """The promoted slot becomes the next ramp's baseline."""
         async with heartbeating("writing"), final_refusals():
-            await self._router(request).conclude(request.ramp, request.epoch)
+            await self._router(request).apply(lambda record: concluded(record, ramp=request.ramp, epoch=request.epoch))
 
     def _router(self, request: Request) -> Router:
         return make_router(request.spec.platform, self._http)
@@ -97,8 +103,13 @@ class RollbackActivities:
     async def clear_route(self, request: ClearRequest) -> ClearReport:
         """Everyone back on the original default."""
         async with heartbeating("clearing"), final_refusals():
-            clearing = Clearing(by="rollback", ramp=request.ramp, epoch=request.epoch)
-            return await make_router(request.spec.platform, self._http).clear(clearing)
+            router = make_router(request.spec.platform, self._http)
+            record = await router.clear(
+                lambda record: cleared(
+                    record, by=Clearer.ROLLBACK, reason=request.reason, ramp=request.ramp, epoch=request.epoch
+                )
+            )
+            return clear_report(record, request)
 
     @activity.defn(name=PROVE_ZERO)
     async def prove_zero(self, request: ZeroRequest) -> Evidence:
@@ -127,6 +138,19 @@ class RollbackActivities:
         """Compare the route with its snapshot, and name what somebody else changed."""
         async with heartbeating("restoring"), final_refusals():
             return await make_router(request.spec.platform, self._http).restore(request.snapshot)
+
+
+def clear_report(record: RouteRecord, request: ClearRequest) -> ClearReport:
+    """What the record that stands after a clear says to the ramp that asked for it."""
+    foreign = record.ramp not in {request.ramp, None}
+    return ClearReport(
+        held=record.kill is None and not foreign,
+        epoch=record.epoch,
+        assignment=record.assignment,
+        cleared_by=record.cleared_by,
+        reason=record.cleared_reason,
+        superseded_by=record.ramp if foreign and request.epoch > 0 else None,
+    )
 
 
 async def prove_assignment(router: Router, prober: Prober, assignment: Assignment, ramp: str) -> Evidence:

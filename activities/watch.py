@@ -6,40 +6,63 @@ that it would have reached.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 from temporalio import activity
 
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.metrics import PrometheusMetrics
+from activities.routers import Router, make_router
+from activities.traffic import final_refusals
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
 from tailramp.checks import checks_of, slot_match
-from tailramp.evidence import RUN_UP, CheckBook, Grid, Reading, Verdict
-from tailramp.ramp import WatchOutcome
+from tailramp.errors import Unreachable
+from tailramp.evidence import RUN_UP, CheckBook, Grid
+from tailramp.ramp import Block, Reason, WatchOutcome
+from tailramp.route_record import renewed, shortened
 from tailramp.units import format_duration
 from tailramp.watching import Outcome, Watching
+
+log = logging.getLogger("tailramp.watch")
 
 
 class WatchActivities:
     """``wall`` gives unix seconds."""
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, http: aiohttp.ClientSession, wall: Callable[[], float] = time.time) -> None:
+        self._http = http
         self._wall = wall
 
     @activity.defn(name=WATCH)
     async def watch(self, request: WatchRequest) -> WatchResult:
-        """Look until the outcome is clear or the segment is over."""
-        async with heartbeating("reading what was missed") as heartbeat:
-            return await _Watch(request, self._wall, heartbeat, activity.info().scheduled_time).run()
+        """Look until the outcome is clear or the segment is over.
+
+        Every completed look renews the candidate's lease, unless it found a reason to roll back: then the lease is
+        shortened first, so that the sentinel acts should nobody else be able to.  Fails as ``Fenced`` once somebody has
+        cleared or taken over the route.
+        """
+        router = make_router(request.spec.platform, self._http)
+        async with heartbeating("reading what was missed") as heartbeat, final_refusals():
+            return await _Watch(request, router, self._wall, heartbeat, activity.info().scheduled_time).run()
 
 
 class _Watch:
-    def __init__(self, request: WatchRequest, wall: Callable[[], float], heartbeat: Heartbeat, since: datetime) -> None:
+    def __init__(
+        self,
+        request: WatchRequest,
+        router: Router,
+        wall: Callable[[], float],
+        heartbeat: Heartbeat,
+        since: datetime,
+    ) -> None:
         platform, plan = request.spec.platform, request.plan
         self._request = request
+        self._router = router
         self._wall = wall
         self._heartbeat = heartbeat
         self._watching = Watching(request, since)
@@ -50,62 +73,98 @@ class _Watch:
         candidate, baseline = slot_match(platform, plan.candidate), slot_match(platform, plan.baseline)
         self._book = CheckBook(self._checks, [candidate], baseline, self._grid)
         self._ticks = 0
+        self._at = request.anchor
 
     async def run(self) -> WatchResult:
         try:
-            if outcome := await self._catch_up():
-                return outcome
+            outcome = await self._catch_up()
             index = self._grid.last_due(self._wall(), self._lag) + 1
-            while True:
+            while outcome is None:
                 await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
-                if outcome := await self._tick(self._grid.time(index)):
-                    return outcome
-                if self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
-                    return self._result(WatchOutcome.SEGMENT_OVER, self._grid.time(index), "nothing to decide yet")
+                outcome = await self._tick(self._grid.time(index))
+                if outcome is None and self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
+                    outcome = Outcome(WatchOutcome.SEGMENT_OVER, "nothing to decide yet")
                 index = max(index + 1, self._grid.last_due(self._wall(), self._lag))
+            return await self._result(outcome)
         finally:
             self._metrics.close()
 
-    async def _catch_up(self) -> WatchResult | None:
+    async def _catch_up(self) -> Outcome | None:
         """Read every tick from the grid's start, and the run-up to it, that is due already."""
         last = self._grid.last_due(self._wall(), self._lag)
         start = self._grid.time(-self._grid.ticks_in(RUN_UP))
         return await self._observe_range(start, self._grid.time(last)) if last >= 0 else None
 
-    async def _tick(self, at: int) -> WatchResult | None:
+    async def _tick(self, at: int) -> Outcome | None:
         reading = await self._metrics.read(self._checks, self._book.slots, at)
         late, first = self._book.behind(reading)
         if late and (outcome := await self._observe_range(self._grid.time(first), at - self._grid.tick)):
             return outcome
-        return self._observe(reading)
+        self._book.observe(reading)
+        if self._watching.fails(self._book.verdicts) is not None and not self._request.tolerating:
+            return self._observe(at)
+        return self._observe(at, await self._renew())
 
-    async def _observe_range(self, start: int, end: int) -> WatchResult | None:
-        readings = await self._metrics.read_range(self._checks, self._book.slots, start, end, self._grid.tick)
-        for reading in readings:
-            if outcome := self._observe(reading):
+    async def _observe_range(self, start: int, end: int) -> Outcome | None:
+        """Take the ticks of the past into account; they can fail or pass, as they would have then."""
+        for reading in await self._metrics.read_range(self._checks, self._book.slots, start, end, self._grid.tick):
+            self._book.observe(reading)
+            if reading.at >= self._request.anchor and (outcome := self._observe(reading.at)):
                 return outcome
         return None
 
-    def _observe(self, reading: Reading) -> WatchResult | None:
-        verdicts = self._book.observe(reading)
-        if reading.at < self._request.anchor:
-            return None
+    def _observe(self, at: int, route: frozenset[Block] | None = None) -> Outcome | None:
         self._ticks += 1
-        outcome: Outcome | None = self._watching.observe(reading.at, verdicts)
-        self._heartbeat.details = self._live_table(reading.at, verdicts)
-        return self._result(outcome.kind, reading.at, outcome.sentence) if outcome else None
+        self._at = at
+        self._heartbeat.details = self._live_table(at)
+        return self._watching.observe(at, self._book.verdicts, route)
 
-    def _result(self, kind: WatchOutcome, at: int, sentence: str) -> WatchResult:
-        moment = datetime.fromtimestamp(at, UTC)
+    async def _renew(self) -> frozenset[Block]:
+        """Renew the leases; returns what the route itself shows.  An unreachable route is left to its lease."""
+        request = self._request
+        try:
+            renewal = await self._router.renew(lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch))
+        except Unreachable as error:
+            log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
+            return frozenset(request.blocks) - {Block.SHARED_INCIDENT}
+        blocks = set()
+        if renewal.drift:
+            log.warning("%s was changed by somebody else: %s", request.plan.route, "; ".join(renewal.drift))
+            blocks.add(Block.DRIFT)
+        if renewal.record.freeze is not None:
+            blocks.add(Block.FREEZE)
+        return frozenset(blocks)
+
+    async def _shorten(self, reason: Reason) -> None:
+        """Leave a note that acts by itself: whoever should roll back may be gone."""
+        request = self._request
+        slot = request.plan.candidate
+        try:
+            await self._router.renew(
+                lambda record: shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
+            )
+        except Unreachable as error:
+            log.warning("%s: the lease could not be shortened: %s", request.plan.route, error)
+
+    async def _result(self, outcome: Outcome) -> WatchResult:
+        if outcome.kind is WatchOutcome.FAILED and self._request.spec.candidate.auto_rollback:
+            await self._shorten(Reason.UNHEALTHY)
+        if outcome.kind is WatchOutcome.BLIND:
+            await self._shorten(Reason.BLIND)
         return WatchResult(
-            outcome=kind, at=moment, sentence=sentence, verdicts=tuple(self._book.verdicts), ticks=self._ticks
+            outcome=outcome.kind,
+            at=datetime.fromtimestamp(self._at, UTC),
+            sentence=outcome.sentence,
+            verdicts=tuple(self._book.verdicts),
+            blocks=tuple(sorted(outcome.blocks)),
+            ticks=self._ticks,
         )
 
-    def _live_table(self, at: int, verdicts: list[Verdict]) -> dict[str, Any]:
+    def _live_table(self, at: int) -> dict[str, Any]:
         left = self._watching.left(at)
         return {
             "tick": datetime.fromtimestamp(at, UTC).isoformat(),
             "mode": self._request.mode,
             "left": format_duration(left) if left is not None else "without end",
-            "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in verdicts},
+            "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in self._book.verdicts},
         }

@@ -1,17 +1,20 @@
 -- Which bucket is this user in? Answered inside the gateway, once per request, before the route is chosen.
 --
 -- The answer must be byte for byte the one that `tailramp bucket` gives, or users would be served by another variant than
--- the one the plan counted them for; tests/vectors/buckets.json binds the two. `settings` is a table rendered in front of
--- this file: strategy, salt, resolution (100 or 10000) and identity {header, max_bytes}.
+-- the one the plan counted them for; tests/vectors/buckets.json binds the two. A signed probe may name the bucket
+-- instead; its format is written down in tailramp/probe_token.py and bound by tests/vectors/probes.json.
 --
--- Envoy runs this text once per worker thread and each request as a coroutine in it. Nothing here yields, so requests may
--- share the message schedule of the hash.
+-- `settings` is a table rendered in front of this file: strategy, salt, resolution (100 or 10000), identity {header,
+-- max_bytes} and probe {route, path, window_ms, min_secret_bytes, secret_file or nil}.
+--
+-- Envoy runs this text once per worker thread and each request as a coroutine in it. Nothing yields while it hashes, so
+-- requests may share the message schedule of the hash.
 
 local bit = require("bit")
 local band, bor, bxor, bnot = bit.band, bit.bor, bit.bxor, bit.bnot
-local lshift, rshift, ror, tobit = bit.lshift, bit.rshift, bit.ror, bit.tobit
-local byte, char, format, rep = string.byte, string.char, string.format, string.rep
-local floor = math.floor
+local lshift, rshift, ror, tobit, tohex = bit.lshift, bit.rshift, bit.ror, bit.tobit, bit.tohex
+local byte, char, format, gsub, match, rep = string.byte, string.char, string.format, string.gsub, string.match, string.rep
+local abs, floor = math.abs, math.floor
 
 local K = {
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -28,7 +31,7 @@ for i = 1, 64 do K[i] = tobit(K[i]) end
 local W = {}
 for i = 1, 64 do W[i] = 0 end
 
--- The first two 32-bit words of SHA-256(message), unsigned; no strategy needs more of it.
+-- The eight 32-bit words of SHA-256(message), signed as all of LuaJIT's bit operations are.
 local function sha256_words(message)
   local length = #message
   local padded = message .. "\128" .. rep("\0", (55 - length) % 64) .. "\0\0\0\0"
@@ -61,7 +64,33 @@ local function sha256_words(message)
     h0, h1, h2, h3 = tobit(h0 + a), tobit(h1 + b), tobit(h2 + c), tobit(h3 + d)
     h4, h5, h6, h7 = tobit(h4 + e), tobit(h5 + f), tobit(h6 + g), tobit(h7 + h)
   end
-  return h0 % 4294967296, h1 % 4294967296
+  return h0, h1, h2, h3, h4, h5, h6, h7
+end
+
+local function each_byte(text, change)
+  return (gsub(text, ".", function(c) return char(change(byte(c))) end))
+end
+
+local function bytes_of_hex(text)
+  return (gsub(text, "%x%x", function(pair) return char(tonumber(pair, 16)) end))
+end
+
+local function sha256_hex(message)
+  local h0, h1, h2, h3, h4, h5, h6, h7 = sha256_words(message)
+  return tohex(h0) .. tohex(h1) .. tohex(h2) .. tohex(h3) .. tohex(h4) .. tohex(h5) .. tohex(h6) .. tohex(h7)
+end
+
+-- HMAC-SHA-256 with this key, as a function from message to lower-case hexadecimal.
+local function hmac_sha256(key)
+  if #key > 64 then
+    key = bytes_of_hex(sha256_hex(key))
+  end
+  key = key .. rep("\0", 64 - #key)
+  local inner = each_byte(key, function(b) return bxor(b, 0x36) end)
+  local outer = each_byte(key, function(b) return bxor(b, 0x5c) end)
+  return function(message)
+    return sha256_hex(outer .. bytes_of_hex(sha256_hex(inner .. message)))
+  end
 end
 
 -- A strategy maps (user id, settings) to a number from 0 to 9999.
@@ -69,8 +98,8 @@ local strategies = {}
 
 function strategies.sha256(uid, settings)
   local high, low = sha256_words(settings.salt .. ":" .. uid)
-  -- 48 bits modulo 10000, in two parts: nothing larger than 2^30 is ever divided.
-  return (high % 10000 * 65536 + floor(low / 65536)) % 10000
+  -- 48 bits modulo 10000, in two parts: nothing larger than 2^32 is ever divided.
+  return (high % 4294967296 % 10000 * 65536 + floor(low % 4294967296 / 65536)) % 10000
 end
 
 -- The bucket as its header is written: two digits at resolution 100, four at 10000. Two digits are the parent of four.
@@ -82,9 +111,109 @@ local function bucket_of(uid, settings)
   return format("%04d", value)
 end
 
+local probe = settings.probe
+
+-- The function that signs, or nil when this gateway accepts no probes. The secret is in a file because Envoy shows this
+-- text to everyone who may read its admin interface. Users are served without it.
+local function probe_signer()
+  if probe.secret_file == nil then
+    return nil
+  end
+  local secret, problem = nil, nil
+  local file, why = io.open(probe.secret_file, "rb")
+  if file == nil then
+    problem = why
+  else
+    secret, why = file:read("*a")
+    file:close()
+    if secret == nil then
+      problem = probe.secret_file .. ": " .. tostring(why)
+    else
+      secret = gsub(secret, "[\r\n]+$", "")
+      if #secret < probe.min_secret_bytes then
+        problem = format("%s: %d bytes of secret, at least %d are needed", probe.secret_file, #secret, probe.min_secret_bytes)
+      end
+    end
+  end
+  if problem ~= nil then
+    io.stderr:write("tailramp: no signed probe is accepted: ", problem, "\n")
+    return nil
+  end
+  return hmac_sha256(secret)
+end
+
+local sign = probe_signer()
+
+-- Takes the same time wherever two strings of one length differ.
+local function same(left, right)
+  if #left ~= #right then
+    return false
+  end
+  local difference = 0
+  for i = 1, #left do
+    difference = bor(difference, bxor(byte(left, i), byte(right, i)))
+  end
+  return difference == 0
+end
+
+-- What a probe's value asks for: a bucket and perhaps its two-dimensional key; nothing if it makes no sense here.
+local function asked_by(value)
+  local uid = match(value, "^user=(%x+)$")
+  if uid ~= nil then
+    if #uid % 2 == 1 or #uid > 2 * settings.identity.max_bytes then
+      return nil
+    end
+    return bucket_of(bytes_of_hex(uid), settings)
+  end
+  local bucket, rest = match(value, "^bucket=(%d+)(.*)$")
+  if bucket == nil or #bucket ~= (settings.resolution == 100 and 2 or 4) then
+    return nil
+  end
+  if rest == "" then
+    return bucket
+  end
+  local segment = match(rest, "^_([A-Z0-9]+)$")
+  if segment == nil or #segment > 16 then
+    return nil
+  end
+  return bucket, bucket .. rest
+end
+
+-- The bucket and two-dimensional key to set and the echo to answer with; nothing unless every word of the probe holds.
+-- What is cheap to see is looked at first: a stranger must not be able to buy hashes.
+local function accepted(handle, headers, signed)
+  if sign == nil or #signed > 2 * settings.identity.max_bytes + 256 then
+    return nil
+  end
+  if headers:get(":method") ~= "GET" or headers:get(":path") ~= probe.path then
+    return nil
+  end
+  if headers:get("transfer-encoding") ~= nil or (headers:get("content-length") or "0") ~= "0" then
+    return nil
+  end
+  local value, time, nonce, mac = match(signed, "^v1;([^;]+);(%d+);(%x+);(%x+)$")
+  if value == nil or #time ~= 13 or #nonce ~= 32 or #mac ~= 64 then
+    return nil
+  end
+  if abs(tonumber(handle:timestamp()) - tonumber(time)) > probe.window_ms then
+    return nil
+  end
+  local message = table.concat({ "tailramp-probe-v1", probe.route, "GET", probe.path, value, time, nonce }, "\n")
+  if not same(sign(message), mac) then
+    return nil
+  end
+  local bucket, key = asked_by(value)
+  -- HTTP/2 need not announce a body, and then this waits for it: so it comes last, when the sender is known.
+  if bucket == nil or handle:body() ~= nil then
+    return nil
+  end
+  return bucket, key, nonce .. ";" .. (key or bucket)
+end
+
 -- Headers that mean something only when the gateway itself has written them. Spellings with underscores never get here:
 -- the listener drops every header name that has one.
-local GATEWAY_HEADERS = { "x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-variant" }
+local GATEWAY_HEADERS = { "x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant" }
+local METADATA = "tailramp.probe"
 
 -- The user id exactly as it was sent, not trimmed, not folded, not decoded; or nil when there is none to trust. Two
 -- identity headers are none: whichever of them were taken, the service behind might take the other.
@@ -103,11 +232,32 @@ end
 -- every route sends to the default.
 function envoy_on_request(handle)
   local headers = handle:headers()
+  local signed = headers:getNumValues("x-tailramp-probe") == 1 and headers:get("x-tailramp-probe") or nil
   for i = 1, #GATEWAY_HEADERS do
     headers:remove(GATEWAY_HEADERS[i])
+  end
+  if signed ~= nil then
+    local bucket, key, echo = accepted(handle, headers, signed)
+    if bucket ~= nil then
+      handle:streamInfo():dynamicMetadata():set(METADATA, "echo", echo)
+      headers:replace("x-user-bucket", bucket)
+      if key ~= nil then
+        headers:replace("x-user-bucket-2d", key)
+      end
+      return
+    end
   end
   local uid = user_id_of(headers, settings.identity)
   if uid ~= nil then
     headers:replace("x-user-bucket", bucket_of(uid, settings))
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  headers:remove("x-tailramp-probe-echo")
+  local said = handle:streamInfo():dynamicMetadata():get(METADATA)
+  if said ~= nil then
+    headers:replace("x-tailramp-probe-echo", said.echo)
   end
 end

@@ -12,13 +12,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from gateway.lua import bucket_script
+from gateway.lua import LuaValue, bucket_script
+from tailramp.probe_token import MIN_SECRET_BYTES, WINDOW_MS
 
 STAT_PREFIX = "gateway"
 
 _TYPES = "type.googleapis.com/envoy"
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")
-_SET_BY_GATEWAY = frozenset({"x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-variant"})
+_SET_BY_GATEWAY = frozenset(
+    {"x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant"}
+)
 _NOT_AN_IDENTITY = _SET_BY_GATEWAY | {"connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
 
 # What the router, the sentinel and a scrape read. The rest of the admin interface can stop the process or set counters
@@ -61,6 +64,11 @@ class EnvoyGateway(BaseModel):
     resolution: Literal[100, 10000] = 100
     clusters: Annotated[dict[SlotName, str], Field(min_length=1)]
     """Slot to `host:port`; an IPv6 address in brackets."""
+    probe_path: Annotated[str, StringConstraints(pattern=r"^/[!-\"$-~]*$", max_length=1024)] = "/v1/models"
+    """The one path, with its query if it has one, on which signed probes are accepted."""
+    probe_secret_file: Path | None = None
+    """Absolute. Envoy reads the secret when it starts, so that it stands neither here nor in /config_dump. Where the
+    file is missing or the secret too short, Envoy says so on its standard error, serves users and accepts no probe."""
     connect_timeout: Seconds = 0.25
     upstream_idle_timeout: Seconds = 4.0
     """Seconds after which an unused connection to a server is closed. Below the 5 s of uvicorn, which vLLM and SGLang
@@ -70,7 +78,7 @@ class EnvoyGateway(BaseModel):
     access_log: Path | None = None
     """File for one JSON line per request, without the user id; none by default."""
 
-    @field_validator("route_file", "access_log")
+    @field_validator("route_file", "probe_secret_file", "access_log")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_absolute():
@@ -174,12 +182,21 @@ class EnvoyGateway(BaseModel):
 
     def script(self) -> str:
         """The Lua text with this gateway's settings."""
+        probe: dict[str, LuaValue] = {
+            "route": self.route_config_name,
+            "path": self.probe_path,
+            "window_ms": WINDOW_MS,
+            "min_secret_bytes": MIN_SECRET_BYTES,
+        }
+        if self.probe_secret_file is not None:
+            probe["secret_file"] = str(self.probe_secret_file)
         return bucket_script(
             {
                 "strategy": self.strategy,
                 "salt": self.salt,
                 "resolution": self.resolution,
                 "identity": {"header": self.identity_header, "max_bytes": self.identity_max_bytes},
+                "probe": probe,
             }
         )
 

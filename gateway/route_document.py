@@ -37,8 +37,8 @@ class RouteDocument:
         """Raises Refused, saying what is wrong, for anything but a route file with a record."""
         try:
             document = cls(json.loads(text))
-            _ = document.record, document.main_entries
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, ValidationError) as error:
+            _ = document.name, document.version, document.with_record(document.record)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ValidationError) as error:
             detail = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise Refused(
                 f"the route file is not one that tailramp can write ({type(error).__name__}: {detail}). "
@@ -118,6 +118,29 @@ class RouteDocument:
         data["version_info"] = f"{record.epoch}-{_digest(config)[:12]}"
         return RouteDocument(data)
 
+    def with_record_only(self, record: RouteRecord) -> "RouteDocument":
+        """The document that stores ``record`` and leaves every entry as it stands: for changes that move nobody."""
+        data = copy.deepcopy(self.data)
+        config = data["resources"][0]
+        config["metadata"]["filter_metadata"]["tailramp"] = record.model_dump(mode="json")
+        data["version_info"] = f"{record.epoch}-{_digest(config)[:12]}"
+        return RouteDocument(data)
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """What somebody else changed in tailramp's own part: entries that are not what the record means."""
+        meant = {_place(host, entry): entry for host, entry in self.with_record(self.record).entries}
+        stands = {_place(host, entry): entry for host, entry in self.entries}
+        lines = [f"{place} is gone" for place in meant if place not in stands]
+        lines += [f"{place} was added" for place in stands if place not in meant]
+        lines += [f"{place} was changed" for place in meant if place in stands and meant[place] != stands[place]]
+        return tuple(lines)
+
+    @property
+    def entries(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every entry with the name of its virtual host, in order."""
+        return [(str(host.get("name")), entry) for host in self.config["virtual_hosts"] for entry in host["routes"]]
+
     @property
     def digest(self) -> str:
         """Of everything but the record and the version: what a rollback must leave as it was."""
@@ -127,6 +150,10 @@ class RouteDocument:
 
     def text(self) -> str:
         return json.dumps(self.data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _place(host: str, entry: dict[str, Any]) -> str:
+    return f"entry {entry.get('name', json.dumps(entry.get('match'), sort_keys=True))} of {host}"
 
 
 def _digest(value: object) -> str:
@@ -143,11 +170,19 @@ def _served_by(slot: str, action: dict[str, Any]) -> dict[str, Any]:
 
 
 def _repointed(entry: dict[str, Any], slot: str) -> dict[str, Any]:
-    others = [
-        header for header in entry.get("response_headers_to_add", []) if header["header"]["key"] != VARIANT_HEADER
-    ]
+    """The entry with another slot.  All else stays as it is spelt, so that pointing it back restores it exactly."""
     served = _served_by(slot, entry["route"])
-    return {**entry, **served, "response_headers_to_add": [*others, *served["response_headers_to_add"]]}
+    headers = [
+        {**header, "header": {**header["header"], "value": slot}} if _tells_variant(header) else header
+        for header in entry.get("response_headers_to_add", [])
+    ]
+    if not any(_tells_variant(header) for header in headers):
+        headers += served["response_headers_to_add"]
+    return {**entry, **served, "response_headers_to_add": headers}
+
+
+def _tells_variant(header: dict[str, Any]) -> bool:
+    return str(header["header"]["key"]).lower() == VARIANT_HEADER
 
 
 def _rule_entry(main: dict[str, Any], slot: str, pattern: str, two_dimensional: bool) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lab.client_log import (
     last_candidate_request_sent,
     read_log,
     responses_per_variant,
+    served_without_admission,
     users_seen_on_both,
     violations,
 )
@@ -38,7 +39,6 @@ USERS_PER_SECOND = 360.0
 RUN_SECONDS = 50.0
 """How long users talk to the gateway: 500 core users then send 30 requests each at 300 requests a second."""
 
-_AFTER_END_SECONDS = 4.0
 _MOST_SECONDS = 120.0
 
 
@@ -71,6 +71,7 @@ class Facts(BaseModel):
     users_seen_on_both: int
     failed_requests: int
     violations: dict[str, int]
+    served_without_admission: int = Field(description="candidate answers that no assignment of their time allowed")
     foreign_assignments: int = Field(description="assignments that stood in the route file and are not in the plan")
     client_was_behind: int = Field(description="moments at which the users' own process could not keep up")
     fewest_requests_of_a_core_user: int
@@ -113,13 +114,7 @@ async def play(
                     await view
             ended = time.time()
             status = await handle.query(RampWorkflow.status)
-            if result.phase is Phase.SUCCEEDED:
-                await users.wait_exit(run_seconds + 40)
-            else:
-                await wait_until(
-                    lambda: time.time() > ended + _AFTER_END_SECONDS, 2 * _AFTER_END_SECONDS, "users to go on"
-                )
-                await users.wait_exit(run_seconds + 40)
+            await users.wait_exit(run_seconds + 40)
         finally:
             await users.terminate()
     trigger = await trigger_of(spec, status, until=ended) if scenario.has_fault else None
@@ -188,12 +183,12 @@ def _facts(
     client_log = read_log(log)
     requests = client_log.requests
     bucket_of = BucketFunction(SALT)
+
+    def admitted(user: str | None, sent: float, answered: float) -> bool:
+        return history.may_serve(candidate, user, sent, answered, bucket_of)
+
     found: Violations = violations(
-        requests,
-        baseline=baseline,
-        candidate=candidate,
-        admitted=lambda user, sent, answered: history.may_serve(candidate, user, sent, answered, bucket_of),
-        growth_ended=trigger,
+        requests, baseline=baseline, candidate=candidate, admitted=admitted, growth_ended=trigger
     )
     last = last_candidate_request_sent(requests, candidate, 0)
 
@@ -221,6 +216,7 @@ def _facts(
         users_seen_on_both=len(users_seen_on_both(requests, baseline, candidate)),
         failed_requests=len(failed_requests(requests, candidate, fault_at)),
         violations={"forged": found.forged, "no_id": found.no_id, "moved_back_and_forth": found.moved_back_and_forth},
+        served_without_admission=len(served_without_admission(requests, candidate, admitted)),
         foreign_assignments=sum(version.assignment not in planned for version in history.versions),
         client_was_behind=len(client_log.behind),
         fewest_requests_of_a_core_user=busiest[-1] if busiest else 0,

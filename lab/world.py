@@ -6,6 +6,7 @@ one folder, and everything dies with the process that started it.
 
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -64,6 +65,7 @@ class World:
         self._ports = {slot: free_port() for slot in self.models}
         self._gateway_port = free_port()
         self._admin_port = free_port()
+        self._probe_secret = secrets.token_hex(32)
         self._stack = AsyncExitStack()
         self.servers: dict[str, ManagedProcess] = {}
         self.worker: ManagedProcess | None = None
@@ -86,6 +88,10 @@ class World:
         return self.directory / "routes" / "chat.json"
 
     @property
+    def _probe_secret_file(self) -> Path:
+        return self.directory / "probe-secret"
+
+    @property
     def gateway_url(self) -> str:
         return f"http://127.0.0.1:{self._gateway_port}"
 
@@ -100,6 +106,7 @@ class World:
             "TEMPORAL_ADDRESS": self.temporal.address,
             "TAILRAMP_RECORDS": str(self.records),
             "TAILRAMP_PLATFORM": str(self.directory / "tailramp.yaml"),
+            "TAILRAMP_PROBE_SECRET": self._probe_secret,
         }
 
     async def __aenter__(self) -> Self:
@@ -115,6 +122,8 @@ class World:
 
     async def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._probe_secret_file.touch(mode=0o600)
+        self._probe_secret_file.write_text(self._probe_secret, encoding="utf-8")
         self._write_route_file()
         self._write_platform_file()
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession())
@@ -142,6 +151,7 @@ class World:
             route_file=self.route_file,
             salt=SALT,
             salt_id=SALT,
+            probe_secret_file=self._probe_secret_file,
             clusters={slot: f"127.0.0.1:{port}" for slot, port in self._ports.items()},
         )
 
@@ -161,6 +171,7 @@ class World:
                 "file": str(self.route_file),
                 "admin": f"http://127.0.0.1:{self._admin_port}",
                 "gateway": self.gateway_url,
+                "probeSecret": "${TAILRAMP_PROBE_SECRET}",
             },
             "slots": {
                 slot: {

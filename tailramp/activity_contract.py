@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tailramp.assignment import Assignment, SlotName
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Interval, WatchMode, WatchOutcome
+from tailramp.ramp import Block, Interval, WatchMode, WatchOutcome
+from tailramp.route_record import Clearer
 from tailramp.spec import RampSpec
 from tailramp.units import Duration
 
@@ -35,6 +36,7 @@ RESTORE: Final = "restore"
 # Types of failures that no retry mends, as Temporal's retry policies match them.
 FENCED: Final = "Fenced"
 REFUSED: Final = "Refused"
+FROZEN: Final = "Frozen"
 NOT_PROVEN: Final = "NotProven"
 
 
@@ -85,20 +87,26 @@ class VerifyRequest(Request):
 
 
 class ClearRequest(Request):
-    """Put everyone back on the slot that was default when the ramp began."""
+    """Put everyone back on the slot that was default when the ramp began.  ``epoch`` 0: it never held the route."""
 
     epoch: int
+    reason: str
 
 
 class ClearReport(BaseModel):
-    """``written`` is false if a later holder forbids the write; ``holder`` then says who it is."""
+    """What stands after a clear.
+
+    ``held`` is false if the record was another's or nobody's to write: under a kill mark, or held by a newer ramp, whose
+    id is then ``superseded_by``.  ``cleared_by`` and ``reason`` are those of whoever took the candidates out first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    written: bool
+    held: bool
     epoch: int
     assignment: Assignment
-    killed: bool = False
+    cleared_by: Clearer | None = None
+    reason: str = ""
     superseded_by: str | None = None
 
 
@@ -126,8 +134,8 @@ class WatchRequest(Request):
     """Look at all checks on the grid that starts at ``anchor`` until there is something to decide.
 
     ``held`` are the stretches in which the hold's clock ran before; ``hold`` is how much it needs, None without end.
-    ``overdue`` says that the ramp knows already that the clock is over and the evidence is not; ``tolerating`` that it
-    knows of a failed check and waits for a person.
+    ``overdue`` says that the ramp knows already that the clock is over and the evidence is not, ``blocks`` what it knows
+    of those that a watch can see, and ``tolerating`` that it knows of a failed check and waits for a person.
     """
 
     plan: Plan
@@ -138,7 +146,7 @@ class WatchRequest(Request):
     held: tuple[Interval, ...] = ()
     hold: Duration | None = None
     overdue: bool = False
-    shared_known: bool = False
+    blocks: tuple[Block, ...] = ()
     tolerating: bool = False
     segment: Duration
 
@@ -152,4 +160,5 @@ class WatchResult(BaseModel):
     at: datetime
     sentence: str
     verdicts: tuple[Verdict, ...] = ()
+    blocks: tuple[Block, ...] = ()
     ticks: int = 0

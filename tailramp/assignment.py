@@ -93,13 +93,14 @@ class Assignment(BaseModel):
         lines = []
         if earlier.default != self.default:
             lines.append(f"default: {earlier.default} → {self.default}")
-        slots = dict.fromkeys(rule.slot for rule in (*earlier.rules, *self.rules))
-        for slot in slots:
-            before, after = earlier.buckets_of(slot), self.buckets_of(slot)
+        groups = dict.fromkeys((rule.slot, rule.segments) for rule in (*earlier.rules, *self.rules))
+        for slot, segments in groups:
+            before, after = _given_to(earlier, slot, segments), _given_to(self, slot, segments)
+            who = f"{slot} of {'/'.join(segments)}" if segments else slot
             if len(gained := after.minus(before)):
-                lines.append(f"{slot}: + {gained}")
+                lines.append(f"{who}: + {gained}")
             if len(lost := before.minus(after)):
-                lines.append(f"{slot}: - {lost}")
+                lines.append(f"{who}: - {lost}")
         return lines
 
     def describe(self) -> str:
@@ -111,3 +112,12 @@ class Assignment(BaseModel):
             for rule in self.rules
         ]
         return ", ".join(parts)
+
+
+def _given_to(assignment: Assignment, slot: str, segments: tuple[str, ...]) -> BucketSet:
+    """The buckets that rules give to ``slot`` for exactly these segments."""
+    buckets = BucketSet()
+    for rule in assignment.rules:
+        if rule.slot == slot and rule.segments == segments:
+            buckets = buckets.union(rule.buckets)
+    return buckets

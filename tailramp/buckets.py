@@ -106,7 +106,8 @@ class BucketSet:
         return (f"{number:0{width}d}" for number in self.numbers)
 
     def __contains__(self, bucket: str) -> bool:
-        return len(bucket) == _width(self.resolution) and bucket.isdigit() and int(bucket) in self.numbers
+        is_bucket = len(bucket) == _width(self.resolution) and bucket.isascii() and bucket.isdigit()
+        return is_bucket and int(bucket) in self.numbers
 
     @property
     def share(self) -> float:

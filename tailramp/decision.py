@@ -22,6 +22,7 @@ class DecisionKind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     PROMOTED = "promoted"
+    ALERTED = "alerted"
     ABORTED = "aborted"
     PROMOTION_INTENDED = "promotion_intended"
     DEFAULT_MOVED = "default_moved"

@@ -5,7 +5,8 @@
     TailrampError
     ├── InvalidFile        one of the two files cannot be accepted; carries every problem found
     ├── Refused            a wish that is understood and not granted: lock, preflight, policy
-    │   └── Fenced         a write came too late: somebody with a higher epoch has written since
+    │   ├── Fenced         a write came too late: somebody with a higher epoch has written since
+    │   └── Frozen         nothing may start or grow on this route until somebody lifts the freeze
     └── Unreachable        a service that is needed does not answer
 
 The command line maps them to DESIGN's exit codes: 5 for what is invalid or refused, 6 for what cannot be reached.
@@ -63,6 +64,10 @@ class Fenced(Refused):
         super().__init__(message)
         self.holder = holder
         self.epoch = epoch
+
+
+class Frozen(Refused):
+    """A write would have moved users to a candidate while the route is frozen."""
 
 
 class Unreachable(TailrampError):

@@ -25,6 +25,7 @@ class Step(BaseModel):
     assignment: Assignment
     buckets: BucketSet
     hold: Duration
+    approval: bool = False
 
     @property
     def share(self) -> float:
@@ -109,14 +110,15 @@ def make_plan(spec: RampSpec, *, default: str, candidate: str, served: BucketSet
     steps: list[Step] = []
     reached = BucketSet(resolution=target.resolution)
     for entry in policy.steps:
-        buckets = already.union(target.first(math.ceil(entry.share * len(target))))
+        buckets = already.union(target.first(_part_of(len(target), entry.share)))
         if buckets.same_members(reached) or (promotes and buckets.is_everyone):
             continue
         reached = buckets
         rule = Rule(slot=candidate, buckets=buckets, segments=spec.candidate.segments)
         assignment = Assignment(default=default, rules=(rule,))
         hold = policy.hold if entry.hold is None else entry.hold
-        steps.append(Step(index=len(steps) + 1, assignment=assignment, buckets=buckets, hold=hold))
+        step = Step(index=len(steps) + 1, assignment=assignment, buckets=buckets, hold=hold, approval=entry.approval)
+        steps.append(step)
     if not steps:
         raise Refused("ramp.steps has no step below 100%: a ramp to everyone needs a smaller one to gather evidence in")
     return Plan(
@@ -128,3 +130,8 @@ def make_plan(spec: RampSpec, *, default: str, candidate: str, served: BucketSet
         promotes=promotes,
         bake=policy.bake,
     )
+
+
+def _part_of(count: int, share: float) -> int:
+    """ceil(share x count) of the share as it was written: 7 % of 100 is 7, though 0.07 * 100 is a little more."""
+    return max(1, math.ceil(round(share * count, 9)))

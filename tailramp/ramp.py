@@ -77,6 +77,10 @@ class Block(StrEnum):
     FREEZE = "freeze"
 
 
+WATCHED_BLOCKS = frozenset({Block.SHARED_INCIDENT, Block.DRIFT, Block.FREEZE})
+"""The blocks that a watch sees come and go; the others end by a person, or with the step."""
+
+
 class WatchMode(StrEnum):
     SETTLE = "settle"
     HOLD = "hold"
@@ -92,7 +96,7 @@ class WatchOutcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
     FAILED = "failed"
     BLIND = "blind"
-    SHARED = "shared"
+    BLOCKS_CHANGED = "blocks_changed"
     SEGMENT_OVER = "segment_over"
 
 
@@ -131,6 +135,7 @@ class RampState(BaseModel):
     anchor: int | None = None
     held: tuple[Interval, ...] = ()
     promoted_step: int | None = None
+    full: bool = False
     tolerating: bool = False
     default_moved: bool = False
     baked: bool = False
@@ -182,7 +187,7 @@ class Conclude:
 
 @dataclass(frozen=True)
 class AwaitPerson:
-    """Paused before anybody is served: there is nothing to watch."""
+    """Paused or frozen before anybody is served: there is nothing to watch."""
 
 
 @dataclass(frozen=True)
@@ -207,15 +212,17 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
     if plan is None:
         return RunPreflight()
     if state.phase is Phase.SHIFTING:
-        return AwaitPerson() if state.paused else Shift(plan.step(state.step))
+        if not state.paused and Block.FREEZE not in state.blocked_by:
+            return Shift(plan.step(state.step))
+        return Watch(WatchMode.GUARD) if _somebody_is_served(plan, state) else AwaitPerson()
     if state.phase is Phase.SETTLING:
         return Watch(WatchMode.GUARD if state.paused else WatchMode.SETTLE)
     if state.phase is Phase.HOLDING:
         if state.paused:
             return Watch(WatchMode.GUARD)
-        if state.promoted_step == state.step and not is_final(plan, state):
+        if (state.promoted_step == state.step or state.full) and not is_final(plan, state):
             return Advance()
-        return Watch(WatchMode.HOLD)
+        return Watch(WatchMode.GUARD if Block.APPROVAL in state.blocked_by else WatchMode.HOLD)
     if state.phase is Phase.PROMOTING:
         if not state.default_moved:
             return Watch(WatchMode.GUARD) if state.paused else MoveDefault()
@@ -225,6 +232,10 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
             return Conclude()
         return Watch(WatchMode.GUARD if state.paused else WatchMode.BAKE)
     raise AssertionError(f"no action is defined in {state.phase}")
+
+
+def _somebody_is_served(plan: Plan, state: RampState) -> bool:
+    return state.applied is not None and state.applied.share_of(plan.candidate) > 0
 
 
 def is_final(plan: Plan, state: RampState) -> bool:
@@ -251,7 +262,7 @@ def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
             "applied": applied,
             "anchor": _next_second(now),
             "held": (),
-            "blocked_by": frozenset(),
+            "blocked_by": state.blocked_by & {Block.APPROVAL},
         }
     )
 
@@ -265,19 +276,25 @@ def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -
             update={"phase": Phase.HOLDING, "held": held, "anchor": anchor, "blocked_by": frozenset()}
         )
     if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
+        if plan.step(state.step).approval and state.promoted_step != state.step:
+            return state.model_copy(update={"blocked_by": frozenset({Block.APPROVAL})})
         return advanced(plan, state)
     if outcome is WatchOutcome.PASSED and state.phase is Phase.BAKING:
         return state.model_copy(update={"baked": True, "blocked_by": frozenset()})
     if outcome is WatchOutcome.INCONCLUSIVE:
         return state.model_copy(update={"blocked_by": state.blocked_by | {Block.INCONCLUSIVE}})
-    if outcome is WatchOutcome.SHARED:
-        return state.model_copy(update={"blocked_by": state.blocked_by | {Block.SHARED_INCIDENT}})
     return state
+
+
+def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
+    """A watch saw ``blocks``, of those that a watch can see."""
+    return state.model_copy(update={"blocked_by": state.blocked_by - WATCHED_BLOCKS | blocks})
 
 
 def advanced(plan: Plan, state: RampState) -> RampState:
     """Leave the hold of the present step for the next step, or for the promotion."""
-    cleared: dict[str, object] = {"held": (), "blocked_by": frozenset(), "promoted_step": None, "tolerating": False}
+    kept = state.blocked_by & {Block.FREEZE}
+    cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None, "tolerating": False}
     if is_final(plan, state):
         return state
     if state.step == len(plan.steps):
@@ -346,11 +363,32 @@ def resumed(state: RampState, now: datetime) -> RampState:
     return state.model_copy(update={"paused": False, "held": held, "tolerating": False})
 
 
-def promoted(state: RampState, step: int) -> RampState:
-    """Skips the rest of the hold of ``step``, the one that the person saw; at any other it is ignored."""
-    if step != state.step or state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}:
+def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
+    """Skips the rest of the hold of ``step``, the one that the person saw; at any other it is ignored.
+
+    ``full`` skips the holds of all steps up to the target.  Settling is not skipped, and guards still apply.
+    """
+    if (
+        step != state.step
+        or state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}
+        or state.stop is not None
+    ):
         return state
-    return state.model_copy(update={"promoted_step": step})
+    return state.model_copy(update={"promoted_step": step, "full": state.full or full})
+
+
+def alerted(state: RampState, name: str, *, attributed: bool) -> RampState:
+    """A firing alert.  One that is the candidate's fault stops the ramp; any other holds it until a person looks."""
+    if attributed:
+        return stopped(state, Reason.ALERT, f"alert {name}")
+    if state.phase.is_terminal or state.phase.is_rollback:
+        return state
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.APPROVAL}})
+
+
+def freeze_met(state: RampState) -> RampState:
+    """A shift was refused because the route is frozen: nothing has moved."""
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.FREEZE}})
 
 
 def _next_second(now: datetime) -> int:

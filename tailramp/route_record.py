@@ -1,16 +1,36 @@
-"""The one durable record per route that outlives ramps.
+"""The one durable record per route that outlives ramps, and every change that may be made to it.
 
 It says who may write the route and what stands there.  ``kill``, the sentinel and ``list`` need only this record: never
 the two files, never Temporal.  Where it is stored is the router's business (with Envoy by file it lies inside the route
-file, so that rules and record change in one rename); what it means is decided here, once, by ``fence``.
+file, so that rules and record change in one rename); what it means is decided here, once, for every router.
+
+Changes come in two kinds.  Forward ones carry the ramp and the epoch at which they were decided, and raise ``Fenced``
+when the record has moved on: a process that was frozen may wake at any instruction, and nothing that it then writes may
+raise traffic.  Clearing ones take candidates out, raise the epoch and close the record to the ramp that held it.
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tailramp.assignment import Assignment, SlotName
-from tailramp.errors import Fenced
+from tailramp.errors import Fenced, Frozen, Refused
+
+LEASE_SECONDS = 90.0
+"""How long a candidate may be served without a completed look at it."""
+SHORT_LEASE_SECONDS = 5.0
+"""The same after a look that found a reason to roll back: whoever should act may be unable to."""
+BEYOND_ANY_RAMP = 1_000_000
+"""How far above the epoch of a ramp the prepared, baseline-only record lies: no ramp writes so often."""
+
+
+class Clearer(StrEnum):
+    """Who may take candidates out."""
+
+    ROLLBACK = "rollback"
+    SENTINEL = "sentinel"
+    KILL = "kill"
 
 
 class SlotRecord(BaseModel):
@@ -26,18 +46,18 @@ class Lease(BaseModel):
     """A candidate's right to be served.
 
     Lapsed means that ``renewals`` stood still for ``seconds`` on the observer's own monotonic clock: wall clocks decide
-    nothing.  ``reason`` is set when a bad verdict shortened it.
+    nothing.  ``reason`` is set when a bad verdict shortened it; only a write at a higher epoch makes it long again.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    seconds: float = 90.0
+    seconds: float = LEASE_SECONDS
     renewals: int = 0
     reason: str | None = None
 
 
-class KillMark(BaseModel):
-    """Somebody shut the route's candidates off by hand; only ``lift`` removes it."""
+class Mark(BaseModel):
+    """Somebody's word on the route: that it was shut off, or that nothing may grow."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,22 +74,24 @@ class RouteRecord(BaseModel):
     route: str
     ramp: str | None = None
     epoch: int = 0
-    closed: bool = Field(default=False, description="the holder's ramp was cleared: it may write nothing more")
-    cleared_by: str | None = Field(default=None, description="rollback, kill or sentinel: who closed the record")
+    closed: bool = Field(default=False, description="the holder is over: it may write nothing more")
+    cleared_by: Clearer | None = Field(default=None, description="who took the candidates out, if anybody did")
+    cleared_reason: str = ""
     router: str = "envoy-file"
     objects: tuple[str, ...] = ()
     slots: dict[SlotName, SlotRecord] = Field(default_factory=dict)
     original_default: SlotName
     previous_default: SlotName | None = None
+    previous_digest: str | None = None
     assignment: Assignment
     leases: dict[SlotName, Lease] = Field(default_factory=dict)
-    kill: KillMark | None = None
+    kill: Mark | None = None
+    freeze: Mark | None = None
     blind_since: datetime | None = None
     refused: dict[str, str] = Field(default_factory=dict, description="digest of a candidate → why it is refused")
-    off_slot: SlotName | None = None
 
     @property
-    def served_candidates(self) -> tuple[str, ...]:
+    def candidates(self) -> tuple[str, ...]:
         """Slots other than the original default that users are sent to now."""
         slots = [self.assignment.default, *(rule.slot for rule in self.assignment.rules)]
         return tuple(dict.fromkeys(slot for slot in slots if slot != self.original_default))
@@ -78,22 +100,183 @@ class RouteRecord(BaseModel):
 def fence(record: RouteRecord, *, ramp: str, epoch: int) -> None:
     """Refuse a forward write of ``ramp`` that was decided at ``epoch`` if the record has moved on since.
 
-    A write carries the epoch at which it was decided.  Its own retry finds that epoch stored and may repeat itself;
-    whoever cleared the route has raised the epoch, so a writer that slept through the clear is refused.
+    A retry of a write finds its own epoch stored and may repeat itself; whoever cleared the route has raised the epoch,
+    so that a writer who slept through the clear is refused.
+    """
+
+    def fenced(why: str) -> Fenced:
+        return Fenced(f"{record.route} {why}", holder=record.ramp, epoch=record.epoch)
+
+    if record.kill is not None:
+        raise fenced(f"was shut off by {record.kill.by}")
+    if record.ramp != ramp:
+        raise fenced(f"is held by {record.ramp or 'nobody'}, not by {ramp}")
+    if record.closed:
+        raise fenced(f"was cleared by {record.cleared_by}" if record.cleared_by else "is closed: the ramp is over")
+    if record.epoch > epoch:
+        raise fenced(f"is at epoch {record.epoch}, this write was decided at {epoch}")
+
+
+# Forward changes.
+
+
+def taken_over(
+    record: RouteRecord, *, ramp: str, baseline: str, candidate: str, model: str, digest: str
+) -> RouteRecord:
+    """Give the route to ``ramp``, with nobody on the candidate.  Repeating it for the same ramp changes nothing.
+
+    Raises Fenced for a ramp that was cleared meanwhile, Frozen for a frozen route, Refused for one that is shut off or
+    still serves another ramp's candidate.
     """
     if record.kill is not None:
-        raise Fenced(f"{record.route} was shut off by {record.kill.by}", holder=record.ramp, epoch=record.epoch)
-    if record.ramp != ramp:
-        raise Fenced(
-            f"{record.route} is held by {record.ramp or 'nobody'}, not by {ramp}",
-            holder=record.ramp,
-            epoch=record.epoch,
+        word = f"{record.kill.by}: {record.kill.reason}"
+        raise Refused(f"{record.route} was shut off by {word}. `tailramp lift` allows ramps again")
+    if record.freeze is not None:
+        word = f"{record.freeze.by}: {record.freeze.reason}"
+        raise Frozen(f"{record.route} is frozen by {word}. `tailramp lift` allows ramps again")
+    if record.ramp == ramp:
+        if record.closed:
+            raise Fenced(f"this ramp was cleared by {record.cleared_by}", holder=ramp, epoch=record.epoch)
+        return record
+    if record.candidates:
+        raise Refused(
+            f"{record.route} still serves {', '.join(record.candidates)} for ramp {record.ramp}. "
+            "`tailramp kill` puts everyone back"
         )
-    if record.closed:
-        raise Fenced(f"{record.route} was cleared by {record.cleared_by}", holder=record.ramp, epoch=record.epoch)
-    if record.epoch > epoch:
-        raise Fenced(
-            f"{record.route} is at epoch {record.epoch}, this write was decided at {epoch}",
-            holder=record.ramp,
-            epoch=record.epoch,
-        )
+    # What stood in the candidate's slot is gone: nobody may be sent back to it as if it were still there.
+    forgotten = {"previous_default": None, "previous_digest": None} if record.previous_default == candidate else {}
+    return record.model_copy(
+        update={
+            "ramp": ramp,
+            "epoch": record.epoch + 1,
+            "closed": False,
+            "cleared_by": None,
+            "cleared_reason": "",
+            "original_default": baseline,
+            "assignment": Assignment(default=baseline),
+            "slots": {**record.slots, candidate: SlotRecord(model=model, digest=digest)},
+            "leases": {},
+            **forgotten,
+        }
+    )
+
+
+def served(record: RouteRecord, *, ramp: str, epoch: int, assignment: Assignment) -> RouteRecord:
+    """Serve ``assignment``.  Every candidate that it serves gets a full lease.  Raises Fenced or Frozen."""
+    fence(record, ramp=ramp, epoch=epoch)
+    if record.freeze is not None and not _only_lowers(record.assignment, assignment):
+        raise Frozen(f"{record.route} is frozen by {record.freeze.by}: {record.freeze.reason}")
+    if record.epoch == epoch and record.assignment == assignment:
+        return record  # an earlier attempt of this write has done it
+    changed = record.model_copy(update={"epoch": epoch, "assignment": assignment})
+    if assignment.default != record.assignment.default:
+        before = record.assignment.default
+        digest = record.slots[before].digest if before in record.slots else None
+        changed = changed.model_copy(update={"previous_default": before, "previous_digest": digest})
+    leases = {slot: _renewed(record.leases.get(slot), lengthen=True) for slot in changed.candidates}
+    return changed.model_copy(update={"leases": leases})
+
+
+def _only_lowers(before: Assignment, after: Assignment) -> bool:
+    """Whether nobody is moved off the default."""
+    return after.default == before.default and all(
+        before.buckets_of(rule.slot).issuperset(rule.buckets) for rule in after.rules
+    )
+
+
+def renewed(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
+    """A completed look found no reason to roll back: every lease runs anew.  A shortened one stays short."""
+    fence(record, ramp=ramp, epoch=epoch)
+    return record.model_copy(update={"leases": {slot: _renewed(lease) for slot, lease in record.leases.items()}})
+
+
+def _renewed(lease: Lease | None, *, lengthen: bool = False) -> Lease:
+    if lease is None:
+        return Lease(renewals=1)
+    if lease.reason is not None and not lengthen:
+        return lease
+    return Lease(renewals=lease.renewals + 1)
+
+
+def shortened(record: RouteRecord, *, ramp: str, epoch: int, slot: str, reason: str) -> RouteRecord:
+    """A completed look found a reason to roll ``slot`` back: should nobody do it, the sentinel will, soon."""
+    fence(record, ramp=ramp, epoch=epoch)
+    lease = record.leases.get(slot)
+    if lease is None or lease.reason is not None:
+        return record
+    short = Lease(seconds=SHORT_LEASE_SECONDS, renewals=lease.renewals + 1, reason=reason)
+    return record.model_copy(update={"leases": {**record.leases, slot: short}})
+
+
+def concluded(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
+    """A promoted ramp is over: what is the default now is the next ramp's baseline.  Raises Fenced."""
+    if record.ramp == ramp and record.closed and record.cleared_by is None:
+        return record
+    fence(record, ramp=ramp, epoch=epoch)
+    default = record.assignment.default
+    return record.model_copy(update={"epoch": epoch, "closed": True, "original_default": default, "leases": {}})
+
+
+# Clearing changes.
+
+
+def cleared(
+    record: RouteRecord, *, by: Clearer, reason: str = "", ramp: str | None = None, epoch: int = 0
+) -> RouteRecord | None:
+    """Everyone back on the original default, the record closed, its epoch raised: never a no-op.
+
+    ``ramp`` None clears whoever holds the route.  A ramp clears only what is its own, and nothing under a kill mark:
+    None says that the record is to be left as it is.  Whoever cleared first stays named.
+    """
+    if ramp is not None and (record.kill is not None or record.ramp not in {ramp, None}):
+        return None
+    first = record.cleared_by is None or not record.closed
+    return record.model_copy(
+        update={
+            "epoch": max(record.epoch + 1, epoch),
+            "closed": True,
+            "cleared_by": by if first else record.cleared_by,
+            "cleared_reason": reason if first else record.cleared_reason,
+            "assignment": Assignment(default=record.original_default),
+            "leases": {},
+        }
+    )
+
+
+def killed(record: RouteRecord, mark: Mark) -> RouteRecord:
+    """Everyone back on the original default, and no worker may write the route until ``lift``."""
+    closed = cleared(record, by=Clearer.KILL, reason=mark.reason)
+    assert closed is not None  # noqa: S101 - a clear without a ramp always clears
+    return closed.model_copy(update={"kill": mark})
+
+
+def sent_to_previous(record: RouteRecord, mark: Mark) -> RouteRecord:
+    """Everyone back on the slot *and digest* that were default before the last promotion, also after its end.
+
+    Raises Refused if there was none, or if that slot has been prepared for another model since.
+    """
+    previous = record.previous_default
+    if previous is None or previous == record.assignment.default:
+        raise Refused(f"{record.route} has no earlier default that is still there")
+    digest = record.slots[previous].digest if previous in record.slots else None
+    if digest != record.previous_digest:
+        raise Refused(f"slot {previous} no longer holds what it held when it was the default")
+    back = record.model_copy(update={"original_default": previous})
+    return killed(back, mark)
+
+
+def prepared(record: RouteRecord) -> RouteRecord:
+    """The record of the baseline-only file that lies ready: closed, far above any epoch that this ramp can reach."""
+    closed = cleared(record, by=Clearer.ROLLBACK, reason="the prepared file", epoch=record.epoch + BEYOND_ANY_RAMP)
+    assert closed is not None  # noqa: S101 - a clear without a ramp always clears
+    return closed
+
+
+def frozen(record: RouteRecord, mark: Mark) -> RouteRecord:
+    """Nothing new may start or grow."""
+    return record.model_copy(update={"freeze": mark})
+
+
+def lifted(record: RouteRecord) -> RouteRecord:
+    """Ramps may start and grow again."""
+    return record.model_copy(update={"kill": None, "freeze": None})

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from tailramp.assignment import Segment, SlotName
 from tailramp.buckets import BucketSet, Resolution
 from tailramp.errors import InvalidFile, Problem
+from tailramp.secret_reference import SecretReference
 from tailramp.units import Duration, Share, parse_duration
 from tailramp.yaml_source import Document, Location, dotted, read_document
 
@@ -97,6 +98,10 @@ class EnvoyFileRouter(FileModel):
     admin: Url = Field(description="Envoy's admin address: loaded configuration and counters are read there")
     gateway: Url = Field(description="where users come in: probes go there")
     probe_path: str = Field(default="/v1/models", pattern="^/", description="a cheap GET that every variant answers")
+    probe_secret: SecretReference | None = Field(
+        default=None,
+        description="such as ${TAILRAMP_PROBE_SECRET}: lets probes name their bucket; without it they cannot",
+    )
     # 24 observations of 50 ms: twice the slowest take-up of a renamed file that was measured, with a wide margin.
     zero_observations: int = Field(default=24, ge=2, description="observations without a new candidate request")
     zero_interval: Duration = Field(default=parse_duration("50ms"), description="between two of them")
@@ -131,6 +136,7 @@ class StepPolicy(FileModel):
 
     share: Share = Field(gt=0, description="of the target's buckets, cumulative")
     hold: Duration | None = Field(default=None, description="instead of ramp.hold")
+    approval: bool = Field(default=False, description="true: a person must promote it after its hold")
 
 
 class RampPolicy(FileModel):
@@ -246,12 +252,7 @@ def load_spec(canary: Path, platform: Path) -> RampSpec:
     canary_file, platform_file = models[CanaryFile], models[PlatformFile]
     assert isinstance(canary_file, CanaryFile)  # noqa: S101
     assert isinstance(platform_file, PlatformFile)  # noqa: S101
-    if not platform_file.router.file.is_absolute():
-        router = platform_file.router.model_copy(
-            update={"file": (platform.parent / platform_file.router.file).resolve()}
-        )
-        platform_file = platform_file.model_copy(update={"router": router})
-    spec = RampSpec(canary=canary_file, platform=platform_file)
+    spec = RampSpec(canary=canary_file, platform=_with_absolute_paths(platform_file, platform))
     if problems := _across(spec, documents[CanaryFile]):
         raise InvalidFile(problems)
     return spec
@@ -259,7 +260,15 @@ def load_spec(canary: Path, platform: Path) -> RampSpec:
 
 def load_platform(path: Path) -> PlatformFile:
     """The platform file alone, for commands that act on the route whatever is being tried."""
-    return validate(PlatformFile, read_document(_read(path), path))
+    return _with_absolute_paths(validate(PlatformFile, read_document(_read(path), path)), path)
+
+
+def _with_absolute_paths(platform: PlatformFile, path: Path) -> PlatformFile:
+    """A relative ``router.file`` is meant from the platform file's folder, wherever the reader runs."""
+    if platform.router.file.is_absolute():
+        return platform
+    router = platform.router.model_copy(update={"file": (path.parent / platform.router.file).resolve()})
+    return platform.model_copy(update={"router": router})
 
 
 def _read(path: Path) -> str:
@@ -291,6 +300,9 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
     resolution = spec.platform.identity.resolution
     for index, candidate in enumerate(spec.candidates):
         at: Location = ("canary",) if spec.canary.canary is not None else ("canaries", index)
+        if candidate.max_latency is None and candidate.max_toxicity is None and spec.platform.checks.max_errors is None:
+            mend = "Set maxLatency or maxToxicity here, or checks.maxErrors in the platform file"
+            problem(at, "nothing would be checked, so nothing could ever pass", mend)
         if candidate.segments:
             mend = "Leave segments out"
             problem((*at, "segments"), "the envoy-file router's gateway knows no user tags", mend)
@@ -324,6 +336,8 @@ def _problem(model: type[BaseModel], document: Document, details: ErrorDetails) 
     )
     if shown is not None and len(shown) > 80:
         shown = shown[:77] + "..."
+    if location and "secret" in str(location[-1]).lower():
+        shown = None
     reason, mend = _words(model, details, location)
     return Problem(dotted(location), reason, mend, shown, document.file, document.line_of(location))
 

@@ -22,22 +22,29 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, str):
         text = value.strip()
         if _DURATION.fullmatch(text):
-            return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+            return _of_seconds(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
         if text.startswith("P"):
             return _parse_iso(text)
     raise ValueError("a duration is a number with its unit, such as 2000ms, 15s, 10m or 1h30m")
 
 
-_ISO = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_ISO = re.compile(r"P(?:(\d+)Y)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
 
 def _parse_iso(text: str) -> timedelta:
-    """The form in which pydantic writes a timedelta into JSON, so that a payload reads back."""
+    """The form in which pydantic writes a timedelta into JSON, so that a payload reads back.  A year has 365 days."""
     match = _ISO.fullmatch(text)
     if match is None or text in {"P", "PT"}:
         raise ValueError("a duration is a number with its unit, such as 2000ms, 15s, 10m or 1h30m")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    years, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return _of_seconds((years * 365 + days) * 86400 + hours * 3600 + minutes * 60 + seconds)
+
+
+def _of_seconds(seconds: float) -> timedelta:
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise ValueError("no duration is that long: write for example 10m") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -55,14 +62,14 @@ def parse_share(value: object) -> float:
     """``0.05`` or ``"5 %"`` → 0.05."""
     if isinstance(value, bool):
         raise ValueError("a share is a number from 0 to 1, or a percentage such as 5%")
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str):
-        text = value.strip()
-        try:
+    try:
+        if isinstance(value, int | float):
+            return float(value)
+        if isinstance(value, str):
+            text = value.strip()
             return float(text[:-1].strip()) / 100 if text.endswith("%") else float(text)
-        except ValueError:
-            pass
+    except (ValueError, OverflowError):
+        pass
     raise ValueError("a share is a number from 0 to 1, or a percentage such as 5%")
 
 

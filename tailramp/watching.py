@@ -4,13 +4,14 @@ The watch activity asks and waits; what the answers mean for the hold is decided
 either.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tailramp.activity_contract import WatchRequest
 from tailramp.checks import checks_of
 from tailramp.evidence import Verdict, VerdictKind, combine
-from tailramp.ramp import WatchMode, WatchOutcome, clock
+from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
 
 SETTLED_SHARE = 0.25
 """Traffic has reached a step when the candidate's measured share is at least this much of what its buckets should
@@ -21,6 +22,7 @@ bring.  Users are not equally busy, so a few buckets may bring far less than the
 class Outcome:
     kind: WatchOutcome
     sentence: str
+    blocks: frozenset[Block] = frozenset()
 
 
 class Watching:
@@ -34,29 +36,43 @@ class Watching:
         self._seen_at = since
         self.answered = 0
 
-    def observe(self, at: int, verdicts: list[Verdict]) -> Outcome | None:
-        """What the verdicts of the tick at unix time ``at`` decide, or None to go on."""
+    def fails(self, verdicts: Sequence[Verdict]) -> Outcome | None:
+        """The failed checks that count in this mode, whether or not a person is being waited for."""
+        settling = self._request.mode is WatchMode.SETTLE
+        combined = combine(verdict for verdict in verdicts if not settling or verdict.check in self._settles)
+        return Outcome(WatchOutcome.FAILED, combined.reason) if combined.kind is VerdictKind.FAIL else None
+
+    def observe(self, at: int, verdicts: Sequence[Verdict], route: frozenset[Block] | None = None) -> Outcome | None:
+        """What the tick at unix time ``at`` decides, or None to go on.
+
+        ``route`` are the blocks that the route itself shows now, drift and freeze; None for a tick of the past, at
+        which nobody looked.  Only the present can change what the ramp is blocked by.
+        """
         request, now = self._request, datetime.fromtimestamp(at, UTC)
-        relevant = [
-            verdict for verdict in verdicts if request.mode is not WatchMode.SETTLE or verdict.check in self._settles
-        ]
-        combined = combine(relevant)
-        failing = combined.kind is VerdictKind.FAIL
-        if failing and not request.tolerating:
-            return Outcome(WatchOutcome.FAILED, combined.reason)
+        failed = self.fails(verdicts)
+        if failed is not None and not request.tolerating:
+            return failed
         blind = any(verdict.kind is VerdictKind.BLIND for verdict in verdicts)
         if not blind:
             self._seen_at = max(self._seen_at, now)
             self.answered += self._counts(now)
         elif now - self._seen_at >= request.spec.platform.ramp.max_blind:
             return Outcome(WatchOutcome.BLIND, combine(verdicts).reason)
-        if combined.shared and not request.shared_known and request.mode is not WatchMode.GUARD:
-            return Outcome(WatchOutcome.SHARED, combined.reason)
-        if failing or blind or request.mode is WatchMode.GUARD:
+        if route is not None and (changed := self._blocks_changed(verdicts, route)):
+            return changed
+        shared = any(verdict.shared for verdict in verdicts)
+        if failed is not None or blind or shared or request.blocks or request.mode is WatchMode.GUARD:
             return None
-        if request.mode is WatchMode.SETTLE:
-            return self._settling(at, verdicts)
-        return self._holding(now, verdicts)
+        return self._settling(at, verdicts) if request.mode is WatchMode.SETTLE else self._holding(now, verdicts)
+
+    def _blocks_changed(self, verdicts: Sequence[Verdict], route: frozenset[Block]) -> Outcome | None:
+        shared = combine(verdict for verdict in verdicts if verdict.shared)
+        blocks = route | ({Block.SHARED_INCIDENT} if shared.verdicts else frozenset())
+        if blocks == frozenset(self._request.blocks):
+            return None
+        words = ", ".join(sorted(blocks)) or "nothing any more"
+        sentence = f"blocked by {words}" + (f": {shared.reason}" if shared.verdicts else "")
+        return Outcome(WatchOutcome.BLOCKS_CHANGED, sentence, blocks)
 
     def segment_over(self, now: datetime) -> bool:
         return now - self._since >= self._request.segment
@@ -71,7 +87,7 @@ class Watching:
         """Whether the tick lies in a stretch in which the hold's clock ran."""
         return any(i.start <= now and (i.end is None or now <= i.end) for i in self._request.held)
 
-    def _settling(self, at: int, verdicts: list[Verdict]) -> Outcome | None:
+    def _settling(self, at: int, verdicts: Sequence[Verdict]) -> Outcome | None:
         request = self._request
         policy = request.spec.platform
         elapsed = timedelta(seconds=at - request.anchor)
@@ -91,7 +107,7 @@ class Watching:
             return Outcome(WatchOutcome.INCONCLUSIVE, f"traffic has not reached the step: {seen}")
         return None
 
-    def _holding(self, now: datetime, verdicts: list[Verdict]) -> Outcome | None:
+    def _holding(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
         request = self._request
         if request.hold is None or clock(request.held, now) < request.hold:
             return None
@@ -101,6 +117,6 @@ class Watching:
         combined = combine(verdicts)
         if combined.kind is VerdictKind.PASS or request.mode is WatchMode.BAKE:
             return Outcome(WatchOutcome.PASSED, combined.reason if combined.verdicts else "no check was asked for")
-        if combined.shared or request.overdue:
+        if request.overdue:
             return None
         return Outcome(WatchOutcome.INCONCLUSIVE, combined.reason)

@@ -15,6 +15,18 @@ from tailramp.errors import InvalidFile, Problem
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 30
+MAX_INTEGER = 2**53  # beyond it JSON readers disagree
+
+_KINDS: dict[type[yaml.Node], set[str]] = {
+    yaml.MappingNode: {"map"},
+    yaml.SequenceNode: {"seq"},
+    yaml.ScalarNode: {"str", "int", "float", "bool", "null"},
+}
+_FOREIGN = (
+    "a value of a kind that YAML files here do not use",
+    "Use text, numbers, true or false; put text in quotes",
+)
+_UNUSABLE = frozenset({"\0", *map(chr, range(0xD800, 0xE000))})
 
 Location = tuple[str | int, ...]
 
@@ -58,10 +70,14 @@ def read_document(text: str, file: Path | None = None) -> Document:
     try:
         loader = yaml.SafeLoader(text)
         try:
+            depth = 0
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                line = event.start_mark.line + 1 if event.start_mark else None
                 if isinstance(event, yaml.AliasEvent):
-                    line = event.start_mark.line + 1 if event.start_mark else None
                     raise refuse("an alias (*) is not accepted", "Write the value out where it is needed", line)
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+                if depth > MAX_DEPTH:  # seen here, because a whole file of brackets takes minutes to parse
+                    raise refuse("nested too deeply", "Neither file needs that", line)
             node = loader.get_single_node()
         finally:
             loader.dispose()
@@ -87,15 +103,15 @@ def _construct(
     line = node.start_mark.line + 1
     lines.setdefault(at, line)
     name = dotted(at)
-    if len(at) > MAX_DEPTH:
-        problems.append(Problem(name, "nested too deeply", "Neither file needs that", file=file, line=line))
+    if node.tag.removeprefix("tag:yaml.org,2002:") not in _KINDS[type(node)]:
+        problems.append(Problem(name, *_FOREIGN, file=file, line=line))
         return None
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key_line = key_node.start_mark.line + 1
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None:
+            if key is None or not _UNUSABLE.isdisjoint(key):
                 problems.append(Problem(name, "a key is not text", "Write a plain key", file=file, line=key_line))
                 continue
             if key in mapping:
@@ -108,11 +124,18 @@ def _construct(
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*at, index), lines, problems, file) for index, item in enumerate(node.value)]
     try:
-        return yaml.constructor.SafeConstructor().construct_object(node)
-    except (yaml.YAMLError, ValueError, OverflowError):
-        mend = "Use text, numbers, true or false; put text in quotes"
-        problems.append(Problem(name, "a value of a kind that YAML files here do not use", mend, file=file, line=line))
+        value = yaml.constructor.SafeConstructor().construct_object(node)
+    except (yaml.YAMLError, ValueError, LookupError):
+        problems.append(Problem(name, *_FOREIGN, file=file, line=line))
         return None
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        problems.append(Problem(name, "a number that large means nothing here", "Check it", file=file, line=line))
+        return None
+    if isinstance(value, str) and not _UNUSABLE.isdisjoint(value):
+        mend = "Write the text without escapes"
+        problems.append(Problem(name, "holds a character that no text here can hold", mend, file=file, line=line))
+        return None
+    return value
 
 
 def dotted(location: Location) -> str:

@@ -1,12 +1,14 @@
-"""``python -m worker [all|control|watch]``: what ``tailramp worker`` runs."""
+"""``python -m worker [all|control|watch|sentinel]``: what ``tailramp worker`` and ``tailramp sentinel`` run."""
 
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 
 from tailramp.errors import InvalidFile
 from worker.process import configure_logging, leave, serve
 from worker.roles import Role
+from worker.sentinel import run_sentinel
 from worker.settings import load_settings
 from worker.supervisor import supervise
 
@@ -24,11 +26,29 @@ def run(role: str = "all", parent_pipe: int | None = None) -> int:
     return asyncio.run(serve(Role(role), settings, parent_pipe=parent_pipe))
 
 
+def sentinel(routes: Sequence[str]) -> int:
+    """Watch the leases of ``routes``, paths or globs of route files, or of those that ``TAILRAMP_ROUTES`` names."""
+    try:
+        settings = load_settings()
+    except InvalidFile as error:
+        sys.stderr.write(f"{error}\n")
+        return 5
+    patterns = list(routes) or [pattern for pattern in settings.routes.split(",") if pattern]
+    if not patterns:
+        sys.stderr.write("no route is named: give the route files, or set TAILRAMP_ROUTES to paths or globs\n")
+        return 2
+    configure_logging(settings.log_level)
+    return asyncio.run(run_sentinel(patterns, settings.sentinel_poll))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="worker", description="Run tailramp's worker processes.")
-    parser.add_argument("role", nargs="?", default="all", choices=["all", *Role])
+    parser.add_argument("role", nargs="?", default="all", choices=["all", *Role, "sentinel"])
+    parser.add_argument("routes", nargs="*", help="sentinel: route files, as paths or globs")
     parser.add_argument("--parent-pipe", type=int, default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.role == "sentinel":
+        leave(sentinel(arguments.routes))
     leave(run(arguments.role, arguments.parent_pipe))
 
 

@@ -58,7 +58,7 @@ def make_workers(
                         traffic.apply_assignment,
                         traffic.verify_assignment,
                         traffic.conclude,
-                        WatchActivities().watch,
+                        WatchActivities(http).watch,
                         RecordActivities(settings.records).record,
                     ],
                 )

@@ -17,8 +17,10 @@ class WorkerSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     records: Path = Field(default=Path(".tailramp/records"), description="folder of the decision log")
-    max_ramps: int = Field(default=100, ge=1, description="live ramps that one watch process can carry")
-    shutdown_seconds: float = Field(default=5.0, ge=0, description="grace of running activities on SIGTERM")
+    max_ramps: int = Field(default=100, ge=1, le=10_000, description="live ramps that one watch process can carry")
+    shutdown_seconds: float = Field(default=5.0, ge=0, le=3600, description="grace of running activities on SIGTERM")
+    routes: str = Field(default="", description="what the sentinel watches: paths or globs of route files, by comma")
+    sentinel_poll: float = Field(default=2.0, gt=0, description="seconds between two looks of the sentinel")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
 

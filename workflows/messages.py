@@ -44,9 +44,23 @@ class Message(BaseModel):
 
 
 class Promote(Message):
-    """Skips the rest of the hold of ``step``, the one that the person saw; ignored at any other."""
+    """Skips the rest of the hold of ``step``, the one that the person saw; ignored at any other.
+
+    ``full`` skips all holds up to the target.  At a step that waits for an approval, this is the approval.
+    """
 
     step: int
+    full: bool = False
+
+
+class Alert(Message):
+    """A firing alert with the action ``rollback``.
+
+    ``attributed`` says that it compares the candidate with the baseline: it stops the ramp.  Any other holds it.
+    """
+
+    name: str
+    attributed: bool = False
 
 
 class RampStatus(BaseModel):

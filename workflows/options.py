@@ -12,9 +12,9 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from tailramp.activity_contract import FENCED, REFUSED, ROLLBACK_QUEUE, WATCH_QUEUE
+from tailramp.activity_contract import FENCED, FROZEN, REFUSED, ROLLBACK_QUEUE, WATCH_QUEUE
 
-_FINAL = [FENCED, REFUSED]
+_FINAL = [FENCED, REFUSED, FROZEN]
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,5 @@ RESTORE: Final = Options(
 )
 PROOF_PATIENCE: Final = timedelta(seconds=30)
 """How long the proof of zero may be missing before the ramp says ROLLBACK_UNVERIFIED.  It goes on trying."""
+FREEZE_LOOK: Final = timedelta(seconds=15)
+"""How often a ramp that met a freeze before anybody was served looks whether it is lifted."""

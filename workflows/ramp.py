@@ -25,10 +25,11 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.evidence import Verdict
     from tailramp.plan import Plan, Step
     from tailramp.proof import Evidence
-    from tailramp.ramp import Phase, Reason, WatchMode, WatchOutcome
+    from tailramp.ramp import Block, Phase, Reason, WatchMode, WatchOutcome
+    from tailramp.route_record import Clearer
     from tailramp.units import format_duration
     from workflows import options, search_attributes, wording
-    from workflows.messages import Carried, Message, Promote, RampResult, RampStart, RampStatus
+    from workflows.messages import Alert, Carried, Message, Promote, RampResult, RampStart, RampStatus
     from workflows.requests import watch_request
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -80,14 +81,28 @@ class RampWorkflow:
     @workflow.signal
     def promote(self, message: Promote) -> None:
         """Skip the rest of the hold of the step that the person saw."""
-        sentence = f"step {message.step} promoted by {message.actor}"
-        self._receive(ramp.promoted(self._state, message.step), DecisionKind.PROMOTED, sentence, message)
+        to = "to the target" if message.full else f"beyond step {message.step}"
+        state = ramp.promoted(self._state, message.step, full=message.full)
+        self._receive(state, DecisionKind.PROMOTED, f"promoted {to} by {message.actor}", message)
 
     @workflow.signal
     def abort(self, message: Message) -> None:
         """Everyone back on the baseline, now."""
         sentence = f"aborted by {message.actor}"
         stopped = ramp.stopped(self._state, Reason.OPERATOR_ABORT, message.reason or sentence)
+        self._receive(stopped, DecisionKind.ABORTED, sentence, message)
+
+    @workflow.signal
+    def alert(self, message: Alert) -> None:
+        """A firing alert: back to the baseline if it is the candidate's fault, else hold until a person looks."""
+        state = ramp.alerted(self._state, message.name, attributed=message.attributed)
+        self._receive(state, DecisionKind.ALERTED, f"alert {message.name} from {message.actor}", message)
+
+    @workflow.signal
+    def empty_target(self, message: Message) -> None:
+        """The file's owner has emptied ``buckets``: all traffic back."""
+        sentence = f"target emptied by {message.actor}"
+        stopped = ramp.stopped(self._state, Reason.TARGET_EMPTIED, message.reason or sentence)
         self._receive(stopped, DecisionKind.ABORTED, sentence, message)
 
     def _receive(self, state: ramp.RampState, kind: DecisionKind, sentence: str, message: Message) -> None:
@@ -162,9 +177,7 @@ class RampWorkflow:
         except Stopped:
             pass
         except ActivityError as error:
-            failure = error.cause
-            fenced = isinstance(failure, ApplicationError) and failure.type == contract.FENCED
-            reason = Reason.FENCED if fenced else Reason.ACTIVITY_FAILED
+            reason = Reason.FENCED if _is(error, contract.FENCED) else Reason.ACTIVITY_FAILED
             self._state = ramp.stopped(self._state, reason, f"{error.activity_type}: {_why(error)}")
 
     async def _forward(self) -> None:
@@ -189,11 +202,24 @@ class RampWorkflow:
                 case ramp.Conclude():
                     await self._conclude()
                 case ramp.AwaitPerson():
-                    await workflow.wait_condition(lambda: not self._state.paused or self._state.stop is not None)
+                    await self._await_person()
                 case ramp.RollBack():
                     raise Stopped
                 case ramp.Finish():
                     return
+
+    async def _await_person(self) -> None:
+        """Wait for a message; a freeze is looked at again every now and then, since its lift sends none."""
+        before = self._messages
+        frozen = Block.FREEZE in self._state.blocked_by and not self._state.paused
+        try:
+            await workflow.wait_condition(
+                lambda: self._messages != before or self._state.stop is not None,
+                timeout=options.FREEZE_LOOK if frozen else None,
+                timeout_summary="frozen: look again",
+            )
+        except TimeoutError:
+            self._state = ramp.blocks_changed(self._state, frozenset())
 
     async def _preflight(self) -> None:
         request = contract.PreflightRequest(spec=self._spec, ramp=self._ramp)
@@ -211,7 +237,14 @@ class RampWorkflow:
 
     async def _shift(self, step: Step) -> None:
         self._record(DecisionKind.SHIFT_INTENDED, f"step {step.index}: {step.label} is next")
-        evidence = await self._serve(step.assignment, f"step-{step.index}", step.label)
+        try:
+            evidence = await self._serve(step.assignment, f"step-{step.index}", step.label)
+        except ActivityError as error:
+            if not _is(error, contract.FROZEN):
+                raise
+            self._state = ramp.freeze_met(self._state)
+            self._record(DecisionKind.BLOCKED, f"step {step.index}: {_why(error)}")
+            return
         self._state = ramp.shifted(self._state, step.assignment, workflow.now())
         sentence = f"step {step.index}: {step.label} is served, proven by {len(evidence.findings)} answers"
         self._record(DecisionKind.SHIFTED, sentence, evidence=evidence.model_dump(mode="json"))
@@ -259,6 +292,9 @@ class RampWorkflow:
             case WatchOutcome.BLIND:
                 self._state = ramp.stopped(state, Reason.BLIND, result.sentence)
                 self._record(DecisionKind.FAILED, f"{name} BLIND: {result.sentence} → rollback", evidence=evidence)
+            case WatchOutcome.BLOCKS_CHANGED:
+                self._state = ramp.blocks_changed(state, frozenset(result.blocks))
+                self._record(DecisionKind.BLOCKED, f"{name}: {result.sentence}", evidence=evidence)
             case WatchOutcome.SEGMENT_OVER:
                 pass
             case outcome:
@@ -302,7 +338,7 @@ class RampWorkflow:
         self._state = ramp.rolling_back(self._state, self._state.epoch + 1 if self._plan else 0)
         self._show()
         common = {"spec": self._spec, "ramp": self._ramp}
-        clear = contract.ClearRequest(**common, epoch=self._state.epoch)
+        clear = contract.ClearRequest(**common, epoch=self._state.epoch, reason=str(reason))
         handle = self._start(
             contract.CLEAR, options.CLEAR, clear, contract.ClearReport, "rollback-clear", "ROLLBACK → 0 %"
         )
@@ -312,10 +348,17 @@ class RampWorkflow:
             self._state = self._state.model_copy(update={"phase": Phase.SUPERSEDED, "stop": Reason.SUPERSEDED})
             self._record(DecisionKind.ENDED, f"superseded by ramp {report.superseded_by}: nothing was touched")
             return
-        if report.killed:
+        if report.cleared_by is Clearer.KILL:
             self._state = self._state.model_copy(update={"stop": Reason.KILLED})
+        if report.cleared_by is Clearer.SENTINEL:
+            known = report.reason in set(Reason)
+            self._state = self._state.model_copy(
+                update={"stop": Reason(report.reason) if known else Reason.LEASE_LAPSED}
+            )
         self._state = self._state.model_copy(update={"applied": report.assignment})
-        sentence = f"cleared: {report.assignment.describe()}" if report.written else "the route was cleared already"
+        sentence = f"cleared: {report.assignment.describe()}"
+        if report.cleared_by is not None and report.cleared_by is not Clearer.ROLLBACK:
+            sentence += f"; the {report.cleared_by} had been there first ({report.reason})"
         self._record(DecisionKind.CLEARED, sentence)
         if self._plan is not None and before.applied is not None:
             await self._prove_zero(self._plan)
@@ -498,6 +541,10 @@ class RampWorkflow:
     @property
     def _reason(self) -> Reason | None:
         return wording.reason(self._state)
+
+
+def _is(error: ActivityError, kind: str) -> bool:
+    return isinstance(error.cause, ApplicationError) and error.cause.type == kind
 
 
 def _why(error: ActivityError) -> str:

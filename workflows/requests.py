@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tailramp.activity_contract import WatchRequest
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Phase, RampState, WatchMode, is_final
+from tailramp.ramp import WATCHED_BLOCKS, Block, Phase, RampState, WatchMode, is_final
 from tailramp.spec import RampSpec
 
 
@@ -27,7 +27,7 @@ def watch_request(
         held=state.held,
         hold=None if is_final(plan, state) and not baking else hold,
         overdue=Block.INCONCLUSIVE in state.blocked_by,
-        shared_known=Block.SHARED_INCIDENT in state.blocked_by,
+        blocks=tuple(sorted(state.blocked_by & WATCHED_BLOCKS)),
         tolerating=state.tolerating,
         segment=segment,
     )

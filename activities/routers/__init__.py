@@ -3,20 +3,25 @@
 A new data plane is one new module that implements ``Router`` and one line in ``make_router``.
 """
 
+from pathlib import Path
+
 import aiohttp
 
+from activities.routers.envoy_admin import EnvoyAdmin
 from activities.routers.envoy_file import EnvoyFile
-from activities.routers.protocol import Clearing, Router, RouteView, Served
+from activities.routers.protocol import Change, Clear, Renewal, Router, RouteView, Served
 from tailramp.spec import PlatformFile
 
-__all__ = ["Clearing", "RouteView", "Router", "Served", "make_router"]
+__all__ = ["Change", "Clear", "Renewal", "RouteView", "Router", "Served", "make_router", "record_router"]
 
 
-def make_router(platform: PlatformFile, http: aiohttp.ClientSession | None) -> Router:
-    """The router that the platform file names.
-
-    ``http`` may be None for a caller that only clears (``kill``): reading what the data plane has loaded needs it.
-    """
+def make_router(platform: PlatformFile, http: aiohttp.ClientSession) -> Router:
+    """The router that the platform file names."""
     match platform.router.kind:
         case "envoy-file":
-            return EnvoyFile(platform.router, http)
+            return EnvoyFile(platform.router.file, EnvoyAdmin(platform.router.admin, http))
+
+
+def record_router(route_file: Path) -> Router:
+    """A router for whoever has only the route record: it reads, clears and marks, and cannot ask the data plane."""
+    return EnvoyFile(route_file)

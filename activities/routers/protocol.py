@@ -1,19 +1,24 @@
 """What every router owes, whatever data plane it writes.
 
-Writes come in two kinds.  ``apply`` is a forward write: it is fenced, so that a writer who was frozen and wakes after a
-clear is refused.  ``clear`` takes traffic away from candidates: it raises the epoch, is never a no-op, and nothing that
-a candidate or an older writer does may stop it.
+What a write means is decided in ``tailramp.route_record``; a router stores the record together with the rules that
+express its assignment, so that no observer ever sees the one without the other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tailramp.activity_contract import ClearReport, RestoreReport
-from tailramp.assignment import Assignment
+from tailramp.activity_contract import RestoreReport
 from tailramp.errors import Problem
 from tailramp.plan import Plan
 from tailramp.proof import Evidence
-from tailramp.route_record import KillMark, RouteRecord
+from tailramp.route_record import RouteRecord
+
+Change = Callable[[RouteRecord], RouteRecord]
+"""A forward change of the record; raises Fenced or Refused to refuse."""
+
+Clear = Callable[[RouteRecord], RouteRecord | None]
+"""A clearing change; None leaves the record as it is."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,11 @@ class RouteView:
 
 
 @dataclass(frozen=True)
-class Clearing:
-    """Who clears the route and why.
+class Renewal:
+    """The record after a renewal, and what somebody else changed in the router's own part of the route, in words."""
 
-    ``ramp`` None clears whoever holds the route (``kill``, the sentinel); a ramp clears only what is its own.
-    ``epoch`` 0 says that the ramp never held the route.
-    """
-
-    by: str
-    ramp: str | None = None
-    epoch: int = 0
-    kill: KillMark | None = None
+    record: RouteRecord
+    drift: tuple[str, ...] = ()
 
 
 class Router(Protocol):
@@ -63,26 +62,22 @@ class Router(Protocol):
     async def snapshot(self) -> str:
         """Digest of everything that a rollback must leave as it was."""
 
-    async def prepare(self, plan: Plan, ramp: str, digest: str) -> RouteRecord:
-        """Take the route over for ``ramp`` with nobody on the candidate.  The last act of preflight.
+    async def prepare(self, take_over: Change) -> RouteRecord:
+        """Store the record of a ramp that has just begun, and make ready what a rollback needs under stress."""
 
-        ``digest`` identifies the candidate.  Repeating it for the same ramp changes nothing.  Raises Fenced for a ramp
-        that was cleared meanwhile, Refused if another ramp still serves a candidate.
+    async def apply(self, change: Change) -> RouteRecord:
+        """Store a forward change and what it serves.  Idempotent; a change that changes nothing writes nothing.
+
+        A writer that was overtaken by a clear fails with Fenced, at whatever instruction it was stopped.
         """
 
-    async def apply(self, ramp: str, epoch: int, assignment: Assignment) -> None:
-        """Store ``assignment``, decided at ``epoch``.  Idempotent.  Raises Fenced."""
+    async def renew(self, change: Change) -> Renewal:
+        """Store a change that moves nobody, such as a renewed lease, without touching what is served."""
 
     async def read(self) -> RouteView: ...
 
-    async def conclude(self, ramp: str, epoch: int) -> None:
-        """A promoted ramp is over: what is the default now is the baseline of the next one.  Raises Fenced."""
-
-    async def clear(self, clearing: Clearing) -> ClearReport:
-        """Everyone back on the original default, in one write per object."""
-
-    async def lift(self) -> RouteRecord:
-        """Remove the kill mark, so that ramps may start again."""
+    async def clear(self, change: Clear) -> RouteRecord:
+        """Store a clearing change, in one write per object, whatever else is going on.  Returns what stands then."""
 
     async def restore(self, snapshot: str) -> RestoreReport:
         """After a clear: compare with the snapshot; what somebody else changed is named and left."""

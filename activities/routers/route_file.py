@@ -13,14 +13,12 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from activities.routers.protocol import Change, Clear
 from gateway.route_document import RouteDocument
 from tailramp.errors import Fenced, Refused, Unreachable
-from tailramp.route_record import RouteRecord
-
-Change = Callable[[RouteRecord], RouteRecord]
 
 LOCK_SECONDS = 5.0
 CLEAR_LOCK_SECONDS = 1.0
@@ -33,6 +31,7 @@ class RouteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.pending = path.parent / "pending"
+        self._ready = path.parent / "ready" / path.name
 
     def read(self) -> RouteDocument:
         """Raises Refused for a file that is missing or not a route file."""
@@ -45,10 +44,10 @@ class RouteFile:
         except OSError as error:
             raise Unreachable(f"the route file {self.path} cannot be read: {error.strerror}") from None
 
-    def change(self, change: Change) -> RouteDocument:
-        """Replace the record by ``change(record)``; ``change`` raises Fenced to refuse.  Returns what stands then.
+    def change(self, change: Change, *, entries: bool = True) -> RouteDocument:
+        """Replace the record by ``change(record)``, and with ``entries`` the rules that express it.
 
-        A change that changes nothing writes nothing.
+        ``change`` raises Fenced to refuse.  Returns what stands then; a change that changes nothing writes nothing.
         """
         with self._locked(LOCK_SECONDS) as locked:
             if not locked:
@@ -61,7 +60,7 @@ class RouteFile:
                 record = change(document.record)
                 if record == document.record:
                     return document
-                changed = document.with_record(record)
+                changed = document.with_record(record) if entries else document.with_record_only(record)
                 _write_all(descriptor, changed.text())
                 try:
                     temporary.rename(self.path)
@@ -77,31 +76,49 @@ class RouteFile:
                 os.close(descriptor)
                 temporary.unlink(missing_ok=True)
 
-    def clear(self, change: Callable[[RouteRecord], RouteRecord | None]) -> RouteDocument:
-        """Replace the record by ``change(record)``, which closes it, whatever else is going on; None leaves it."""
-        temporary = self.path.with_name(f".{self.path.name}.clear-{uuid.uuid4().hex}")
+    def make_ready(self, change: Change) -> None:
+        """Lay the file that ``change`` means beside the route file, ready for a clear on a full disk."""
+        self._ready.parent.mkdir(exist_ok=True)
+        temporary = self._ready.with_name(f".{self._ready.name}.{uuid.uuid4().hex}")
         try:
-            with self._locked(CLEAR_LOCK_SECONDS):
-                for _ in range(_CLEAR_ATTEMPTS):
-                    self._remove_pending()
-                    document = self.read()
-                    record = change(document.record)
-                    if record is None:
-                        return document
-                    changed = document.with_record(record)
-                    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-                    try:
-                        _write_all(descriptor, changed.text())
-                    finally:
-                        os.close(descriptor)
-                    temporary.rename(self.path)
-                    self._remove_pending()
-                    stands = self.read()
-                    if stands.record.closed and stands.record.epoch >= changed.record.epoch:
-                        return stands
+            document = self.read()
+            _write_file(temporary, document.with_record(change(document.record)).text())
+            temporary.rename(self._ready)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def clear(self, change: Clear) -> RouteDocument:
+        """Replace the record by ``change(record)``, which closes it, whatever else is going on; None leaves it.
+
+        A disk that takes no more bytes still takes a rename: then the file that lies ready is put in place.
+        """
+        with self._locked(CLEAR_LOCK_SECONDS):
+            for _ in range(_CLEAR_ATTEMPTS):
+                self._remove_pending()
+                document = self.read()
+                record = change(document.record)
+                if record is None:
+                    return document
+                epoch = self._replace(document.with_record(record))
+                self._remove_pending()
+                stands = self.read()
+                if stands.record.closed and stands.record.epoch >= epoch:
+                    return stands
         raise Unreachable(f"{self.path} was overwritten {_CLEAR_ATTEMPTS} times while it was cleared")
+
+    def _replace(self, document: RouteDocument) -> int:
+        """Put ``document``, or failing that the file that lies ready, into place; returns the epoch to be found."""
+        temporary = self.path.with_name(f".{self.path.name}.clear-{uuid.uuid4().hex}")
+        try:
+            _write_file(temporary, document.text())
+            temporary.rename(self.path)
+        except OSError:
+            if not self._ready.exists():
+                raise
+            self._ready.rename(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return document.record.epoch
 
     def _remove_pending(self) -> None:
         if not self.pending.is_dir():
@@ -127,6 +144,14 @@ class RouteFile:
             yield locked
         finally:
             os.close(descriptor)
+
+
+def _write_file(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        _write_all(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, text: str) -> None:

@@ -21,6 +21,7 @@ from evidence_samples import (
 
 from tailramp.evidence import (
     Answer,
+    Check,
     CheckBook,
     Reading,
     Sample,
@@ -108,7 +109,7 @@ def test_a_reading_that_is_known_already_changes_nothing() -> None:
 
 
 def test_one_check_that_cannot_be_asked_does_not_stop_another_from_failing() -> None:
-    checks = [toxicity(rule=RULE), latency(rule=RULE)]
+    checks: list[Check] = [toxicity(rule=RULE), latency(rule=RULE)]
     book = CheckBook(checks, [GREEN], BLUE, GRID, run_up=0)
     refused = {query: Answer(fault="HTTP 400") for slot in (GREEN, BLUE) for query in latency().queries(slot).values()}
     for one in history(30, bad_from=3):

@@ -1,0 +1,76 @@
+"""Two slots of a service, scraped by a real Prometheus: their counters are whatever the test makes of them."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from tailramp.evidence import Check, SlotMatch, ThresholdRule, latency, toxicity
+
+BLUE = SlotMatch(slot="blue", metrics='slot="blue"', gateway='envoy_cluster_name="blue"')
+GREEN = SlotMatch(slot="green", metrics='slot="green"', gateway='envoy_cluster_name="green"')
+RULE = ThresholdRule(min_sample=10, floor=20, window=1, consecutive=3)
+CHECKS: list[Check] = [toxicity(rule=RULE), latency(rule=RULE)]
+EDGES = ("0.5", "1.6", "2.0", "2.5", "+Inf")
+
+
+class ScrapedService:
+    """Every scrape of a slot finds ten answers more; with `bad`, five of them toxic and slow. Two pods answer in
+    turn.
+    """
+
+    def __init__(self) -> None:
+        self.scrapes = {"green": 0, "blue": 0}
+        self.bad = {"green": False, "blue": False}
+        self.hidden: set[str] = set()  # pods that are not exposed
+        self.edges = EDGES
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}
+        self._address = ""
+        self._runner = web.AppRunner(self._app())
+
+    async def __aenter__(self) -> "ScrapedService":
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._address = "{}:{}".format(*self._runner.addresses[0][:2])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def targets(self) -> Mapping[str, list[tuple[str, Mapping[str, str]]]]:
+        """For PrometheusServer, with `paths`."""
+        return {slot: [(self._address, {"slot": slot})] for slot in self.scrapes}
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        return {slot: f"/{slot}" for slot in self.scrapes}
+
+    def restart(self, slot: str, pod: str) -> None:
+        """The pod's counters begin again at zero."""
+        self._counts[slot, pod] = (0, 0)
+
+    def _app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/{slot}", self._expose)
+        return app
+
+    async def _expose(self, request: web.Request) -> web.Response:
+        slot = request.match_info["slot"]
+        pod = "ab"[self.scrapes[slot] % 2]
+        self.scrapes[slot] += 1
+        answered, bad = self._counts.get((slot, pod), (0, 0))
+        self._counts[slot, pod] = (answered + 10, bad + 5 * self.bad[slot])
+        lines = []
+        for (of_slot, of_pod), (answered, bad) in self._counts.items():
+            if of_slot == slot and of_pod not in self.hidden:
+                lines += self._series(f'pod="{of_pod}"', answered, bad)
+        types = [("llm_answers_scored_total", "counter"), ("llm_answers_toxic_total", "counter")]
+        head = [f"# TYPE {name} {kind}" for name, kind in types]
+        return web.Response(text="\n".join([*head, *lines]) + "\n")
+
+    def _series(self, labels: str, answered: int, bad: int) -> list[str]:
+        lines = [f"llm_answers_scored_total{{{labels}}} {answered}", f"llm_answers_toxic_total{{{labels}}} {bad}"]
+        for edge in self.edges:
+            within = answered if float(edge) > 2 else answered - bad
+            lines.append(f'llm_inference_duration_seconds_bucket{{{labels},le="{edge}"}} {within}')
+        return lines

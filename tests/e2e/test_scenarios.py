@@ -1,0 +1,85 @@
+"""Whole demo runs: live users, a real gateway, and the promises held against the users' own log."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.route_document import RouteDocument
+from lab.client_log import read_log, violations
+from lab.process import wait_until
+from lab.route_history import RouteHistory
+from lab.scenario import Facts, Scenario, play
+from lab.world import SALT, World
+from tailramp.assignment import Assignment, Rule
+from tailramp.buckets import BucketFunction, BucketSet
+from tailramp.ramp import Phase
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+SECONDS_AFTER_TRIGGER = 2.0
+
+
+def assert_promises_to_users_are_kept(facts: Facts) -> None:
+    assert facts.users_seen_on_both >= 100, "too few users were moved for the run to prove anything"
+    assert facts.violations == {"forged": 0, "no_id": 0, "moved_back_and_forth": 0}
+    assert facts.served_without_admission == 0
+    assert facts.failed_requests == 0
+    assert facts.foreign_assignments == 0
+    assert facts.fewest_requests_of_a_core_user >= 30
+
+
+async def test_a_good_candidate_is_promoted_and_no_user_notices(world: World) -> None:
+    world.start_worker()
+    facts = await play(world, Scenario.HEALTHY)
+    assert facts.outcome is Phase.SUCCEEDED
+    assert facts.users_seen_on_both >= 400
+    assert_promises_to_users_are_kept(facts)
+    record = RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).record
+    assert record.assignment == Assignment(default="green")
+    assert record.original_default == "green"
+
+
+@pytest.mark.parametrize("scenario", [Scenario.SLOW, Scenario.ERRORS, Scenario.DEAD])
+async def test_a_bad_candidate_is_rolled_back_within_two_seconds_of_the_trigger(
+    world: World, scenario: Scenario
+) -> None:
+    world.start_worker()
+    before = RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).digest
+    facts = await play(world, scenario)
+    assert (facts.outcome, facts.reason) == (Phase.ROLLED_BACK, "unhealthy")
+    assert facts.seconds_trigger_to_last_candidate_request is not None, "the recount found no trigger"
+    assert facts.seconds_trigger_to_last_candidate_request <= SECONDS_AFTER_TRIGGER
+    assert_promises_to_users_are_kept(facts)
+    assert RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).digest == before
+
+
+async def test_a_router_that_picks_at_random_is_seen_by_the_same_promises(world: World, tmp_path: Path) -> None:
+    document = RouteDocument.parse(world.route_file.read_text(encoding="utf-8"))
+    rule = Rule(slot="green", buckets=BucketSet.parse("00-24"))
+    claimed = document.record.model_copy(update={"assignment": Assignment(default="blue", rules=(rule,))})
+    broken = document.with_record(claimed)
+    for _, entry in broken.entries:
+        if entry["name"].startswith("tailramp/"):
+            entry["match"] = {"prefix": "/", "runtime_fraction": {"default_value": {"numerator": 25}}}
+    history = RouteHistory(world.route_file)
+    log = tmp_path / "clients.jsonl"
+    async with history.observed():
+        staged = world.route_file.with_name(".broken")
+        staged.write_text(broken.text(), encoding="utf-8")
+        staged.rename(world.route_file)
+        users = world.start_users(log, rate=360, seconds=50)
+        try:
+            await wait_until(lambda: len(read_log(log).requests) > 2000 if log.exists() else False, 40, "2,000 answers")
+        finally:
+            await users.terminate()
+    bucket_of = BucketFunction(SALT)
+    found = violations(
+        read_log(log).requests,
+        baseline="blue",
+        candidate="green",
+        admitted=lambda user, sent, answered: history.may_serve("green", user, sent, answered, bucket_of),
+        growth_ended=None,
+    )
+    assert found.forged > 5
+    assert found.no_id > 5
+    assert found.moved_back_and_forth > 100

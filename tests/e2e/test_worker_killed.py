@@ -1,0 +1,88 @@
+"""The worker dies by kill -9 in the middle of a write or of its proof; another one finishes the ramp."""
+
+import asyncio
+
+import pytest
+
+from lab.client_log import read_log, served_without_admission
+from lab.process import ManagedProcess, wait_until
+from lab.route_history import RouteHistory
+from lab.world import SALT, World
+from tailramp.assignment import Assignment
+from tailramp.buckets import BucketFunction
+from tailramp.ramp import Phase
+from workflows.messages import Message
+from workflows.ramp import RampWorkflow
+from workflows.starting import RampHandle, start_ramp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+BASELINE_ONLY = Assignment(default="blue")
+
+
+async def begin(world: World, history: RouteHistory) -> tuple[RampHandle, ManagedProcess]:
+    """A ramp with users on the route, at the moment at which the second step has been written."""
+    users = world.start_users(world.directory / "clients.jsonl", rate=360, seconds=60)
+    handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+    await wait_until(lambda: share_in_file(history) >= 0.05, 40, "the second step in the route file", interval=0.005)
+    return handle, users
+
+
+def share_in_file(history: RouteHistory) -> float:
+    return history.versions[-1].assignment.share_of("green") if history.versions else 0.0
+
+
+async def kill_worker(world: World) -> None:
+    assert world.worker is not None
+    await world.worker.kill()
+
+
+def assert_nobody_was_served_beyond_what_was_decided(world: World, history: RouteHistory) -> None:
+    bucket_of = BucketFunction(SALT)
+
+    def admitted(user: str | None, sent: float, answered: float) -> bool:
+        return history.may_serve("green", user, sent, answered, bucket_of)
+
+    requests = read_log(world.directory / "clients.jsonl").requests
+    assert any(request.variant == "green" for request in requests)
+    assert served_without_admission(requests, "green", admitted) == []
+
+
+async def test_a_ramp_whose_worker_was_killed_in_a_shift_goes_on_with_the_next_worker(world: World) -> None:
+    history = RouteHistory(world.route_file)
+    world.start_worker()
+    async with history.observed():
+        handle, users = await begin(world, history)
+        try:
+            await kill_worker(world)
+            stood = len(history.versions)
+            world.start_worker()
+            await wait_until(lambda: share_in_file(history) >= 0.10, 60, "the third step in the route file")
+            shares = [version.assignment.share_of("green") for version in history.versions[stood:]]
+            assert shares == sorted(shares), "a share shrank or jumped after the restart"
+            await handle.signal(RampWorkflow.abort, Message(actor="test"))
+            result = await asyncio.wait_for(handle.result(), 30)
+        finally:
+            await users.terminate()
+    assert result.phase is Phase.ROLLED_BACK
+    assert_nobody_was_served_beyond_what_was_decided(world, history)
+
+
+@pytest.mark.parametrize("moment", ["before the route is cleared", "while zero is proven"])
+async def test_a_rollback_whose_worker_was_killed_is_finished_by_the_next_worker(world: World, moment: str) -> None:
+    history = RouteHistory(world.route_file)
+    world.start_worker()
+    async with history.observed():
+        handle, users = await begin(world, history)
+        try:
+            await handle.signal(RampWorkflow.abort, Message(actor="test"))
+            if moment == "while zero is proven":
+                await wait_until(lambda: share_in_file(history) == 0.0, 20, "the cleared route", interval=0.005)
+            await kill_worker(world)
+            world.start_worker()
+            result = await asyncio.wait_for(handle.result(), 60)
+        finally:
+            await users.terminate()
+    assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "operator_abort")
+    assert history.versions[-1].assignment == BASELINE_ONLY
+    assert_nobody_was_served_beyond_what_was_decided(world, history)

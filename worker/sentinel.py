@@ -1,0 +1,86 @@
+"""The dead man's switch: takes a candidate out when nobody looks at it any more.
+
+It knows neither Temporal nor Prometheus, only route records, and it clears through the same router code as everybody
+else.  Any number of sentinels may run beside each other: what the second one finds is cleared already.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from activities.routers import record_router
+from tailramp.errors import TailrampError
+from tailramp.lease import LeaseObserver
+
+log = logging.getLogger("tailramp.sentinel")
+
+POLL_SECONDS = 2.0
+
+
+class Sentinel:
+    """Watches every route file that ``patterns`` match, also those that appear later.
+
+    ``patterns`` are paths or globs; ``monotonic`` gives seconds.
+    """
+
+    def __init__(self, patterns: Sequence[str], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._patterns = tuple(patterns)
+        self._monotonic = monotonic
+        self._observers: dict[Path, LeaseObserver] = {}
+        self._unreadable: dict[Path, str] = {}
+
+    def routes(self) -> list[Path]:
+        """The route files that exist now."""
+        found: dict[Path, None] = {}
+        for pattern in self._patterns:
+            path = Path(pattern)
+            parent, name = path.parent, path.name
+            for match in sorted(parent.glob(name)) if parent.is_dir() else []:
+                if match.is_file() and not match.name.startswith("."):
+                    found[match] = None
+        return list(found)
+
+    async def look(self) -> list[str]:
+        """Look at every route once, clear those whose lease has lapsed; returns a sentence for each clear."""
+        sentences = await asyncio.gather(*(self._look_at(path) for path in self.routes()))
+        return [sentence for sentence in sentences if sentence]
+
+    async def _look_at(self, path: Path) -> str | None:
+        router = record_router(path)
+        try:
+            record = await router.record()
+            self._unreadable.pop(path, None)
+            lapse = self._observers.setdefault(path, LeaseObserver()).observe(record, self._monotonic())
+            if lapse is None:
+                return None
+            stands = await router.clear(lapse.clear)
+        except (TailrampError, OSError) as error:
+            if self._unreadable.get(path) != str(error):
+                log.error("%s: %s", path, error)
+            self._unreadable[path] = str(error)
+            return None
+        if not stands.closed or stands.cleared_by is None:
+            return None
+        sentence = f"{stands.route}: {lapse.slot} is out ({lapse.reason}), epoch {stands.epoch}"
+        log.warning("%s", sentence)
+        return sentence
+
+
+async def run_sentinel(patterns: Sequence[str], poll_seconds: float = POLL_SECONDS) -> int:
+    """Look every ``poll_seconds`` until SIGTERM or SIGINT.  Returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    sentinel = Sentinel(patterns)
+    log.info("the sentinel watches %s", ", ".join(str(path) for path in sentinel.routes()) or "no route yet")
+    while not stop.is_set():
+        await sentinel.look()
+        try:
+            await asyncio.wait_for(stop.wait(), poll_seconds)
+        except TimeoutError:
+            continue
+    return 0
