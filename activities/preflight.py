@@ -108,7 +108,7 @@ class PreflightActivities:
     async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
         """The gateway computes our buckets, everyone is served by the baseline now, and the gateway says who served."""
         prober = Prober(spec.platform, self._http)
-        if prober.signs and (problems := _bucket_problems(await prober.compare_buckets())):
+        if prober.signs and (problems := bucket_problems(await prober.compare_buckets())):
             return problems
         evidence = await prober.probe(plan.baseline_only)
         mend = "Check router.gateway, router.probePath and that the route sets X-Tailramp-Variant"
@@ -119,7 +119,7 @@ class PreflightActivities:
         ]
 
 
-def _bucket_problems(compared: Evidence) -> list[Problem]:
+def bucket_problems(compared: Evidence) -> list[Problem]:
     """At most two: what differs, and what could not be asked, each with its first example."""
     causes = {
         Answer.NO: ("identity", "Give gateway and platform file the same strategy, salt and resolution"),

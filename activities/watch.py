@@ -30,6 +30,8 @@ from tailramp.watching import Outcome, Watching
 
 log = logging.getLogger("tailramp.watch")
 
+_TICKS_AT_ONCE = 100
+
 
 class WatchActivities:
     """``wall`` gives unix seconds."""
@@ -78,7 +80,7 @@ class _Watch:
     async def run(self) -> WatchResult:
         try:
             outcome = await self._catch_up()
-            index = self._grid.last_due(self._wall(), self._lag) + 1
+            index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
             while outcome is None:
                 await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
                 outcome = await self._tick(self._grid.time(index))
@@ -107,7 +109,10 @@ class _Watch:
 
     async def _observe_range(self, start: int, end: int) -> Outcome | None:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
-        for reading in await self._metrics.read_range(self._checks, self._book.slots, start, end, self._grid.tick):
+        readings = await self._metrics.read_range(self._checks, self._book.slots, start, end, self._grid.tick)
+        for number, reading in enumerate(readings):
+            if number % _TICKS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a day of ticks takes a second: others share this loop
             self._book.observe(reading)
             if reading.at >= self._request.anchor and (outcome := self._observe(reading.at)):
                 return outcome

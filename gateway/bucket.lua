@@ -188,9 +188,6 @@ local function accepted(handle, headers, signed)
   if headers:get(":method") ~= "GET" or headers:get(":path") ~= probe.path then
     return nil
   end
-  if headers:get("transfer-encoding") ~= nil or (headers:get("content-length") or "0") ~= "0" then
-    return nil
-  end
   local value, time, nonce, mac = match(signed, "^v1;([^;]+);(%d+);(%x+);(%x+)$")
   if value == nil or #time ~= 13 or #nonce ~= 32 or #mac ~= 64 then
     return nil
@@ -203,8 +200,13 @@ local function accepted(handle, headers, signed)
     return nil
   end
   local bucket, key = asked_by(value)
-  -- HTTP/2 need not announce a body, and then this waits for it: so it comes last, when the sender is known.
-  if bucket == nil or handle:body() ~= nil then
+  if bucket == nil then
+    return nil
+  end
+  -- Not every body is announced by a header, so this waits for one where the request has not ended: last of all, when
+  -- the sender is known.
+  local body = handle:body()
+  if body ~= nil and body:length() > 0 then
     return nil
   end
   return bucket, key, nonce .. ";" .. (key or bucket)
@@ -238,6 +240,8 @@ function envoy_on_request(handle)
   end
   if signed ~= nil then
     local bucket, key, echo = accepted(handle, headers, signed)
+    -- What was taken from the handle before it waited is dead to Envoy after it.
+    headers = handle:headers()
     if bucket ~= nil then
       handle:streamInfo():dynamicMetadata():set(METADATA, "echo", echo)
       headers:replace("x-user-bucket", bucket)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 LuaValue: TypeAlias = "str | int | Mapping[str, LuaValue]"
 
 _BUCKET_LUA = Path(__file__).with_name("bucket.lua")
-_PLAIN = frozenset((string.ascii_letters + string.digits + " -.:/@").encode())
+_PLAIN = frozenset((string.ascii_letters + string.digits + " -_.:/@").encode())
 
 
 def bucket_script(settings: Mapping[str, LuaValue]) -> str:

@@ -78,6 +78,17 @@ class Facts(BaseModel):
     workflow_id: str
     seconds: float
 
+    @property
+    def as_promised(self) -> bool:
+        """Whether the ramp ended as its scenario should, and no promise to a user was broken."""
+        return (
+            self.outcome is (Phase.ROLLED_BACK if self.scenario.has_fault else Phase.SUCCEEDED)
+            and not any(self.violations.values())
+            and not self.served_without_admission
+            and not self.failed_requests
+            and not self.foreign_assignments
+        )
+
 
 OnRamp = Callable[[RampHandle], Awaitable[None]]
 

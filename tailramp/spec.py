@@ -42,7 +42,9 @@ class Candidate(FileModel):
     segments: tuple[Segment, ...] = Field(default=(), description="user tags; empty means everyone in the buckets")
     auto_rollback: bool = Field(default=True, description="false: a failed check pauses and waits for a person")
     max_latency: Duration | None = Field(default=None, description="limit of the p99, such as 2000ms")
-    max_toxicity: Share | None = Field(default=None, description="limit of the share of toxic answers, such as 0.05")
+    max_toxicity: Share | None = Field(
+        default=None, lt=1, description="limit of the share of toxic answers, such as 0.05"
+    )
 
     @field_validator("max_latency")
     @classmethod
@@ -181,7 +183,7 @@ class Checks(FileModel):
     consecutive: int = Field(default=3, ge=1, description="breaching windows in a row that fail a check")
     min_sample: int = Field(default=500, ge=1, description="candidate answers that a window needs")
     floor: int = Field(default=500, ge=1, description="candidate answers that a step needs before it may pass")
-    max_errors: Share | None = Field(default=0.05, description="limit of the share of 5xx answers at the gateway")
+    max_errors: Share | None = Field(default=0.05, lt=1, description="limit of the share of 5xx answers at the gateway")
     latency_histogram: str = Field(default="llm_inference_duration_seconds", pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
     scored_counter: str = Field(default="llm_answers_scored_total", pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
     toxic_counter: str = Field(default="llm_answers_toxic_total", pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
@@ -346,6 +348,8 @@ def _location_in_file(document: Document, loc: tuple[int | str, ...]) -> Locatio
     """pydantic's location without the parts that it adds for unions and validators."""
     location: Location = ()
     for index, part in enumerate(loc):
+        if part == "[key]":
+            continue
         value = document.value_of(location)
         last = index == len(loc) - 1
         if isinstance(value, dict) and (part in value or last):

@@ -92,8 +92,8 @@ class Watching:
         policy = request.spec.platform
         elapsed = timedelta(seconds=at - request.anchor)
         counted = next((v for v in verdicts if v.check == "errors"), verdicts[0] if verdicts else None)
-        candidate = counted.numbers.n if counted else 0
-        together = candidate + (counted.numbers.baseline_n if counted else 0)
+        candidate = counted.numbers.seen if counted else 0
+        together = candidate + (counted.numbers.baseline_seen if counted else 0)
         expected = request.assignment.share_of(request.plan.candidate)
         share = candidate / together if together else 0.0
         if elapsed >= policy.checks.window and candidate and share >= SETTLED_SHARE * expected:

@@ -224,7 +224,14 @@ class RampWorkflow:
     async def _preflight(self) -> None:
         request = contract.PreflightRequest(spec=self._spec, ramp=self._ramp)
         report = await self._settled(
-            self._start(contract.PREFLIGHT, options.PREFLIGHT, request, contract.PreflightReport, "preflight")
+            self._start(
+                contract.PREFLIGHT,
+                options.PREFLIGHT,
+                request,
+                contract.PreflightReport,
+                "preflight",
+                "check everything first",
+            )
         )
         if report.plan is None or report.applied is None:
             self._problems = report.problems
@@ -302,7 +309,8 @@ class RampWorkflow:
                 kind = {WatchOutcome.SETTLED: DecisionKind.SETTLED, WatchOutcome.PASSED: DecisionKind.PASSED}
                 sentence = f"{name} {outcome.upper()}: {result.sentence}"
                 if outcome is WatchOutcome.PASSED:
-                    sentence += f" → {wording.place(plan, self._state)}"
+                    what = wording.evidence(result.verdicts)
+                    sentence = f"{name} PASS: {what} → {wording.place(plan, self._state)}"
                 self._record(kind.get(outcome, DecisionKind.BLOCKED), sentence, evidence=evidence)
 
     async def _move_default(self) -> None:

@@ -98,6 +98,14 @@ def reason(state: RampState) -> Reason | None:
     return state.stop
 
 
-def verdict_line(verdict: Verdict) -> str:
-    """``latency PASS: …`` for one line of a live view."""
-    return f"{verdict.check} {verdict.kind}: {verdict.reason}"
+def evidence(verdicts: tuple[Verdict, ...]) -> str:
+    """What a pass rests on: ``1,240 answers; errors 0 %, latency 0.2 %, toxicity 1 %`` of them bad."""
+    if not verdicts:
+        return "no check was asked for"
+    answers = max(verdict.numbers.seen for verdict in verdicts)
+    shares = []
+    for verdict in verdicts:
+        numbers = verdict.numbers
+        share = f"{numbers.bad / numbers.n:.1%}".replace("%", " %") if numbers.n else "–"
+        shares.append(f"{verdict.check} {share}")
+    return f"{answers:,} answers; {', '.join(shares)}"

@@ -1,0 +1,58 @@
+"""Which module holds which command.
+
+The table is all that ``tailramp --help`` reads: a command's module, and the libraries that it needs, are imported when
+the command is run.  A new command is one line here and one function there.
+"""
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+
+@dataclass(frozen=True)
+class Entry:
+    """``module`` has the command as ``<name>_command``; ``summary`` is the first sentence of its help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final = {
+    "demo": Entry("cli.demo_command", "Ramp a toy LLM service on real servers, without a cluster."),
+    "validate": Entry("cli.validate_command", "Check the two files and show what a ramp would do."),
+    "start": Entry("cli.start_command", "Start a ramp."),
+    "status": Entry("cli.look_commands", "Show where a ramp is, why, and what comes next."),
+    "watch": Entry("cli.look_commands", "Follow a ramp, one line per change, until it ends."),
+    "pause": Entry("cli.act_commands", "Stop advancing; the checks go on."),
+    "resume": Entry("cli.act_commands", "Let a paused ramp go on."),
+    "promote": Entry("cli.act_commands", "Skip the rest of the present step's hold."),
+    "abort": Entry("cli.act_commands", "Put everyone back on the baseline and end the ramp."),
+    "kill": Entry("cli.kill_commands", "Take the candidates out at once, without Temporal or any worker."),
+    "lift": Entry("cli.kill_commands", "Remove the mark of a kill, so that ramps may start again."),
+    "bucket": Entry("cli.bucket_command", "Compute the bucket of user ids."),
+    "worker": Entry("cli.worker_command", "Run the worker processes."),
+}
+
+
+class LazyGroup(click.Group):
+    """The root command: it lists COMMANDS and imports the one that is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            mend = f"Did you mean {close[0]}?" if close else "`tailramp --help` lists them."
+            raise click.UsageError(f"There is no command {cmd_name!r}. {mend}", ctx)
+        module = importlib.import_module(COMMANDS[cmd_name].module)
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])

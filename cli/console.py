@@ -1,0 +1,87 @@
+"""Where a command's answer goes: text for people, or JSON for programs, on standard output.
+
+Text that other people wrote (reasons, actors, server messages) is shown without its control characters, so that nobody
+can write on somebody else's terminal by way of a ramp.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_VISIBLE = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\n\t"}
+
+
+class OutputFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass
+class Console:
+    """One invocation's output.  ``debug`` asks for tracebacks."""
+
+    format: OutputFormat = OutputFormat.TEXT
+    debug: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        return self.format is OutputFormat.JSON
+
+    def answer(self, text: str, data: object) -> None:
+        """Print ``text``, or ``data`` as one line of JSON."""
+        click.echo(json.dumps(data, ensure_ascii=False) if self.is_json else text.translate(_VISIBLE))
+
+    def aside(self, text: str) -> None:
+        """A remark for the person at the keyboard, on standard error; a program that reads JSON has no use for it."""
+        if not self.is_json:
+            click.echo(text.translate(_VISIBLE), err=True)
+
+    def complain(self, text: str, data: object) -> None:
+        """An error: text goes to standard error, JSON to standard output, where a program reads."""
+        if self.is_json:
+            click.echo(json.dumps(data, ensure_ascii=False))
+        else:
+            click.echo(text.translate(_VISIBLE), err=True)
+
+
+def one_line(text: str) -> str:
+    """``text`` with every run of white space as one blank."""
+    return " ".join(text.split())
+
+
+_PAIRS = {("-o", "json"), ("--output", "json")}
+
+
+def format_asked_for(arguments: Sequence[str]) -> OutputFormat:
+    """The format of the answer to ``arguments``, even if they are too wrong to be parsed."""
+    joined = {"-ojson", "--output=json"} & set(arguments)
+    asked = joined or _PAIRS & set(itertools.pairwise(arguments))
+    return OutputFormat.JSON if asked else OutputFormat.TEXT
+
+
+def _remember_format(context: click.Context, _: click.Parameter, value: str) -> None:
+    console = context.find_object(Console)
+    if console is not None:
+        console.format = OutputFormat(value)
+
+
+def output_option(function: Function) -> Function:
+    """``-o text|json``; the command finds it in its Console.  Eager, so that later errors know the format."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice([known.value for known in OutputFormat]),
+        default=OutputFormat.TEXT.value,
+        show_default=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_format,
+        help="How to print the answer, errors included.",
+    )(function)

@@ -1,0 +1,124 @@
+"""Which files and which route a command is about.
+
+The researcher's file is named on the command line or is ``deploy/canary.yaml``.  The platform file is the
+``tailramp.yaml`` beside it, else ``--platform``, else ``$TAILRAMP_PLATFORM``: one route per pair, so a ``--platform``
+that names another file than the one beside the researcher's is an error, never silently ignored.  Commands that need no
+researcher's file take ``--platform`` first.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from tailramp.errors import InvalidFile, Problem
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+CANARY: Final = Path("deploy/canary.yaml")
+PLATFORM_NAME: Final = "tailramp.yaml"
+PLATFORM_VARIABLE: Final = "TAILRAMP_PLATFORM"
+
+_NAME = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_ROUTE = re.compile(rf"(?:(?P<namespace>{_NAME})/)?(?P<name>{_NAME})")
+
+
+class RouteType(click.ParamType[str]):
+    """``chat`` or ``team/chat`` → the full name, ``default/chat`` or ``team/chat``."""
+
+    name = "route"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        match = _ROUTE.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no route: write its name, or <namespace>/<name>, in a-z, 0-9 and -", param, ctx)
+        return f"{match['namespace'] or 'default'}/{match['name']}"
+
+
+class DurationType(click.ParamType[timedelta]):
+    """``90s``, ``10m``, ``1h30m`` → timedelta."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        from tailramp.units import parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+def platform_option(function: Function) -> Function:
+    """``--platform FILE``, as the argument ``platform``."""
+    return click.option(
+        "--platform",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"The platform file; else {CANARY.parent / PLATFORM_NAME}, else ${PLATFORM_VARIABLE}.",
+    )(function)
+
+
+def route_argument(function: Function) -> Function:
+    """``[ROUTE]``, as the argument ``route``: a full name or None."""
+    return click.argument("route", type=RouteType(), required=False)(function)
+
+
+def platform_beside(canary: Path, given: Path | None) -> Path:
+    """The platform file that goes with the researcher's file ``canary``.
+
+    Raises UsageError if there is none, InvalidFile if there is neither.
+    """
+    beside = canary.parent / PLATFORM_NAME
+    if beside.exists():
+        if given is not None and given.resolve() != beside.resolve():
+            raise click.UsageError(
+                f"--platform names {given}, but {beside} lies beside {canary} and goes with it. Leave --platform out, "
+                "or keep the pair you mean in a folder of its own"
+            )
+        return beside
+    found = given or _from_environment()
+    if found is not None:
+        return found
+    if not canary.exists():
+        mend = "Name the researcher's file; `tailramp validate --help` shows one to start from"
+        raise InvalidFile([Problem("(file)", "there is no such file", mend, file=canary)])
+    raise click.UsageError(f"There is no platform file: {beside} does not exist. {_MEND}")
+
+
+def find_platform(given: Path | None) -> Path:
+    """The platform file of a command that needs no researcher's file.  Raises UsageError if there is none."""
+    found = given or _nearby() or _from_environment()
+    if found is None:
+        raise click.UsageError(f"There is no platform file: {CANARY.parent / PLATFORM_NAME} does not exist. {_MEND}")
+    return found
+
+
+def resolve_route(route: str | None, platform: Path | None) -> str:
+    """``route``, or the route of the platform file.  Raises UsageError if neither is there, InvalidFile."""
+    if route is not None:
+        return route
+    try:
+        path = find_platform(platform)
+    except click.UsageError as error:
+        raise click.UsageError(f"Which route? Name it, as in `default/chat`. {error.message}") from None
+    from tailramp.spec import load_platform
+
+    return load_platform(path).route.full_name
+
+
+_MEND = f"Name one with --platform or ${PLATFORM_VARIABLE}"
+
+
+def _nearby() -> Path | None:
+    path = CANARY.parent / PLATFORM_NAME
+    return path if path.exists() else None
+
+
+def _from_environment() -> Path | None:
+    value = os.environ.get(PLATFORM_VARIABLE)
+    return Path(value) if value else None

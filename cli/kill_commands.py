@@ -1,0 +1,181 @@
+"""``tailramp kill`` and ``tailramp lift``: what works when Temporal, the workers and Prometheus are gone.
+
+Both need the route file and nothing else.  A kill raises the record's epoch and leaves a mark, so that no worker that
+wakes up later can give a candidate traffic.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import files
+from cli.actor import asserted_actor
+from cli.console import Console, output_option
+from cli.exit_codes import ExitCode
+from tailramp.errors import InvalidFile, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from activities.routers import Router
+    from tailramp.route_record import Mark, RouteRecord
+
+_route_file_option = click.option(
+    "--route-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The route file itself; then no platform file is needed.",
+)
+
+
+@click.command("kill")
+@files.route_argument
+@_route_file_option
+@files.platform_option
+@click.option("--to-previous", is_flag=True, help="Back to the default before the last promotion, also after its end.")
+@click.option("--reason", default="", help="Why, in your words; it stands in the route record.")
+@output_option
+@click.pass_obj
+def kill_command(
+    console: Console,
+    route: str | None,
+    route_file: Path | None,
+    platform: Path | None,
+    to_previous: bool,
+    reason: str,
+) -> ExitCode:
+    """Take the candidates out at once, without Temporal or any worker.
+
+    Everyone is put back on the slot that was the default when the ramp began, whatever the ramp is doing, and the route
+    is marked: nothing starts or grows on it until `tailramp lift`. Running it again renews the mark and raises the
+    epoch, and moves nobody.
+
+    Needs write access to the route file, and nothing else. A live ramp notices and ends as rolled back.
+    """
+    router = _router(console, route_file, platform)
+    with _written_or_told():
+        before, after = asyncio.run(_kill(router, route, to_previous, reason))
+    default = after.assignment.default
+    taken_out = {
+        slot: str(before.assignment.buckets_of(slot)) or "everyone"
+        for slot in dict.fromkeys([before.assignment.default, *(rule.slot for rule in before.assignment.rules)])
+        if slot != default
+    }
+    if taken_out:
+        out = "; ".join(f"{slot} is out (it served {whom})" for slot, whom in taken_out.items())
+        text = f"{before.route}: {out}. The route sends everyone to {default}, epoch {after.epoch}."
+    else:
+        text = f"{before.route}: nobody was on a candidate; everyone stays on {default}, epoch {after.epoch}."
+    if after.kill is not None:
+        text += f"\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
+    else:
+        text += "\nThe mark could not be written: run this again once the disk takes writes, or a new ramp may start."
+    data: dict[str, Any] = {
+        "route": before.route,
+        "taken_out": taken_out,
+        "default": default,
+        "epoch": after.epoch,
+        "kill": _as_data(after.kill),
+    }
+    console.answer(text, data)
+    return ExitCode.DONE
+
+
+@click.command("lift")
+@files.route_argument
+@_route_file_option
+@files.platform_option
+@click.option("--reason", required=True, help="Why ramps may start again.")
+@output_option
+@click.pass_obj
+def lift_command(
+    console: Console, route: str | None, route_file: Path | None, platform: Path | None, reason: str
+) -> ExitCode:
+    """Remove the mark of a kill or a freeze, so that ramps may start again.
+
+    Nobody's traffic moves by it.
+    """
+    router = _router(console, route_file, platform)
+    with _written_or_told():
+        before, after = asyncio.run(_lift(router, route))
+    marks = [(word, mark) for word, mark in (("kill", before.kill), ("freeze", before.freeze)) if mark is not None]
+    lines = [
+        f"{before.route}: the {word} by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} "
+        f"({mark.reason or 'no reason given'}), is lifted: {reason}"
+        for word, mark in marks
+    ]
+    data = {
+        "route": before.route,
+        "lifted": {word: _as_data(mark) for word, mark in marks},
+        "by": asserted_actor(),
+        "reason": reason,
+        "epoch": after.epoch,
+    }
+    console.answer("\n".join(lines) or f"{before.route}: there was no mark to lift.", data)
+    return ExitCode.DONE
+
+
+async def _kill(
+    router: "Router", route: str | None, to_previous: bool, reason: str
+) -> "tuple[RouteRecord, RouteRecord]":
+    """The record as it was when it was killed, and as it stands."""
+    from tailramp.route_record import Mark, killed, sent_to_previous
+
+    mark = Mark(at=datetime.now(UTC), by=asserted_actor(), reason=reason)
+    _expect(await router.record(), route)
+    seen: list[RouteRecord] = []
+
+    def kill(record: "RouteRecord") -> "RouteRecord":
+        seen.append(record)
+        return sent_to_previous(record, mark) if to_previous else killed(record, mark)
+
+    after = await router.clear(kill)
+    # A clear that was overwritten repeats itself: what it took out is what the first look that found anybody saw.
+    return next((record for record in seen if record.candidates), seen[-1]), after
+
+
+async def _lift(router: "Router", route: str | None) -> "tuple[RouteRecord, RouteRecord]":
+    from tailramp.route_record import lifted
+
+    before = await router.record()
+    _expect(before, route)
+    return before, await router.apply(lifted)
+
+
+def _expect(record: "RouteRecord", route: str | None) -> None:
+    if route is not None and record.route != route:
+        raise Refused(f"this is the route file of {record.route}, not of {route}: check --route-file or --platform")
+
+
+def _as_data(mark: "Mark | None") -> dict[str, Any] | None:
+    return None if mark is None else mark.model_dump(mode="json")
+
+
+def _router(console: Console, route_file: Path | None, platform: Path | None) -> "Router":
+    from activities.routers import record_router
+    from tailramp.spec import load_platform
+
+    if route_file is not None:
+        return record_router(route_file)
+    try:
+        return record_router(load_platform(files.find_platform(platform)).router.file)
+    except InvalidFile:
+        console.aside("The platform file cannot be used. With --route-file FILE none is needed.")
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(f"{error.message}, or name the route file with --route-file") from None
+
+
+@contextlib.contextmanager
+def _written_or_told() -> Iterator[None]:
+    """Turn what the file system refuses into words: a full disk, a missing permission."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise Unreachable(
+            f"the route file cannot be written: {where}{error.strerror}. Run this where it can be"
+        ) from None
