@@ -31,6 +31,7 @@ def take_over(plan: Plan, request: PreflightRequest) -> Change:
         candidate=plan.candidate,
         model=plan.model,
         digest=request.spec.candidate.digest,
+        override=request.override,
     )
 
 

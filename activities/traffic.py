@@ -62,10 +62,15 @@ class TrafficActivities:
     @activity.defn(name=APPLY)
     async def apply_assignment(self, request: WriteRequest) -> None:
         """Store the assignment.  Fails as ``Fenced`` if the route record has moved on."""
-        async with heartbeating("writing"), final_refusals():
-            await self._router(request).apply(
-                lambda record: served(record, ramp=request.ramp, epoch=request.epoch, assignment=request.assignment)
+        lease = request.spec.platform.ramp.lease.total_seconds()
+
+        def serve(record: RouteRecord) -> RouteRecord:
+            return served(
+                record, ramp=request.ramp, epoch=request.epoch, assignment=request.assignment, lease_seconds=lease
             )
+
+        async with heartbeating("writing"), final_refusals():
+            await self._router(request).apply(serve)
 
     @activity.defn(name=VERIFY)
     async def verify_assignment(self, request: VerifyRequest) -> Evidence:

@@ -69,6 +69,7 @@ class World:
         self._stack = AsyncExitStack()
         self.servers: dict[str, ManagedProcess] = {}
         self.worker: ManagedProcess | None = None
+        self._started: list[ManagedProcess] = []
         self.temporal = TemporalServer(self.directory / "temporal")
         self.envoy = EnvoyServer(self.directory / "envoy", self._gateway().bootstrap())
         self.prometheus = PrometheusServer(
@@ -137,8 +138,7 @@ class World:
         self.client = await connect(self.worker_environment)
 
     async def _stop_processes(self) -> None:
-        if self.worker is not None:
-            await self.worker.terminate()
+        await asyncio.gather(*(process.terminate() for process in self._started))
         await asyncio.gather(*(server.terminate() for server in self.servers.values()))
 
     # What the ramp reads and writes.
@@ -230,11 +230,20 @@ class World:
             return float((await response.json())["at"])
 
     def start_worker(self, role: str = "all") -> ManagedProcess:
-        """Start ``tailramp worker``; a world has one at a time, more are the caller's to end."""
-        log = self.directory / "worker.log"
-        argv = [sys.executable, "-m", "worker", role]
-        process = ManagedProcess.start(argv, log, env=self.worker_environment, name=f"worker {role}")
-        self.worker = process
+        """Start ``tailramp worker``, or one of its roles; several may run beside each other."""
+        self.worker = self._start_role(role)
+        return self.worker
+
+    def start_sentinel(self, poll_seconds: float = 2.0) -> ManagedProcess:
+        """Start a sentinel for the world's route; several may run beside each other."""
+        return self._start_role("sentinel", str(self.route_file), TAILRAMP_SENTINEL_POLL=str(poll_seconds))
+
+    def _start_role(self, role: str, *arguments: str, **environment: str) -> ManagedProcess:
+        argv = [sys.executable, "-m", "worker", role, *arguments]
+        log = self.directory / ("sentinel.log" if role == "sentinel" else "worker.log")
+        environment = {**self.worker_environment, **environment}
+        process = ManagedProcess.start(argv, log, env=environment, name=f"worker {role}")
+        self._started.append(process)
         return process
 
     def start_users(self, log: Path, *, rate: float, seconds: float) -> ManagedProcess:

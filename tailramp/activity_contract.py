@@ -50,7 +50,9 @@ class Request(BaseModel):
 
 
 class PreflightRequest(Request):
-    pass
+    """``override`` is a person's reason to try a candidate that was taken out before."""
+
+    override: str | None = None
 
 
 class PreflightReport(BaseModel):
@@ -96,8 +98,8 @@ class ClearRequest(Request):
 class ClearReport(BaseModel):
     """What stands after a clear.
 
-    ``held`` is false if the record was another's or nobody's to write: under a kill mark, or held by a newer ramp, whose
-    id is then ``superseded_by``.  ``cleared_by`` and ``reason`` are those of whoever took the candidates out first.
+    ``held`` is false if the record was not the ramp's to write: under a kill mark, or held by a newer ramp, whose id is
+    then ``superseded_by``.  ``cleared_by`` and ``reason`` are those of whoever took the candidates out first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -134,8 +136,8 @@ class WatchRequest(Request):
     """Look at all checks on the grid that starts at ``anchor`` until there is something to decide.
 
     ``held`` are the stretches in which the hold's clock ran before; ``hold`` is how much it needs, None without end.
-    ``overdue`` says that the ramp knows already that the clock is over and the evidence is not, ``blocks`` what it knows
-    of those that a watch can see, and ``tolerating`` that it knows of a failed check and waits for a person.
+    ``overdue``: the ramp knows that the clock is over and the evidence is not.  ``blocks``: what it knows of those that
+    a watch can see.  ``tolerating``: it knows of a failed check and waits for a person.
     """
 
     plan: Plan

@@ -22,6 +22,7 @@ class DecisionKind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     PROMOTED = "promoted"
+    TARGET_CHANGED = "target_changed"
     ALERTED = "alerted"
     ABORTED = "aborted"
     PROMOTION_INTENDED = "promotion_intended"

@@ -136,6 +136,7 @@ class RampState(BaseModel):
     held: tuple[Interval, ...] = ()
     promoted_step: int | None = None
     full: bool = False
+    shrink_to: Assignment | None = None
     tolerating: bool = False
     default_moved: bool = False
     baked: bool = False
@@ -156,6 +157,13 @@ class Shift:
     """Apply the step's assignment and prove by responses that the gateway serves it."""
 
     step: Step
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """Take users back whom the target no longer names, paused or not."""
+
+    assignment: Assignment
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,19 @@ class Finish:
     phase: Phase
 
 
-Action = RunPreflight | Shift | Watch | Advance | MoveDefault | RemoveRules | Conclude | AwaitPerson | RollBack | Finish
+Action = (
+    RunPreflight
+    | Shift
+    | Shrink
+    | Watch
+    | Advance
+    | MoveDefault
+    | RemoveRules
+    | Conclude
+    | AwaitPerson
+    | RollBack
+    | Finish
+)
 
 
 def next_action(plan: Plan | None, state: RampState) -> Action:
@@ -211,27 +231,42 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
         return RollBack(state.stop)
     if plan is None:
         return RunPreflight()
-    if state.phase is Phase.SHIFTING:
-        if not state.paused and Block.FREEZE not in state.blocked_by:
-            return Shift(plan.step(state.step))
-        return Watch(WatchMode.GUARD) if _somebody_is_served(plan, state) else AwaitPerson()
-    if state.phase is Phase.SETTLING:
-        return Watch(WatchMode.GUARD if state.paused else WatchMode.SETTLE)
-    if state.phase is Phase.HOLDING:
-        if state.paused:
-            return Watch(WatchMode.GUARD)
-        if (state.promoted_step == state.step or state.full) and not is_final(plan, state):
-            return Advance()
-        return Watch(WatchMode.GUARD if Block.APPROVAL in state.blocked_by else WatchMode.HOLD)
-    if state.phase is Phase.PROMOTING:
-        if not state.default_moved:
-            return Watch(WatchMode.GUARD) if state.paused else MoveDefault()
-        return RemoveRules()
-    if state.phase is Phase.BAKING:
-        if state.baked:
+    if state.shrink_to is not None:
+        return Shrink(state.shrink_to)
+    match state.phase:
+        case Phase.SHIFTING:
+            return _shifting(plan, state)
+        case Phase.SETTLING:
+            return Watch(WatchMode.GUARD if state.paused else WatchMode.SETTLE)
+        case Phase.HOLDING:
+            return _holding(plan, state)
+        case Phase.PROMOTING if state.default_moved:
+            return RemoveRules()
+        case Phase.PROMOTING:
+            return Watch(WatchMode.GUARD) if _may_not_grow(state) else MoveDefault()
+        case Phase.BAKING if state.baked:
             return Conclude()
-        return Watch(WatchMode.GUARD if state.paused else WatchMode.BAKE)
+        case Phase.BAKING:
+            return Watch(WatchMode.GUARD if state.paused else WatchMode.BAKE)
     raise AssertionError(f"no action is defined in {state.phase}")
+
+
+def _shifting(plan: Plan, state: RampState) -> Action:
+    if not _may_not_grow(state):
+        return Shift(plan.step(state.step))
+    return Watch(WatchMode.GUARD) if _somebody_is_served(plan, state) else AwaitPerson()
+
+
+def _holding(plan: Plan, state: RampState) -> Action:
+    if state.paused:
+        return Watch(WatchMode.GUARD)
+    if (state.promoted_step == state.step or state.full) and not is_final(plan, state):
+        return Advance()
+    return Watch(WatchMode.GUARD if Block.APPROVAL in state.blocked_by else WatchMode.HOLD)
+
+
+def _may_not_grow(state: RampState) -> bool:
+    return state.paused or Block.FREEZE in state.blocked_by
 
 
 def _somebody_is_served(plan: Plan, state: RampState) -> bool:
@@ -265,6 +300,20 @@ def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
             "blocked_by": state.blocked_by & {Block.APPROVAL},
         }
     )
+
+
+def shrink_wanted(state: RampState, assignment: Assignment) -> RampState:
+    return state.model_copy(update={"shrink_to": assignment})
+
+
+def shrunk(plan: Plan, state: RampState, applied: Assignment, now: datetime) -> RampState:
+    """Users were taken back: the hold of what is left starts anew, or, if nobody is left, the next step is due."""
+    done = state.model_copy(update={"shrink_to": None, "promoted_step": None})
+    if applied.rules:
+        return shifted(done, applied, now)
+    step = min(done.step, len(plan.steps))
+    update = {"phase": Phase.SHIFTING, "step": step, "applied": applied, "held": (), "blocked_by": frozenset()}
+    return done.model_copy(update=update)
 
 
 def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -> RampState:

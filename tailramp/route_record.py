@@ -18,9 +18,9 @@ from tailramp.assignment import Assignment, SlotName
 from tailramp.errors import Fenced, Frozen, Refused
 
 LEASE_SECONDS = 90.0
-"""How long a candidate may be served without a completed look at it."""
+"""How long a candidate may be served without a completed look at it, unless the spec says otherwise."""
 SHORT_LEASE_SECONDS = 5.0
-"""The same after a look that found a reason to roll back: whoever should act may be unable to."""
+"""The most of it that is left after a look that found a reason to roll back: whoever should act may be unable to."""
 BEYOND_ANY_RAMP = 1_000_000
 """How far above the epoch of a ramp the prepared, baseline-only record lies: no ramp writes so often."""
 
@@ -88,7 +88,9 @@ class RouteRecord(BaseModel):
     kill: Mark | None = None
     freeze: Mark | None = None
     blind_since: datetime | None = None
-    refused: dict[str, str] = Field(default_factory=dict, description="digest of a candidate → why it is refused")
+    refused: dict[str, str] = Field(
+        default_factory=dict, description="``model:<name>`` or ``digest:<digest>`` of a candidate → why it is refused"
+    )
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -120,8 +122,37 @@ def fence(record: RouteRecord, *, ramp: str, epoch: int) -> None:
 # Forward changes.
 
 
+REFUSES_MODEL = frozenset({"unhealthy", "alert", "blind", "lease_lapsed", "killed"})
+"""Reasons of a rollback after which the model is refused until somebody overrides it."""
+REFUSES_DIGEST = frozenset({"operator_abort", "cancelled"})
+"""Reasons after which it is refused until the canary file changes: an unrelated merge must not restart it."""
+
+
+def refusal(record: RouteRecord, *, model: str, digest: str) -> str | None:
+    """Why this candidate may not be tried again without an override, or None."""
+    return record.refused.get(f"model:{model}") or record.refused.get(f"digest:{digest}")
+
+
+def _with_refusals(record: RouteRecord, reason: str) -> dict[str, str]:
+    refused = dict(record.refused)
+    for slot in record.candidates:
+        served = record.slots.get(slot, SlotRecord())
+        if reason in REFUSES_MODEL and served.model:
+            refused[f"model:{served.model}"] = reason
+        if reason in REFUSES_DIGEST and served.digest:
+            refused[f"digest:{served.digest}"] = reason
+    return refused
+
+
 def taken_over(
-    record: RouteRecord, *, ramp: str, baseline: str, candidate: str, model: str, digest: str
+    record: RouteRecord,
+    *,
+    ramp: str,
+    baseline: str,
+    candidate: str,
+    model: str,
+    digest: str,
+    override: str | None = None,
 ) -> RouteRecord:
     """Give the route to ``ramp``, with nobody on the candidate.  Repeating it for the same ramp changes nothing.
 
@@ -138,6 +169,12 @@ def taken_over(
         if record.closed:
             raise Fenced(f"this ramp was cleared by {record.cleared_by}", holder=ramp, epoch=record.epoch)
         return record
+    refused = refusal(record, model=model, digest=digest)
+    if refused is not None and not override:
+        raise Refused(
+            f"{model} was taken out of {record.route} before ({refused}). "
+            'Try it again with --override "reason", or change the canary file after an abort'
+        )
     if record.candidates:
         raise Refused(
             f"{record.route} still serves {', '.join(record.candidates)} for ramp {record.ramp}. "
@@ -156,13 +193,18 @@ def taken_over(
             "assignment": Assignment(default=baseline),
             "slots": {**record.slots, candidate: SlotRecord(model=model, digest=digest)},
             "leases": {},
+            "refused": {
+                key: why for key, why in record.refused.items() if key not in {f"model:{model}", f"digest:{digest}"}
+            },
             **forgotten,
         }
     )
 
 
-def served(record: RouteRecord, *, ramp: str, epoch: int, assignment: Assignment) -> RouteRecord:
-    """Serve ``assignment``.  Every candidate that it serves gets a full lease.  Raises Fenced or Frozen."""
+def served(
+    record: RouteRecord, *, ramp: str, epoch: int, assignment: Assignment, lease_seconds: float = LEASE_SECONDS
+) -> RouteRecord:
+    """Serve ``assignment``.  Every candidate that it serves gets a lease of full length.  Raises Fenced or Frozen."""
     fence(record, ramp=ramp, epoch=epoch)
     if record.freeze is not None and not _only_lowers(record.assignment, assignment):
         raise Frozen(f"{record.route} is frozen by {record.freeze.by}: {record.freeze.reason}")
@@ -173,7 +215,8 @@ def served(record: RouteRecord, *, ramp: str, epoch: int, assignment: Assignment
         before = record.assignment.default
         digest = record.slots[before].digest if before in record.slots else None
         changed = changed.model_copy(update={"previous_default": before, "previous_digest": digest})
-    leases = {slot: _renewed(record.leases.get(slot), lengthen=True) for slot in changed.candidates}
+    before_write = {slot: record.leases.get(slot, Lease()).renewals for slot in changed.candidates}
+    leases = {slot: Lease(seconds=lease_seconds, renewals=count + 1) for slot, count in before_write.items()}
     return changed.model_copy(update={"leases": leases})
 
 
@@ -190,12 +233,8 @@ def renewed(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
     return record.model_copy(update={"leases": {slot: _renewed(lease) for slot, lease in record.leases.items()}})
 
 
-def _renewed(lease: Lease | None, *, lengthen: bool = False) -> Lease:
-    if lease is None:
-        return Lease(renewals=1)
-    if lease.reason is not None and not lengthen:
-        return lease
-    return Lease(renewals=lease.renewals + 1)
+def _renewed(lease: Lease) -> Lease:
+    return lease if lease.reason is not None else lease.model_copy(update={"renewals": lease.renewals + 1})
 
 
 def shortened(record: RouteRecord, *, ramp: str, epoch: int, slot: str, reason: str) -> RouteRecord:
@@ -204,7 +243,7 @@ def shortened(record: RouteRecord, *, ramp: str, epoch: int, slot: str, reason: 
     lease = record.leases.get(slot)
     if lease is None or lease.reason is not None:
         return record
-    short = Lease(seconds=SHORT_LEASE_SECONDS, renewals=lease.renewals + 1, reason=reason)
+    short = Lease(seconds=min(SHORT_LEASE_SECONDS, lease.seconds), renewals=lease.renewals + 1, reason=reason)
     return record.model_copy(update={"leases": {**record.leases, slot: short}})
 
 
@@ -239,6 +278,7 @@ def cleared(
             "cleared_reason": reason if first else record.cleared_reason,
             "assignment": Assignment(default=record.original_default),
             "leases": {},
+            "refused": _with_refusals(record, "killed" if by is Clearer.KILL else reason),
         }
     )
 

@@ -19,7 +19,7 @@ from tailramp.assignment import Segment, SlotName
 from tailramp.buckets import BucketSet, Resolution
 from tailramp.errors import InvalidFile, Problem
 from tailramp.secret_reference import SecretReference
-from tailramp.units import Duration, Share, parse_duration
+from tailramp.units import Duration, Share, format_duration, parse_duration
 from tailramp.yaml_source import Document, Location, dotted, read_document
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -153,6 +153,11 @@ class RampPolicy(FileModel):
     bake: Duration = Field(default=parse_duration("30m"), description="how long the old slot stays warm at the end")
     max_settle: Duration = Field(default=parse_duration("10m"), description="until traffic has reached a step")
     max_blind: Duration = Field(default=parse_duration("5m"), description="without an answer, before all users go back")
+    lease: Duration = Field(
+        default=parse_duration("90s"),
+        ge=parse_duration("1s"),
+        description="how long the candidate is served without a completed look, before the sentinel takes it out",
+    )
 
     @field_validator("steps", mode="before")
     @classmethod
@@ -209,6 +214,14 @@ class PlatformFile(FileModel):
     prometheus: Prometheus
     ramp: RampPolicy = RampPolicy()
     checks: Checks = Checks()
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_look(self) -> Self:
+        lease, tick = self.ramp.lease, self.checks.tick
+        if lease < 2 * tick:
+            reason = f"ramp.lease ({format_duration(lease)}) is renewed at every checks.tick ({format_duration(tick)})"
+            raise ValueError(f"{reason}: make it at least twice as long")
+        return self
 
 
 class RampSpec(BaseModel):

@@ -34,7 +34,7 @@ def make_workers(
     """The workers of one process.  ``fatal`` is told when one of them cannot go on."""
     match role:
         case Role.CONTROL:
-            rollback = RollbackActivities(http)
+            rollback, traffic = RollbackActivities(http), TrafficActivities(http)
             return [
                 _worker(client, WORKFLOW_QUEUE, settings, fatal, workflows=[RampWorkflow]),
                 _worker(
@@ -42,7 +42,7 @@ def make_workers(
                     ROLLBACK_QUEUE,
                     settings,
                     fatal,
-                    activities=[rollback.clear_route, rollback.prove_zero, rollback.restore],
+                    activities=[rollback.clear_route, rollback.prove_zero, rollback.restore, traffic.apply_assignment],
                 ),
             ]
         case Role.WATCH:

@@ -16,6 +16,7 @@ class Carried(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    spec: RampSpec
     state: RampState
     plan: Plan
     snapshot: str
@@ -31,6 +32,7 @@ class RampStart(BaseModel):
 
     spec: RampSpec
     actor: str
+    override: str | None = Field(default=None, description="why a candidate that was taken out before is tried again")
     carried: Carried | None = None
 
 
@@ -61,6 +63,12 @@ class Alert(Message):
 
     name: str
     attributed: bool = False
+
+
+class SetTarget(Message):
+    """The canary file has changed: ``spec`` is what both files say now."""
+
+    spec: RampSpec
 
 
 class RampStatus(BaseModel):

@@ -58,6 +58,13 @@ APPLY: Final = Options(
     cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     schedule_to_close=timedelta(seconds=65),
 )
+SHRINK: Final = Options(
+    task_queue=ROLLBACK_QUEUE,
+    start_to_close=timedelta(seconds=5),
+    heartbeat=timedelta(seconds=2),
+    retry=_retry(1, 1),
+    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
 VERIFY: Final = Options(
     task_queue=WATCH_QUEUE,
     start_to_close=timedelta(seconds=30),

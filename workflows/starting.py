@@ -25,15 +25,17 @@ def workflow_id(route: str) -> str:
     return f"ramp/{route}"
 
 
-async def start_ramp(client: Client, spec: RampSpec, actor: str) -> RampHandle:
+async def start_ramp(client: Client, spec: RampSpec, actor: str, override: str | None = None) -> RampHandle:
     """Start a ramp.  Raises WorkflowAlreadyStartedError if one of this route is live.
+
+    ``override`` is a person's reason to try a candidate that was taken out before.
 
     Never with an execution or run timeout: both terminate a workflow without giving it a chance to roll back.
     """
     route = spec.platform.route
     return await client.start_workflow(
         RampWorkflow.run,
-        RampStart(spec=spec, actor=actor),
+        RampStart(spec=spec, actor=actor, override=override),
         id=workflow_id(route.full_name),
         task_queue=WORKFLOW_QUEUE,
         task_timeout=TASK_TIMEOUT,

@@ -1,0 +1,217 @@
+"""The way forward: everything that may give the candidate traffic, and the watching in between."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from tailramp import activity_contract as contract
+    from tailramp import ramp
+    from tailramp.assignment import Assignment
+    from tailramp.decision import DecisionKind
+    from tailramp.plan import Step
+    from tailramp.proof import Evidence
+    from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
+    from tailramp.units import format_duration
+    from workflows import options, wording
+    from workflows.base import RampBase, Stopped, is_failure, why
+    from workflows.requests import watch_request
+
+
+class Forward(RampBase):
+    """Carries out what ``next_action`` says, one action after the other."""
+
+    async def _guarded(self, forward: Coroutine[Any, Any, None]) -> None:
+        """Run ``forward``; what ends it becomes the reason of the stop.  Any other exception is a bug."""
+        try:
+            await forward
+        except Stopped:
+            pass
+        except ActivityError as error:
+            reason = Reason.FENCED if is_failure(error, contract.FENCED) else Reason.ACTIVITY_FAILED
+            self._state = ramp.stopped(self._state, reason, f"{error.activity_type}: {why(error)}")
+
+    async def _forward(self) -> None:
+        while True:
+            self._show()
+            match ramp.next_action(self._plan, self._state):
+                case ramp.RunPreflight():
+                    await self._preflight()
+                case ramp.Shift(step):
+                    await self._shift(step)
+                case ramp.Shrink(assignment):
+                    await self._shrink(assignment)
+                case ramp.Watch(mode):
+                    if workflow.info().is_continue_as_new_suggested():
+                        self._continuing = True
+                        return
+                    await self._watch(mode)
+                case ramp.Advance():
+                    self._state = ramp.advanced(self._have_plan, self._state)
+                case ramp.MoveDefault():
+                    await self._move_default()
+                case ramp.RemoveRules():
+                    await self._remove_rules()
+                case ramp.Conclude():
+                    await self._conclude()
+                case ramp.AwaitPerson():
+                    await self._await_person()
+                case ramp.RollBack():
+                    raise Stopped
+                case ramp.Finish():
+                    return
+
+    async def _await_person(self) -> None:
+        """Wait for a message; a freeze is looked at again every now and then, since its lift sends none."""
+        before = self._messages
+        frozen = Block.FREEZE in self._state.blocked_by and not self._state.paused
+        try:
+            await workflow.wait_condition(
+                lambda: self._messages != before or self._state.stop is not None,
+                timeout=options.FREEZE_LOOK if frozen else None,
+                timeout_summary="frozen: look again",
+            )
+        except TimeoutError:
+            self._state = ramp.blocks_changed(self._state, frozenset())
+
+    async def _preflight(self) -> None:
+        request = contract.PreflightRequest(spec=self._spec, ramp=self._ramp, override=self._override)
+        report = await self._settled(
+            self._start(
+                contract.PREFLIGHT,
+                options.PREFLIGHT,
+                request,
+                contract.PreflightReport,
+                "preflight",
+                "check everything first",
+            )
+        )
+        if report.plan is None or report.applied is None:
+            self._problems = report.problems
+            self._state = ramp.preflight_refused(self._state)
+            self._record(DecisionKind.REFUSED, "refused: " + "; ".join(report.problems))
+            return
+        self._plan, self._snapshot = report.plan, report.snapshot
+        self._state = ramp.preflight_passed(self._state, epoch=report.epoch, applied=report.applied)
+        self._record(DecisionKind.PREFLIGHT_PASSED, wording.preflight_passed(report.plan))
+
+    async def _shift(self, step: Step) -> None:
+        self._record(DecisionKind.SHIFT_INTENDED, f"step {step.index}: {step.label} is next")
+        try:
+            proof = await self._serve(step.assignment, f"step-{step.index}", step.label)
+        except ActivityError as error:
+            return self._meet_freeze(error, f"step {step.index}")
+        evidence = await self._settled_unless(proof, lambda: self._state.shrink_to is not None)
+        if evidence is None:
+            return None
+        self._state = ramp.shifted(self._state, step.assignment, workflow.now())
+        sentence = f"step {step.index}: {step.label} is served, proven by {len(evidence.findings)} answers"
+        self._record(DecisionKind.SHIFTED, sentence, evidence=evidence.model_dump(mode="json"))
+        return None
+
+    async def _shrink(self, assignment: Assignment) -> None:
+        """Lower the candidate's traffic: on the rollback queue, retried for ever, whatever else waits."""
+        self._state = ramp.with_next_epoch(self._state)
+        common = {"spec": self._spec, "ramp": self._ramp, "plan": self._have_plan, "assignment": assignment}
+        write = contract.WriteRequest(**common, epoch=self._state.epoch)
+        label = f"shrink to {assignment.describe()}"
+        await self._settled(self._start(contract.APPLY, options.SHRINK, write, None, "shrink-apply", label))
+        verify = contract.VerifyRequest(**common)
+        proof = self._start(contract.VERIFY, options.VERIFY, verify, Evidence, "shrink-verify", f"prove: {label}")
+        evidence = await self._settled(proof)
+        self._state = ramp.shrunk(self._have_plan, self._state, assignment, workflow.now())
+        sentence = f"shrunk: {assignment.describe()}, proven by {len(evidence.findings)} answers"
+        self._record(DecisionKind.SHIFTED, sentence, evidence=evidence.model_dump(mode="json"))
+
+    async def _serve(self, assignment: Assignment, name: str, label: str) -> "workflow.ActivityHandle[Evidence]":
+        """Apply an assignment and begin to prove it; both share one time limit."""
+        self._state = ramp.with_next_epoch(self._state)
+        since = workflow.now()
+        common = {"spec": self._spec, "ramp": self._ramp, "plan": self._have_plan, "assignment": assignment}
+        write = contract.WriteRequest(**common, epoch=self._state.epoch)
+        await self._settled(self._start(contract.APPLY, options.APPLY, write, None, f"{name}-apply", f"apply {label}"))
+        return self._start(
+            contract.VERIFY,
+            options.VERIFY,
+            contract.VerifyRequest(**common),
+            Evidence,
+            f"{name}-verify",
+            f"prove {label} by responses",
+            limit=options.SHIFT_LIMIT - (workflow.now() - since),
+        )
+
+    def _meet_freeze(self, error: ActivityError, name: str) -> None:
+        """The route is frozen: nothing has moved, the ramp waits.  Any other failure goes on its way."""
+        if not is_failure(error, contract.FROZEN):
+            raise error
+        self._state = ramp.freeze_met(self._state)
+        self._record(DecisionKind.BLOCKED, f"{name}: {why(error)}")
+
+    async def _watch(self, mode: WatchMode) -> None:
+        state, plan = self._state, self._have_plan
+        request = watch_request(self._spec, plan, state, mode, ramp=self._ramp, segment=options.WATCH_SEGMENT)
+        summary = wording.watch_summary(self._spec, plan, state, mode)
+        before = self._messages
+        handle = self._start(
+            contract.WATCH, options.WATCH, request, contract.WatchResult, f"step-{state.step}-{mode}", summary
+        )
+        result = await self._settled_unless(handle, lambda: self._messages != before)
+        if result is None:
+            return
+        self._verdicts = result.verdicts
+        evidence = {"verdicts": [verdict.model_dump(mode="json") for verdict in result.verdicts], "ticks": result.ticks}
+        name = wording.place(plan, state)
+        match result.outcome:
+            case WatchOutcome.FAILED:
+                automatic = self._spec.candidate.auto_rollback
+                self._state = ramp.check_failed(state, result.sentence, auto_rollback=automatic, now=workflow.now())
+                then = "rollback" if automatic else "paused, waiting for a person"
+                self._record(DecisionKind.FAILED, f"{name} FAIL: {result.sentence} → {then}", evidence=evidence)
+            case WatchOutcome.BLIND:
+                self._state = ramp.stopped(state, Reason.BLIND, result.sentence)
+                self._record(DecisionKind.FAILED, f"{name} BLIND: {result.sentence} → rollback", evidence=evidence)
+            case WatchOutcome.BLOCKS_CHANGED:
+                self._state = ramp.blocks_changed(state, frozenset(result.blocks))
+                self._record(DecisionKind.BLOCKED, f"{name}: {result.sentence}", evidence=evidence)
+            case WatchOutcome.SEGMENT_OVER:
+                pass
+            case outcome:
+                self._state = ramp.watched(plan, state, outcome, result.at)
+                kind = {WatchOutcome.SETTLED: DecisionKind.SETTLED, WatchOutcome.PASSED: DecisionKind.PASSED}
+                sentence = f"{name} {outcome.upper()}: {result.sentence}"
+                if outcome is WatchOutcome.PASSED:
+                    what = wording.evidence(result.verdicts)
+                    sentence = f"{name} PASS: {what} → {wording.place(plan, self._state)}"
+                self._record(kind.get(outcome, DecisionKind.BLOCKED), sentence, evidence=evidence)
+
+    async def _move_default(self) -> None:
+        plan = self._have_plan
+        self._record(DecisionKind.PROMOTION_INTENDED, f"{plan.candidate} becomes the default for everyone")
+        label = f"default → {plan.candidate}"
+        try:
+            proof = await self._serve(plan.promoting, "promote-default", label)
+        except ActivityError as error:
+            return self._meet_freeze(error, "promotion")
+        evidence = await self._settled(proof)
+        self._state = ramp.default_moved(self._state, plan.promoting)
+        sentence = f"{plan.candidate} is the default, its rule still stands"
+        self._record(DecisionKind.DEFAULT_MOVED, sentence, evidence=evidence.model_dump(mode="json"))
+        return None
+
+    async def _remove_rules(self) -> None:
+        plan = self._have_plan
+        evidence = await self._settled(await self._serve(plan.promoted, "promote-rules", "100 % without a rule"))
+        self._state = ramp.rules_removed(self._state, plan.promoted, workflow.now())
+        sentence = f"100 %: everyone is served by {plan.candidate}; bake {format_duration(plan.bake)}"
+        self._record(DecisionKind.RULES_REMOVED, sentence, evidence=evidence.model_dump(mode="json"))
+
+    async def _conclude(self) -> None:
+        self._state = ramp.with_next_epoch(self._state)
+        request = contract.ConcludeRequest(spec=self._spec, ramp=self._ramp, epoch=self._state.epoch)
+        await self._settled(
+            self._start(contract.CONCLUDE, options.CONCLUDE, request, None, "conclude", "close the route record")
+        )
+        self._state = ramp.concluded(self._state)
+        self._record(DecisionKind.ENDED, f"succeeded: {self._have_plan.candidate} serves everyone", reason="succeeded")
