@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "demo": Entry("cli.demo_command", "Ramp a toy LLM service on real servers, without a cluster."),
     "validate": Entry("cli.validate_command", "Check the two files and show what a ramp would do."),
     "start": Entry("cli.start_command", "Start a ramp."),
+    "apply": Entry("cli.apply_command", "Make the world match the files."),
     "status": Entry("cli.look_commands", "Show where a ramp is, why, and what comes next."),
     "watch": Entry("cli.look_commands", "Follow a ramp, one line per change, until it ends."),
     "pause": Entry("cli.act_commands", "Stop advancing; the checks go on."),
@@ -31,9 +32,11 @@ COMMANDS: Final = {
     "promote": Entry("cli.act_commands", "Skip the rest of the present step's hold."),
     "abort": Entry("cli.act_commands", "Put everyone back on the baseline and end the ramp."),
     "kill": Entry("cli.kill_commands", "Take the candidates out at once, without Temporal or any worker."),
-    "lift": Entry("cli.kill_commands", "Remove the mark of a kill, so that ramps may start again."),
+    "lift": Entry("cli.kill_commands", "Remove the mark of a kill or a freeze, so that ramps may start again."),
+    "freeze": Entry("cli.freeze_command", "Let nothing start or grow on a route until `tailramp lift`."),
     "bucket": Entry("cli.bucket_command", "Compute the bucket of user ids."),
     "worker": Entry("cli.worker_command", "Run the worker processes."),
+    "sentinel": Entry("cli.sentinel_command", "Take candidates out when nobody looks at them any more."),
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from activities.routers import Router
     from tailramp.route_record import Mark, RouteRecord
 
-_route_file_option = click.option(
+route_file_option = click.option(
     "--route-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -33,7 +33,7 @@ _route_file_option = click.option(
 
 @click.command("kill")
 @files.route_argument
-@_route_file_option
+@route_file_option
 @files.platform_option
 @click.option("--to-previous", is_flag=True, help="Back to the default before the last promotion, also after its end.")
 @click.option("--reason", default="", help="Why, in your words; it stands in the route record.")
@@ -55,8 +55,8 @@ def kill_command(
 
     Needs write access to the route file, and nothing else. A live ramp notices and ends as rolled back.
     """
-    router = _router(console, route_file, platform)
-    with _written_or_told():
+    router = router_of(console, route_file, platform)
+    with written_or_told():
         before, after = asyncio.run(_kill(router, route, to_previous, reason))
     default = after.assignment.default
     taken_out = {
@@ -86,7 +86,7 @@ def kill_command(
 
 @click.command("lift")
 @files.route_argument
-@_route_file_option
+@route_file_option
 @files.platform_option
 @click.option("--reason", required=True, help="Why ramps may start again.")
 @output_option
@@ -98,8 +98,8 @@ def lift_command(
 
     Nobody's traffic moves by it.
     """
-    router = _router(console, route_file, platform)
-    with _written_or_told():
+    router = router_of(console, route_file, platform)
+    with written_or_told():
         before, after = asyncio.run(_lift(router, route))
     marks = [(word, mark) for word, mark in (("kill", before.kill), ("freeze", before.freeze)) if mark is not None]
     lines = [
@@ -125,7 +125,7 @@ async def _kill(
     from tailramp.route_record import Mark, killed, sent_to_previous
 
     mark = Mark(at=datetime.now(UTC), by=asserted_actor(), reason=reason)
-    _expect(await router.record(), route)
+    expect(await router.record(), route)
     seen: list[RouteRecord] = []
 
     def kill(record: "RouteRecord") -> "RouteRecord":
@@ -141,11 +141,11 @@ async def _lift(router: "Router", route: str | None) -> "tuple[RouteRecord, Rout
     from tailramp.route_record import lifted
 
     before = await router.record()
-    _expect(before, route)
+    expect(before, route)
     return before, await router.apply(lifted)
 
 
-def _expect(record: "RouteRecord", route: str | None) -> None:
+def expect(record: "RouteRecord", route: str | None) -> None:
     if route is not None and record.route != route:
         raise Refused(f"this is the route file of {record.route}, not of {route}: check --route-file or --platform")
 
@@ -154,7 +154,7 @@ def _as_data(mark: "Mark | None") -> dict[str, Any] | None:
     return None if mark is None else mark.model_dump(mode="json")
 
 
-def _router(console: Console, route_file: Path | None, platform: Path | None) -> "Router":
+def router_of(console: Console, route_file: Path | None, platform: Path | None) -> "Router":
     from activities.routers import record_router
     from tailramp.spec import load_platform
 
@@ -170,7 +170,7 @@ def _router(console: Console, route_file: Path | None, platform: Path | None) ->
 
 
 @contextlib.contextmanager
-def _written_or_told() -> Iterator[None]:
+def written_or_told() -> Iterator[None]:
     """Turn what the file system refuses into words: a full disk, a missing permission."""
     try:
         yield

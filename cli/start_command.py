@@ -26,9 +26,12 @@ _LOOK_SECONDS: Final = 0.1
 @click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
 @files.platform_option
 @click.option("--wait", type=files.DurationType(), help="Follow it until the target is reached, at most so long: 2h.")
+@click.option("--override", metavar="REASON", help="Try a candidate again that was taken out before.")
 @output_option
 @click.pass_obj
-def start_command(console: Console, file: Path, platform: Path | None, wait: timedelta | None) -> ExitCode:
+def start_command(
+    console: Console, file: Path, platform: Path | None, wait: timedelta | None, override: str | None
+) -> ExitCode:
     """Start a ramp.
 
     Returns when its preflight is over: with 0 if the ramp goes on, with 5 and all that is to be mended if not. With
@@ -37,8 +40,7 @@ def start_command(console: Console, file: Path, platform: Path | None, wait: tim
     from tailramp.spec import load_spec
 
     spec = load_spec(file, files.platform_beside(file, platform))
-    _check_startable(spec)
-    return asyncio.run(_start(console, spec, wait))
+    return asyncio.run(start(console, spec, wait, override))
 
 
 def _check_startable(spec: "RampSpec") -> None:
@@ -49,7 +51,8 @@ def _check_startable(spec: "RampSpec") -> None:
         raise Refused('the target is empty (buckets: ""): there is nothing to ramp')
 
 
-async def _start(console: Console, spec: "RampSpec", wait: timedelta | None) -> ExitCode:
+async def start(console: Console, spec: "RampSpec", wait: timedelta | None, override: str | None = None) -> ExitCode:
+    """Start a ramp and say what came of it.  Raises Refused, NoRamp, Unreachable."""
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from cli.live_view import show_until
@@ -57,12 +60,13 @@ async def _start(console: Console, spec: "RampSpec", wait: timedelta | None) -> 
     from cli.temporal import in_words
     from workflows.starting import start_ramp
 
+    _check_startable(spec)
     route = spec.platform.route.full_name
     ramp = await Ramp.find(route)
     since = time.monotonic()
     try:
         with in_words(ramp.client, route):
-            await start_ramp(ramp.client, spec, asserted_actor())
+            await start_ramp(ramp.client, spec, asserted_actor(), override)
     except WorkflowAlreadyStartedError:
         raise Refused(await _is_live(ramp)) from None
     sighting = await _after_preflight(ramp)
@@ -91,7 +95,7 @@ async def _after_preflight(ramp: "Ramp") -> "Sighting":
         sighting = await ramp.look(ask_worker=False)
         if not sighting.is_open:
             return sighting
-        if sighting.phase is not Phase.PREFLIGHT:
+        if sighting.phase is not Phase.PREFLIGHT and not sighting.phase.is_terminal:
             return await ramp.look()
         now = time.monotonic()
         if not sighting.untaken:

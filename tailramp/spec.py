@@ -273,6 +273,13 @@ def load_spec(canary: Path, platform: Path) -> RampSpec:
     return spec
 
 
+def empties_target(path: Path) -> bool:
+    """Whether the canary file says ``buckets: ""``: a stop by its owner, for which nothing else needs to be valid."""
+    data = read_document(_read(path), path).data
+    canary = data.get("canary") if isinstance(data, dict) else None
+    return isinstance(canary, dict) and canary.get("buckets") == "" and isinstance(canary.get("model"), str)
+
+
 def load_platform(path: Path) -> PlatformFile:
     """The platform file alone, for commands that act on the route whatever is being tried."""
     return _with_absolute_paths(validate(PlatformFile, read_document(_read(path), path)), path)

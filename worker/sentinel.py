@@ -33,15 +33,20 @@ class Sentinel:
         self._unreadable: dict[Path, str] = {}
 
     def routes(self) -> list[Path]:
-        """The route files that exist now."""
+        """What is looked at now: files that match, whatever is named without a wildcard, and what was seen before.
+
+        So a mistyped path, or a file that somebody has moved away, is complained about and not passed over.
+        """
         found: dict[Path, None] = {}
         for pattern in self._patterns:
             path = Path(pattern)
-            parent, name = path.parent, path.name
-            for match in sorted(parent.glob(name)) if parent.is_dir() else []:
+            if not set(pattern) & set("*?["):
+                found[path] = None
+                continue
+            for match in sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []:
                 if match.is_file() and not match.name.startswith("."):
                     found[match] = None
-        return list(found)
+        return list(found | dict.fromkeys(self._observers))
 
     async def look(self) -> list[str]:
         """Look at every route once, clear those whose lease has lapsed; returns a sentence for each clear."""

@@ -20,6 +20,7 @@ from gateway.envoy import EnvoyGateway
 
 ROUTE = "demo/chat"
 SALT = "demo-2026"
+LIES = {"x-tailramp-variant": "a-liar", "x-tailramp-probe-echo": f"{'0' * 32};00"}
 
 
 def free_port() -> int:
@@ -82,6 +83,8 @@ class Upstream:
     slot: str
     port: int = 0
     silent: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: list[dict[str, str]] = field(default_factory=list)
+    """The headers of all requests so far."""
     _runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -101,9 +104,10 @@ class Upstream:
 
     async def _echo(self, request: web.Request) -> web.Response:
         headers = [
-            [name.decode().lower(), value.decode("utf-8", "backslashreplace")] for name, value in request.raw_headers
+            (name.decode().lower(), value.decode("utf-8", "backslashreplace")) for name, value in request.raw_headers
         ]
-        return web.json_response({"slot": self.slot, "headers": headers}, headers={"x-tailramp-variant": "a-liar"})
+        self.requests.append(dict(headers))
+        return web.json_response({"slot": self.slot, "headers": headers}, headers=LIES)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """One piece at once, the second when the test sets `silent`."""
@@ -145,24 +149,28 @@ class RunningEnvoy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.gateway.listener_port}"
 
-    async def get(self, *headers: tuple[str, str | bytes], path: str = "/v1/models") -> Answer:
+    async def get(
+        self, *headers: tuple[str, str | bytes], path: str = "/v1/models", method: str = "GET", body: bytes = b""
+    ) -> Answer:
         """One request on a connection of its own, header lines exactly as given: HTTP clients merge duplicates."""
-        head, body = (await self._exchange(path, headers)).split(b"\r\n\r\n", 1)
+        head, body = (await self._exchange(f"{method} {path}", headers, body)).split(b"\r\n\r\n", 1)
         status, *lines = head.decode().split("\r\n")
-        told = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
+        pairs = [(name.lower(), value.strip()) for name, value in (line.split(":", 1) for line in lines)]
+        told = dict(pairs)
+        assert len(told) == len(pairs), f"a header twice: {pairs}"
         code = int(status.split()[1])
-        if code != 200:
+        if code != 200 or method == "HEAD":
             return Answer(code, told, None, [])
         echo = json.loads(body)
         return Answer(code, told, echo["slot"], [(name, value) for name, value in echo["headers"]])
 
-    async def _exchange(self, path: str, headers: tuple[tuple[str, str | bytes], ...]) -> bytes:
+    async def _exchange(self, request: str, headers: tuple[tuple[str, str | bytes], ...], body: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.listener_port)
-        lines = [f"GET {path} HTTP/1.1".encode(), b"Host: route", b"Connection: close"]
+        lines = [f"{request} HTTP/1.1".encode(), b"Host: route", b"Connection: close"]
         lines += [
             name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()) for name, value in headers
         ]
-        writer.write(b"\r\n".join([*lines, b"", b""]))
+        writer.write(b"\r\n".join([*lines, b"", body]))
         try:
             return await reader.read()
         finally:

@@ -78,6 +78,7 @@ FORGERIES = {
     "underscores": [("X_User_Bucket", "0001"), ("x-user_bucket", "0001"), ("X_USER_BUCKET", "0001")],
     "two-dimensional": [("X-User-Bucket-2D", "00_VIP"), ("x_user_bucket_2d", "00_VIP")],
     "probe": [("X-Tailramp-Probe", "bucket=00"), ("x_tailramp_probe", "bucket=00")],
+    "probe echo": [("X-Tailramp-Probe-Echo", f"{'0' * 32};0001"), ("x_tailramp_probe_echo", "0001")],
     "variant": [("X-Tailramp-Variant", "green"), ("x_tailramp_variant", "green")],
     "hop-by-hop": [("Connection", "x-user-bucket"), ("x-user-bucket", "0001")],
 }

@@ -32,9 +32,14 @@ GOOD: dict[str, Any] = {
         ("identity_header", "user_id", "underscore"),
         ("identity_header", "user id", "is not a header name"),
         ("identity_header", "X-User-Bucket", "cannot hold the user id"),
+        ("identity_header", "X-Tailramp-Probe-Echo", "cannot hold the user id"),
         ("identity_header", "Host", "cannot hold the user id"),
         ("route_file", "route.json", "absolute"),
         ("access_log", "access.log", "absolute"),
+        ("probe_secret_file", "secret", "absolute"),
+        ("probe_path", "v1/models", "match pattern"),
+        ("probe_path", "/v1 models", "match pattern"),
+        ("probe_path", "/v1/models#all", "match pattern"),
         ("listener_host", "localhost", "not an IP address"),
         ("route_config_name", "a route", "match pattern"),
         ("salt", "", "at least 1 character"),
@@ -83,6 +88,7 @@ def test_lua_text_is_ascii_without_quotes_or_escapes_of_its_own() -> None:
         {"listener_host": "0.0.0.0", "admin_host": "::1", "resolution": 100},
         {"clusters": {"a": "[::1]:8000", "b-2": "b.example:1", "c": "10.0.0.1:65535"}},
         {"access_log": "/dev/null", "salt": '"\n盐', "connect_timeout": 1, "stream_idle_timeout": 3600.5},
+        {"probe_secret_file": "/nowhere/secret", "probe_path": '/v1/models?a="]]b'},
     ],
 )
 async def test_envoy_accepts_what_is_rendered(tmp_path: Path, settings: dict[str, object]) -> None:

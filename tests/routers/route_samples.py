@@ -1,0 +1,95 @@
+"""A route with two slots as a file, and the changes that a ramp makes to its record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from activities.routers.protocol import Change, Clear
+from activities.routers.route_file import RouteFile
+from gateway.route_document import RouteDocument
+from tailramp.assignment import Assignment, Rule
+from tailramp.buckets import BucketSet
+from tailramp.route_record import (
+    Clearer,
+    Mark,
+    RouteRecord,
+    SlotRecord,
+    cleared,
+    concluded,
+    killed,
+    renewed,
+    served,
+    taken_over,
+)
+
+ROUTE = "demo/chat"
+RAMP, LATER_RAMP = "ramp-1", "ramp-2"
+BLUE = Assignment(default="blue")
+GREEN = Assignment(default="green")
+SLOTS = {"blue": SlotRecord(model="chat-v1"), "green": SlotRecord(model="chat-v2")}
+MARK = Mark(at=datetime(2026, 1, 5, tzinfo=UTC), by="ada", reason="toxic answers")
+
+
+def on_green(buckets: str) -> Assignment:
+    return Assignment(default="blue", rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
+
+
+def new_route(folder: Path) -> RouteFile:
+    """A fresh route file that serves everyone from blue."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "chat.json"
+    path.write_text(RouteDocument.initial(ROUTE, slots=SLOTS, default="blue").text(), encoding="utf-8")
+    return RouteFile(path)
+
+
+def take_over(ramp: str = RAMP) -> Change:
+    return lambda record: taken_over(
+        record, ramp=ramp, baseline="blue", candidate="green", model="chat-v2", digest="d", override="again"
+    )
+
+
+def serve(assignment: Assignment, epoch: int, ramp: str = RAMP) -> Change:
+    return lambda record: served(record, ramp=ramp, epoch=epoch, assignment=assignment)
+
+
+def renew(epoch: int) -> Change:
+    return lambda record: renewed(record, ramp=RAMP, epoch=epoch)
+
+
+def conclude(epoch: int) -> Change:
+    return lambda record: concluded(record, ramp=RAMP, epoch=epoch)
+
+
+def rollback(epoch: int = 0) -> Clear:
+    return lambda record: cleared(record, by=Clearer.ROLLBACK, reason="unhealthy", ramp=RAMP, epoch=epoch)
+
+
+def sentinel(record: RouteRecord) -> RouteRecord | None:
+    return cleared(record, by=Clearer.SENTINEL, reason="lease_lapsed")
+
+
+def kill(record: RouteRecord) -> RouteRecord | None:
+    return killed(record, MARK)
+
+
+def ramping(folder: Path, buckets: str = "00-04") -> RouteFile:
+    """A route whose ramp serves ``buckets`` from green, at epoch 2."""
+    route = new_route(folder)
+    route.change(take_over())
+    route.change(serve(on_green(buckets), epoch=2))
+    return route
+
+
+def promoted(folder: Path) -> RouteFile:
+    """A route on which green has become the default, at epoch 3, and the ramp bakes."""
+    route = ramping(folder)
+    route.change(serve(GREEN, epoch=3))
+    return route
+
+
+def leftovers(route: RouteFile) -> list[str]:
+    """Files beside the route file that nobody needs any more."""
+    folder = route.path.parent
+    kept = {route.path, route.path.with_name(f".{route.path.name}.lock")}
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file() and file not in kept)

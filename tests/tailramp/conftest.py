@@ -1,0 +1,33 @@
+"""Specs and plans from DESIGN's own files, read once."""
+
+from __future__ import annotations
+
+import pytest
+from spec_samples import CANARY, plan_of, spec_of
+
+from tailramp.plan import Plan
+from tailramp.spec import RampSpec
+
+
+@pytest.fixture(scope="session")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> RampSpec:
+    """5 % for good: DESIGN's canary.yaml as it stands."""
+    return spec_of(tmp_path_factory.mktemp("spec"))
+
+
+@pytest.fixture(scope="session")
+def full_spec(tmp_path_factory: pytest.TempPathFactory) -> RampSpec:
+    """The same with everyone as its target."""
+    return spec_of(tmp_path_factory.mktemp("full"), CANARY.replace("00-04", "00-99"))
+
+
+@pytest.fixture(scope="session")
+def held(spec: RampSpec) -> Plan:
+    """A plan that ends with a hold at 5 %."""
+    return plan_of(spec)
+
+
+@pytest.fixture(scope="session")
+def promoting(full_spec: RampSpec) -> Plan:
+    """A plan that ends with everyone on the candidate: 1, 5, 25 %, then the promotion."""
+    return plan_of(full_spec)

@@ -1,0 +1,349 @@
+"""From the verdicts of one tick to the outcome of a watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tailramp.activity_contract import WatchRequest
+from tailramp.assignment import Assignment
+from tailramp.evidence import Numbers, Verdict, VerdictKind
+from tailramp.plan import Plan
+from tailramp.ramp import Block, Interval, WatchMode, WatchOutcome
+from tailramp.spec import RampSpec
+from tailramp.watching import SETTLED_SHARE, Outcome, Watching
+
+ANCHOR = 1_760_000_000
+TICK, HOLD, WINDOW = 15, 600, 60  # seconds, as in the sample files
+CALM: frozenset[Block] = frozenset()
+CHECKS = ("errors", "latency", "toxicity")
+
+
+def moment(at: float) -> datetime:
+    return datetime.fromtimestamp(ANCHOR + at, UTC)
+
+
+def verdict(
+    kind: VerdictKind, check: str = "errors", *, shared: bool = False, seen: int = 50, baseline: int = 950
+) -> Verdict:
+    numbers = Numbers(n=seen, seen=seen, baseline_n=baseline, baseline_seen=baseline)
+    reason = f"{check} says {kind.value.lower()}"
+    return Verdict(
+        kind=kind, check=check, slot="green", judge="threshold", reason=reason, shared=shared, numbers=numbers
+    )
+
+
+def verdicts(kind: VerdictKind, **changes: VerdictKind) -> list[Verdict]:
+    return [verdict(changes.get(check, kind), check) for check in CHECKS]
+
+
+PASS, FAIL = verdicts(VerdictKind.PASS), verdicts(VerdictKind.PASS, latency=VerdictKind.FAIL)
+BLIND, LITTLE = verdicts(VerdictKind.BLIND), verdicts(VerdictKind.INCONCLUSIVE)
+SHARED = [verdict(VerdictKind.INCONCLUSIVE, "errors", shared=True), *PASS[1:]]
+
+
+class Asked:
+    """A watch with the sample files' settings; ``changes`` are fields of its request."""
+
+    def __init__(self, spec: RampSpec, plan: Plan, mode: WatchMode, **changes: object) -> None:
+        step = plan.step(2)
+        request = WatchRequest(
+            spec=spec,
+            ramp="r1",
+            plan=plan,
+            epoch=4,
+            mode=mode,
+            assignment=step.assignment,
+            anchor=ANCHOR,
+            held=(Interval(start=moment(0)),),
+            hold=timedelta(seconds=HOLD),
+            segment=timedelta(hours=6),
+        ).model_copy(update=changes)
+        self.watching = Watching(request, moment(0))
+
+    def tick(self, at: float, said: Sequence[Verdict], route: frozenset[Block] | None = CALM) -> Outcome | None:
+        return self.watching.observe(ANCHOR + int(at), said, route)
+
+    def until_decided(
+        self, said: Sequence[Verdict], *, first: int = 0, last: int = 4000, route: frozenset[Block] | None = CALM
+    ) -> tuple[WatchOutcome, int] | None:
+        """The first outcome of the same verdicts at every tick, with its second."""
+        for at in range(first, last + 1, TICK):
+            if outcome := self.tick(at, said, route):
+                return outcome.kind, at
+        return None
+
+
+Ask = Callable[..., Asked]
+
+
+@pytest.fixture
+def ask(full_spec: RampSpec, promoting: Plan) -> Ask:
+    def ask(mode: WatchMode, **changes: object) -> Asked:
+        return Asked(full_spec, promoting, mode, **changes)
+
+    return ask
+
+
+# Settling.
+
+
+def test_traffic_has_settled_once_a_window_has_passed_and_the_share_is_there(ask: Ask) -> None:
+    assert ask(WatchMode.SETTLE).until_decided(PASS) == (WatchOutcome.SETTLED, WINDOW)
+
+
+def test_few_answers_settle_as_well_as_many_if_they_are_the_right_share(ask: Ask) -> None:
+    tiny = [verdict(VerdictKind.INCONCLUSIVE, seen=1, baseline=19)]
+    assert ask(WatchMode.SETTLE).until_decided(tiny) == (WatchOutcome.SETTLED, WINDOW)
+
+
+@pytest.mark.parametrize(("seen", "settles"), [(12, False), (13, True), (0, False)])
+def test_a_quarter_of_the_expected_share_is_enough_and_less_is_not(ask: Ask, seen: int, settles: bool) -> None:
+    """Step 2 expects 5 % of 1000 answers."""
+    assert SETTLED_SHARE == 0.25
+    said = [verdict(VerdictKind.INCONCLUSIVE, seen=seen, baseline=1000 - seen)]
+    outcome = ask(WatchMode.SETTLE).tick(WINDOW, said)
+    assert (outcome is not None) is settles
+
+
+def test_no_traffic_at_all_never_settles(ask: Ask) -> None:
+    silence = [verdict(VerdictKind.INCONCLUSIVE, seen=0, baseline=0)]
+    asked = ask(WatchMode.SETTLE)
+    assert asked.until_decided(silence) == (WatchOutcome.INCONCLUSIVE, 600)
+    assert asked.tick(615, []) is not None
+
+
+def test_what_does_not_settle_is_said_once_and_may_settle_later(ask: Ask) -> None:
+    silence = [verdict(VerdictKind.INCONCLUSIVE, seen=0, baseline=500)]
+    overdue = ask(WatchMode.SETTLE, overdue=True)
+    assert overdue.until_decided(silence) is None
+    assert overdue.tick(4015, PASS) == Outcome(WatchOutcome.SETTLED, "50 of 1,000 answers are the candidate's (5.0%)")
+
+
+def test_the_sentence_of_an_unsettled_step_names_what_was_seen_and_expected(ask: Ask) -> None:
+    outcome = ask(WatchMode.SETTLE).tick(600, [verdict(VerdictKind.INCONCLUSIVE, seen=3, baseline=1497)])
+    assert outcome is not None
+    assert "3 of 1,500 answers are the candidate's (0.2%), 5.0% were expected" in outcome.sentence
+
+
+def test_latency_of_cold_caches_does_not_fail_a_step_that_settles_but_errors_do(ask: Ask) -> None:
+    slow, broken = (
+        verdicts(VerdictKind.PASS, latency=VerdictKind.FAIL),
+        verdicts(VerdictKind.PASS, errors=VerdictKind.FAIL),
+    )
+    assert ask(WatchMode.SETTLE).until_decided(slow) == (WatchOutcome.SETTLED, WINDOW)
+    assert ask(WatchMode.SETTLE).until_decided(broken) == (WatchOutcome.FAILED, 0)
+
+
+# Holding.
+
+
+def test_a_hold_is_over_when_its_clock_and_its_ticks_say_so(ask: Ask) -> None:
+    assert ask(WatchMode.HOLD).until_decided(PASS) == (WatchOutcome.PASSED, HOLD)
+
+
+def test_a_hold_whose_clock_is_over_waits_for_the_ticks_that_were_not_answered(ask: Ask) -> None:
+    asked = ask(WatchMode.HOLD)
+    assert asked.until_decided(BLIND, last=150) is None
+    missing = 150 // TICK + 1
+    assert asked.until_decided(PASS, first=165) == (WatchOutcome.PASSED, HOLD + (missing - 1) * TICK)
+    assert asked.watching.answered == HOLD // TICK
+
+
+def test_ticks_of_a_pause_count_against_the_candidate_but_never_towards_the_hold(ask: Ask) -> None:
+    paused = (Interval(start=moment(0), end=moment(150)), Interval(start=moment(450)))
+    assert ask(WatchMode.HOLD, held=paused).until_decided(PASS) == (WatchOutcome.PASSED, HOLD + 300)
+    asked = ask(WatchMode.HOLD, held=paused)
+    assert asked.until_decided(PASS, last=300) is None
+    assert asked.tick(300, FAIL) == Outcome(WatchOutcome.FAILED, "latency says fail")
+
+
+def test_a_hold_that_has_not_begun_counts_nothing(ask: Ask) -> None:
+    asked = ask(WatchMode.HOLD, held=())
+    assert asked.until_decided(PASS) is None
+    assert asked.watching.answered == 0
+
+
+def test_a_hold_without_evidence_is_said_to_be_inconclusive_once_and_passes_when_it_comes(ask: Ask) -> None:
+    assert ask(WatchMode.HOLD).until_decided(LITTLE) == (WatchOutcome.INCONCLUSIVE, HOLD)
+    overdue = ask(WatchMode.HOLD, overdue=True)
+    assert overdue.until_decided(LITTLE) is None
+    outcome = overdue.tick(4005, PASS)
+    assert outcome is not None
+    assert outcome.kind is WatchOutcome.PASSED
+
+
+def test_one_check_without_evidence_is_enough_to_wait(ask: Ask) -> None:
+    one = verdicts(VerdictKind.PASS, toxicity=VerdictKind.INCONCLUSIVE)
+    outcome = ask(WatchMode.HOLD).until_decided(one)
+    assert outcome == (WatchOutcome.INCONCLUSIVE, HOLD)
+
+
+def test_a_hold_without_end_is_guarded_and_never_passes(ask: Ask) -> None:
+    endless = ask(WatchMode.HOLD, hold=None)
+    assert endless.until_decided(PASS) is None
+    assert endless.watching.left(ANCHOR + 4000) is None
+    assert endless.until_decided(FAIL, first=4005, last=4005) == (WatchOutcome.FAILED, 4005)
+
+
+def test_no_verdict_at_all_never_passes_a_hold(ask: Ask) -> None:
+    assert ask(WatchMode.HOLD).until_decided([]) == (WatchOutcome.INCONCLUSIVE, HOLD)
+
+
+def test_what_is_left_of_a_hold_never_runs_below_zero(ask: Ask) -> None:
+    watching = ask(WatchMode.HOLD).watching
+    assert [watching.left(ANCHOR + at) for at in (0, 150, HOLD, 9999)] == [
+        timedelta(seconds=left) for left in (HOLD, HOLD - 150, 0, 0)
+    ]
+
+
+# Guards, failures, tolerance.
+
+
+@pytest.mark.parametrize("mode", list(WatchMode))
+def test_a_failed_check_decides_in_every_mode(ask: Ask, mode: WatchMode) -> None:
+    assert ask(mode).until_decided(verdicts(VerdictKind.PASS, errors=VerdictKind.FAIL)) == (WatchOutcome.FAILED, 0)
+
+
+@pytest.mark.parametrize("mode", list(WatchMode))
+def test_a_failure_weighs_more_than_blindness_and_a_shared_incident(ask: Ask, mode: WatchMode) -> None:
+    said = [
+        verdict(VerdictKind.FAIL),
+        verdict(VerdictKind.BLIND, "latency"),
+        verdict(VerdictKind.INCONCLUSIVE, "toxicity", shared=True),
+    ]
+    outcome = ask(mode).tick(0, said, frozenset({Block.DRIFT}))
+    assert outcome == Outcome(WatchOutcome.FAILED, "errors says fail")
+
+
+def test_a_guard_never_passes_and_never_settles(ask: Ask) -> None:
+    assert ask(WatchMode.GUARD).until_decided(PASS) is None
+
+
+def test_a_failure_that_waits_for_a_person_is_not_reported_again_and_lets_nothing_pass(ask: Ask) -> None:
+    for mode in (WatchMode.HOLD, WatchMode.GUARD, WatchMode.BAKE):
+        asked = ask(mode, tolerating=True)
+        assert asked.until_decided(FAIL) is None
+        assert asked.watching.fails(FAIL) == Outcome(WatchOutcome.FAILED, "latency says fail")
+
+
+def test_a_tolerated_failure_does_not_hide_blindness(ask: Ask) -> None:
+    both = [verdict(VerdictKind.FAIL), verdict(VerdictKind.BLIND, "latency")]
+    assert ask(WatchMode.GUARD, tolerating=True).until_decided(both) == (WatchOutcome.BLIND, 300)
+
+
+# Blindness.
+
+
+@pytest.mark.parametrize("mode", list(WatchMode))
+def test_blindness_is_borne_for_as_long_as_the_platform_says(ask: Ask, mode: WatchMode) -> None:
+    assert ask(mode).until_decided(BLIND) == (WatchOutcome.BLIND, 300)
+
+
+def test_one_answered_tick_starts_the_patience_anew(ask: Ask) -> None:
+    asked = ask(WatchMode.GUARD)
+    assert asked.until_decided(BLIND, last=285) is None
+    assert asked.tick(300, PASS) is None
+    assert asked.until_decided(BLIND, first=315) == (WatchOutcome.BLIND, 600)
+
+
+def test_one_blind_check_among_seeing_ones_is_blindness(ask: Ask) -> None:
+    one = verdicts(VerdictKind.PASS, toxicity=VerdictKind.BLIND)
+    assert ask(WatchMode.HOLD).until_decided(one) == (WatchOutcome.BLIND, 300)
+
+
+def test_a_blind_tick_neither_settles_nor_passes(ask: Ask) -> None:
+    settling, baking = ask(WatchMode.SETTLE), ask(WatchMode.BAKE)
+    one = verdicts(VerdictKind.PASS, toxicity=VerdictKind.BLIND)
+    assert settling.tick(WINDOW, one) is None
+    assert baking.until_decided(PASS, last=HOLD - TICK) is None
+    assert baking.tick(HOLD, one) is None
+
+
+def test_a_watch_that_catches_up_on_the_past_is_not_blind_from_before_it_was_asked(
+    full_spec: RampSpec, promoting: Plan, ask: Ask
+) -> None:
+    """A new watch reads the whole grid again; the ticks before it began cannot end it by their age alone."""
+    request = ask(WatchMode.HOLD).watching._request
+    late = Watching(request, since=moment(1000))
+    assert [late.observe(ANCHOR + at, BLIND, None) for at in range(0, 1290, TICK)] == [None] * 86
+    outcome = late.observe(ANCHOR + 1305, BLIND, CALM)
+    assert outcome is not None
+    assert outcome.kind is WatchOutcome.BLIND
+
+
+# Shared incidents, drift and freeze.
+
+
+@pytest.mark.parametrize("mode", list(WatchMode))
+def test_a_shared_incident_is_reported_once(ask: Ask, mode: WatchMode) -> None:
+    outcome = ask(mode).tick(0, SHARED)
+    assert outcome is not None
+    assert (outcome.kind, outcome.blocks) == (WatchOutcome.BLOCKS_CHANGED, {Block.SHARED_INCIDENT})
+    assert "errors says inconclusive" in outcome.sentence
+    assert ask(mode, blocks=(Block.SHARED_INCIDENT,)).until_decided(SHARED) is None
+
+
+def test_a_shared_incident_that_is_over_is_reported_too(ask: Ask) -> None:
+    outcome = ask(WatchMode.HOLD, blocks=(Block.SHARED_INCIDENT,)).tick(HOLD, PASS)
+    assert outcome == Outcome(WatchOutcome.BLOCKS_CHANGED, "blocked by nothing any more", frozenset())
+
+
+@pytest.mark.parametrize("block", [Block.DRIFT, Block.FREEZE])
+def test_what_the_route_shows_blocks_and_is_reported_when_it_comes_and_when_it_goes(ask: Ask, block: Block) -> None:
+    came = ask(WatchMode.HOLD).tick(0, PASS, frozenset({block}))
+    assert came is not None
+    assert (came.kind, came.blocks) == (WatchOutcome.BLOCKS_CHANGED, {block})
+    known = ask(WatchMode.HOLD, blocks=(block,))
+    assert known.until_decided(PASS, route=frozenset({block})) is None
+    gone = known.tick(4005, PASS, CALM)
+    assert gone is not None
+    assert (gone.kind, gone.blocks) == (WatchOutcome.BLOCKS_CHANGED, frozenset())
+
+
+def test_the_past_cannot_change_what_the_ramp_is_blocked_by(ask: Ask) -> None:
+    assert ask(WatchMode.HOLD).until_decided(SHARED, route=None, last=HOLD) is None
+    assert ask(WatchMode.HOLD, blocks=(Block.DRIFT,)).until_decided(PASS, route=None) is None
+
+
+def test_a_shared_incident_in_the_past_does_not_pass_the_hold(ask: Ask) -> None:
+    asked = ask(WatchMode.HOLD)
+    assert asked.until_decided(PASS, route=None, last=HOLD - TICK) is None
+    assert asked.tick(HOLD, SHARED, None) is None
+
+
+# Baking, and segments.
+
+
+def test_a_bake_ends_with_its_clock_even_without_a_baseline_to_compare_with(ask: Ask) -> None:
+    assert ask(WatchMode.BAKE).until_decided(LITTLE) == (WatchOutcome.PASSED, HOLD)
+
+
+def test_a_bake_fails_on_its_last_tick_as_on_any_other(ask: Ask) -> None:
+    asked = ask(WatchMode.BAKE)
+    assert asked.until_decided(PASS, last=HOLD - TICK) is None
+    assert asked.until_decided(FAIL, first=HOLD) == (WatchOutcome.FAILED, HOLD)
+
+
+def test_a_segment_is_over_by_the_time_since_the_watch_was_first_asked_for(ask: Ask) -> None:
+    watching = ask(WatchMode.HOLD).watching
+    assert not watching.segment_over(moment(6 * 3600 - 1))
+    assert watching.segment_over(moment(6 * 3600))
+
+
+def test_the_same_ticks_decide_the_same_with_and_without_a_crash_between(ask: Ask) -> None:
+    """A rebuild observes the whole grid again: the past without the route, the present with it."""
+    straight = ask(WatchMode.HOLD).until_decided(PASS)
+    for crash in range(0, HOLD, 75):
+        rebuilt = ask(WatchMode.HOLD)
+        assert rebuilt.until_decided(PASS, last=crash, route=None) is None
+        first = crash - crash % TICK + TICK
+        assert rebuilt.until_decided(PASS, first=first) == straight
+
+
+def test_an_assignment_of_everyone_expects_everyone(ask: Ask) -> None:
+    settled = ask(WatchMode.SETTLE, assignment=Assignment(default="green"))
+    assert settled.tick(WINDOW, [verdict(VerdictKind.PASS, seen=200, baseline=800)]) is None
+    assert settled.tick(WINDOW + TICK, [verdict(VerdictKind.PASS, seen=260, baseline=740)]) is not None
