@@ -16,7 +16,7 @@ from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequ
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer, Evidence
-from tailramp.route_record import RouteRecord, taken_over
+from tailramp.route_record import OffAnswer, RouteRecord, taken_over
 from tailramp.spec import PlatformFile, RampSpec
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
@@ -32,6 +32,7 @@ def take_over(plan: Plan, request: PreflightRequest) -> Change:
         model=plan.model,
         digest=request.spec.candidate.digest,
         override=request.override,
+        off_answer=OffAnswer(status=request.spec.platform.off.status, message=request.spec.platform.off.message),
     )
 
 

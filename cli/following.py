@@ -16,13 +16,18 @@ from typing import Any, Final, TypeVar
 
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.history.v1 import (
+    ActivityTaskCompletedEventAttributes,
+    ActivityTaskScheduledEventAttributes,
+    HistoryEvent,
+)
 from temporalio.client import WorkflowExecutionStatus, WorkflowHistoryEventAsyncIterator
 from temporalio.service import RPCError
 
 from cli.ramps import Ramp, Sighting
 from cli.temporal import in_words
-from tailramp.activity_contract import PREFLIGHT, RECORD, PreflightReport
+from tailramp import activity_contract as contract
+from tailramp.assignment import Assignment
 from tailramp.decision import Decision, DecisionKind
 from tailramp.errors import Unreachable
 from tailramp.plan import Plan
@@ -173,6 +178,7 @@ class _Following:
     def __init__(self, ramp: Ramp, sighting: Sighting) -> None:
         self._converter = ramp.client.data_converter
         self._preflights: set[int] = set()
+        self._verifying: dict[int, contract.VerifyRequest] = {}
         self.is_over = False
         self.stands = Change(
             kind=ChangeKind.DECISION,
@@ -200,16 +206,9 @@ class _Following:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 await self._take_start(event.workflow_execution_started_event_attributes.input)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-                scheduled = event.activity_task_scheduled_event_attributes
-                if scheduled.activity_type.name == PREFLIGHT:
-                    self._preflights.add(event.event_id)
-                if scheduled.activity_type.name == RECORD:
-                    return self._decided(await self._decode(scheduled.input, Decision))
+                return await self._take_scheduled(event.event_id, event.activity_task_scheduled_event_attributes)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-                completed = event.activity_task_completed_event_attributes
-                if completed.scheduled_event_id in self._preflights:
-                    report = await self._decode(completed.result, PreflightReport)
-                    self.stands = self._planned(report.plan)
+                await self._take_completed(event.activity_task_completed_event_attributes)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 result = await self._decode(event.workflow_execution_completed_event_attributes.result, RampResult)
                 return self._ended(event, result, f"{result.phase}: {result.detail}")
@@ -225,30 +224,44 @@ class _Following:
         carried = (await self._decode(payloads, RampStart)).carried
         if carried is None:
             return
-        state, plan = carried.state, carried.plan
-        share = state.applied.share_of(plan.candidate) if state.applied is not None else 0.0
-        planned = self._planned(plan)
-        self.stands = replace(planned, phase=state.phase, step=state.step, share=share, sentence=carried.last)
+        state = carried.state
+        self._serves(carried.plan, state.applied or carried.plan.baseline_only)
+        self.stands = replace(self.stands, phase=state.phase, step=state.step, sentence=carried.last)
 
-    def _planned(self, plan: Plan | None) -> Change:
-        return replace(self.stands, plan=plan, steps=len(plan.steps) if plan is not None else 0)
+    async def _take_scheduled(self, event_id: int, scheduled: ActivityTaskScheduledEventAttributes) -> Change | None:
+        """The plan may change while the ramp is live; the requests of its activities carry the one that holds."""
+        match scheduled.activity_type.name:
+            case contract.PREFLIGHT:
+                self._preflights.add(event_id)
+            case contract.VERIFY:
+                self._verifying[event_id] = await self._decode(scheduled.input, contract.VerifyRequest)
+            case contract.WATCH:
+                request = await self._decode(scheduled.input, contract.WatchRequest)
+                self._serves(request.plan, request.assignment)
+            case contract.RECORD:
+                return self._decided(await self._decode(scheduled.input, Decision))
+        return None
+
+    async def _take_completed(self, completed: ActivityTaskCompletedEventAttributes) -> None:
+        if completed.scheduled_event_id in self._preflights:
+            report = await self._decode(completed.result, contract.PreflightReport)
+            if report.plan is not None:
+                self._serves(report.plan, report.applied or report.plan.baseline_only)
+        elif (verified := self._verifying.pop(completed.scheduled_event_id, None)) is not None:
+            self._serves(verified.plan, verified.assignment)
+
+    def _serves(self, plan: Plan, assignment: Assignment) -> None:
+        share = assignment.share_of(plan.candidate)
+        self.stands = replace(self.stands, plan=plan, steps=len(plan.steps), share=share)
 
     def _decided(self, decision: Decision) -> Change:
-        stands, plan = self.stands, self.stands.plan
-        share = stands.share
-        if decision.kind is DecisionKind.SHIFTED and plan is not None:
-            share = plan.step(decision.step).share
-        elif decision.kind in {DecisionKind.DEFAULT_MOVED, DecisionKind.RULES_REMOVED}:
-            share = 1.0
-        elif decision.kind is DecisionKind.CLEARED:
-            share = 0.0
         return replace(
-            stands,
+            self.stands,
             kind=ChangeKind.DECISION,
             at=decision.at,
             phase=Phase(decision.phase),
             step=decision.step,
-            share=share,
+            share=0.0 if decision.kind is DecisionKind.CLEARED else self.stands.share,
             sentence=decision.sentence,
             decision=decision,
         )

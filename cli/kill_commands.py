@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ route_file_option = click.option(
 @route_file_option
 @files.platform_option
 @click.option("--to-previous", is_flag=True, help="Back to the default before the last promotion, also after its end.")
+@click.option("--off", is_flag=True, help="Serve nobody: the whole route gives the configured answer until `lift`.")
 @click.option("--reason", default="", help="Why, in your words; it stands in the route record.")
 @output_option
 @click.pass_obj
@@ -45,6 +47,7 @@ def kill_command(
     route_file: Path | None,
     platform: Path | None,
     to_previous: bool,
+    off: bool,
     reason: str,
 ) -> ExitCode:
     """Take the candidates out at once, without Temporal or any worker.
@@ -55,9 +58,12 @@ def kill_command(
 
     Needs write access to the route file, and nothing else. A live ramp notices and ends as rolled back.
     """
+    if off and to_previous:
+        raise click.UsageError("--off serves nobody and --to-previous somebody: choose one")
     router = router_of(console, route_file, platform)
+    how = _How.OFF if off else _How.TO_PREVIOUS if to_previous else _How.TO_BASELINE
     with written_or_told():
-        before, after = asyncio.run(_kill(router, route, to_previous, reason))
+        before, after = asyncio.run(_kill(router, route, how, reason))
     default = after.assignment.default
     taken_out = {
         slot: str(before.assignment.buckets_of(slot)) or "everyone"
@@ -69,6 +75,8 @@ def kill_command(
         text = f"{before.route}: {out}. The route sends everyone to {default}, epoch {after.epoch}."
     else:
         text = f"{before.route}: nobody was on a candidate; everyone stays on {default}, epoch {after.epoch}."
+    if after.off:
+        text = f"{before.route} is off: everyone gets {after.off_answer.status} and its message, epoch {after.epoch}."
     if after.kill is not None:
         text += f"\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
     else:
@@ -118,11 +126,17 @@ def lift_command(
     return ExitCode.DONE
 
 
-async def _kill(
-    router: "Router", route: str | None, to_previous: bool, reason: str
-) -> "tuple[RouteRecord, RouteRecord]":
+class _How(StrEnum):
+    """Where everyone goes."""
+
+    TO_BASELINE = "baseline"
+    TO_PREVIOUS = "previous"
+    OFF = "off"
+
+
+async def _kill(router: "Router", route: str | None, how: _How, reason: str) -> "tuple[RouteRecord, RouteRecord]":
     """The record as it was when it was killed, and as it stands."""
-    from tailramp.route_record import Mark, killed, sent_to_previous
+    from tailramp.route_record import Mark, killed, sent_to_previous, switched_off
 
     mark = Mark(at=datetime.now(UTC), by=asserted_actor(), reason=reason)
     expect(await router.record(), route)
@@ -130,7 +144,8 @@ async def _kill(
 
     def kill(record: "RouteRecord") -> "RouteRecord":
         seen.append(record)
-        return sent_to_previous(record, mark) if to_previous else killed(record, mark)
+        change = {_How.TO_BASELINE: killed, _How.TO_PREVIOUS: sent_to_previous, _How.OFF: switched_off}[how]
+        return change(record, mark)
 
     after = await router.clear(kill)
     # A clear that was overwritten repeats itself: what it took out is what the first look that found anybody saw.

@@ -16,13 +16,14 @@ from pydantic import ValidationError
 
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused
-from tailramp.route_record import RouteRecord, SlotRecord
+from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord
 
 BUCKET_HEADER = "x-user-bucket"
 SEGMENT_HEADER = "x-user-bucket-2d"
 VARIANT_HEADER = "x-tailramp-variant"
 
 _OWN = "tailramp/"
+_KEPT = ("route", "metadata", "response_headers_to_add")
 _TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 
@@ -90,7 +91,7 @@ class RouteDocument:
             entry
             for host in self.config["virtual_hosts"]
             for entry in host["routes"]
-            if not str(entry.get("name", "")).startswith(_OWN) and entry.get("route", {}).get("cluster") in slots
+            if not str(entry.get("name", "")).startswith(_OWN) and _action(entry).get("cluster") in slots
         ]
 
     def with_record(self, record: RouteRecord) -> "RouteDocument":
@@ -107,12 +108,15 @@ class RouteDocument:
             for entry in host["routes"]:
                 if str(entry.get("name", "")).startswith(_OWN):
                     continue
-                if entry.get("route", {}).get("cluster") in record.slots:
+                if _action(entry).get("cluster") in record.slots:
+                    entry = _switched_on(entry)
                     entries += [
                         _rule_entry(entry, rule.slot, rule.pattern, bool(rule.segments))
                         for rule in record.assignment.rules
                     ]
                     entry = _repointed(entry, record.assignment.default)
+                    if record.off:
+                        entry = _switched_off(entry, record.off_answer)
                 entries.append(entry)
             host["routes"] = entries
         data["version_info"] = f"{record.epoch}-{_digest(config)[:12]}"
@@ -163,10 +167,12 @@ def _digest(value: object) -> str:
 def _served_by(slot: str, action: dict[str, Any]) -> dict[str, Any]:
     return {
         "route": {**action, "cluster": slot},
-        "response_headers_to_add": [
-            {"header": {"key": VARIANT_HEADER, "value": slot}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-        ],
+        "response_headers_to_add": [_overwritten(VARIANT_HEADER, slot)],
     }
+
+
+def _overwritten(header: str, value: str) -> dict[str, Any]:
+    return {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _repointed(entry: dict[str, Any], slot: str) -> dict[str, Any]:
@@ -183,6 +189,36 @@ def _repointed(entry: dict[str, Any], slot: str) -> dict[str, Any]:
 
 def _tells_variant(header: dict[str, Any]) -> bool:
     return str(header["header"]["key"]).lower() == VARIANT_HEADER
+
+
+def _action(entry: dict[str, Any]) -> dict[str, Any]:
+    """Where a main entry sends its requests, or would if the route were not off; empty for any other entry."""
+    action = entry.get("route", _kept(entry).get("route", {}))
+    return action if isinstance(action, dict) else {}
+
+
+def _kept(entry: dict[str, Any]) -> dict[str, Any]:
+    """What an entry that is off says about itself when it is on."""
+    kept = entry.get("metadata", {}).get("filter_metadata", {}).get("tailramp", {})
+    return kept if isinstance(kept, dict) else {}
+
+
+def _switched_off(entry: dict[str, Any], answer: OffAnswer) -> dict[str, Any]:
+    """The entry answers by itself; where it used to send its requests is kept beside it."""
+    body = json.dumps({"error": {"message": answer.message, "type": "service_unavailable"}}, ensure_ascii=False)
+    headers = {"content-type": "application/json; charset=utf-8", VARIANT_HEADER: "off"}
+    off = {key: value for key, value in entry.items() if key not in _KEPT}
+    off["metadata"] = {"filter_metadata": {"tailramp": {key: entry[key] for key in _KEPT if key in entry}}}
+    off["direct_response"] = {"status": answer.status, "body": {"inline_string": body}}
+    off["response_headers_to_add"] = [_overwritten(key, value) for key, value in headers.items()]
+    return off
+
+
+def _switched_on(entry: dict[str, Any]) -> dict[str, Any]:
+    if "route" in entry:
+        return entry
+    on = {key: value for key, value in entry.items() if key not in {"direct_response", "metadata", *_KEPT}}
+    return {**on, **_kept(entry)}
 
 
 def _rule_entry(main: dict[str, Any], slot: str, pattern: str, two_dimensional: bool) -> dict[str, Any]:

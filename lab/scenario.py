@@ -213,7 +213,9 @@ def _facts(
     busiest = sorted(per_core_user.values(), reverse=True)[:500]
     plan = status.plan
     planned = (
-        [] if plan is None else [plan.baseline_only, plan.promoting, plan.promoted, *(s.assignment for s in plan.steps)]
+        []
+        if plan is None
+        else [plan.baseline_only, plan.promoting, plan.baking, plan.promoted, *(s.assignment for s in plan.steps)]
     )
     return Facts(
         scenario=scenario,

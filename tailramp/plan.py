@@ -53,6 +53,7 @@ class Plan(BaseModel):
     steps: tuple[Step, ...]
     promotes: bool
     bake: Duration
+    hold_back: BucketSet = BucketSet()
 
     @property
     def baseline_only(self) -> Assignment:
@@ -66,7 +67,13 @@ class Plan(BaseModel):
     @property
     def promoting(self) -> Assignment:
         """The default has moved while the rule still stands: no user is served by a slot that is in between."""
-        return Assignment(default=self.candidate, rules=self.steps[-1].assignment.rules)
+        return Assignment(default=self.candidate, rules=(*self.steps[-1].assignment.rules, *self.baking.rules))
+
+    @property
+    def baking(self) -> Assignment:
+        """The candidate is the default; whoever is held back stays on the old slot until the bake ends."""
+        rules = (Rule(slot=self.baseline, buckets=self.hold_back),) if len(self.hold_back) else ()
+        return Assignment(default=self.candidate, rules=rules)
 
     def step(self, index: int) -> Step:
         return self.steps[index - 1]
@@ -121,6 +128,10 @@ def make_plan(spec: RampSpec, *, default: str, candidate: str, served: BucketSet
         steps.append(step)
     if not steps:
         raise Refused("ramp.steps has no step below 100%: a ramp to everyone needs a smaller one to gather evidence in")
+    if promotes and len(both := reached.overlap(policy.hold_back)):
+        raise Refused(
+            f"ramp.holdBack: {both} would be moved to the candidate by a step before: hold back other buckets"
+        )
     return Plan(
         route=spec.platform.route.full_name,
         model=spec.candidate.model,
@@ -129,6 +140,7 @@ def make_plan(spec: RampSpec, *, default: str, candidate: str, served: BucketSet
         steps=tuple(steps),
         promotes=promotes,
         bake=policy.bake,
+        hold_back=policy.hold_back if promotes else BucketSet(),
     )
 
 

@@ -189,6 +189,11 @@ class RemoveRules:
 
 
 @dataclass(frozen=True)
+class EndHoldBack:
+    """The bake is over: whoever was held back follows."""
+
+
+@dataclass(frozen=True)
 class Conclude:
     """The bake is over: what is the default now is the baseline of the next ramp."""
 
@@ -216,6 +221,7 @@ Action = (
     | Advance
     | MoveDefault
     | RemoveRules
+    | EndHoldBack
     | Conclude
     | AwaitPerson
     | RollBack
@@ -245,7 +251,7 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
         case Phase.PROMOTING:
             return Watch(WatchMode.GUARD) if _may_not_grow(state) else MoveDefault()
         case Phase.BAKING if state.baked:
-            return Conclude()
+            return EndHoldBack() if state.applied != plan.promoted else Conclude()
         case Phase.BAKING:
             return Watch(WatchMode.GUARD if state.paused else WatchMode.BAKE)
     raise AssertionError(f"no action is defined in {state.phase}")
@@ -360,6 +366,10 @@ def rules_removed(state: RampState, applied: Assignment, now: datetime) -> RampS
     anchor = _next_second(now)
     held = () if state.paused else (Interval(start=now),)
     return state.model_copy(update={"phase": Phase.BAKING, "applied": applied, "anchor": anchor, "held": held})
+
+
+def hold_back_ended(state: RampState, applied: Assignment) -> RampState:
+    return state.model_copy(update={"applied": applied})
 
 
 def concluded(state: RampState) -> RampState:

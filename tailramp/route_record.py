@@ -66,6 +66,15 @@ class Mark(BaseModel):
     reason: str
 
 
+class OffAnswer(BaseModel):
+    """What the whole route answers while it is off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: int = 503
+    message: str = "This service is switched off. 服务已关闭。"
+
+
 class RouteRecord(BaseModel):
     """See the module.  ``epoch`` only ever rises; ``ramp`` is the id of the ramp that holds the route, or None."""
 
@@ -86,6 +95,8 @@ class RouteRecord(BaseModel):
     assignment: Assignment
     leases: dict[SlotName, Lease] = Field(default_factory=dict)
     kill: Mark | None = None
+    off: bool = Field(default=False, description="nobody is served: the whole route gives ``off_answer``")
+    off_answer: OffAnswer = OffAnswer()
     freeze: Mark | None = None
     blind_since: datetime | None = None
     refused: dict[str, str] = Field(
@@ -153,6 +164,7 @@ def taken_over(
     model: str,
     digest: str,
     override: str | None = None,
+    off_answer: OffAnswer | None = None,
 ) -> RouteRecord:
     """Give the route to ``ramp``, with nobody on the candidate.  Repeating it for the same ramp changes nothing.
 
@@ -193,6 +205,7 @@ def taken_over(
             "assignment": Assignment(default=baseline),
             "slots": {**record.slots, candidate: SlotRecord(model=model, digest=digest)},
             "leases": {},
+            "off_answer": off_answer or record.off_answer,
             "refused": {
                 key: why for key, why in record.refused.items() if key not in {f"model:{model}", f"digest:{digest}"}
             },
@@ -290,6 +303,11 @@ def killed(record: RouteRecord, mark: Mark) -> RouteRecord:
     return closed.model_copy(update={"kill": mark})
 
 
+def switched_off(record: RouteRecord, mark: Mark) -> RouteRecord:
+    """Nobody is served by any slot until ``lift``: the whole route gives the configured answer."""
+    return killed(record, mark).model_copy(update={"off": True})
+
+
 def sent_to_previous(record: RouteRecord, mark: Mark) -> RouteRecord:
     """Everyone back on the slot *and digest* that were default before the last promotion, also after its end.
 
@@ -318,5 +336,5 @@ def frozen(record: RouteRecord, mark: Mark) -> RouteRecord:
 
 
 def lifted(record: RouteRecord) -> RouteRecord:
-    """Ramps may start and grow again."""
-    return record.model_copy(update={"kill": None, "freeze": None})
+    """Ramps may start and grow again; a route that was off serves everyone from its default."""
+    return record.model_copy(update={"kill": None, "freeze": None, "off": False})

@@ -151,6 +151,9 @@ class RampPolicy(FileModel):
     )
     hold: Duration = Field(default=parse_duration("10m"), description="how long a step is watched")
     bake: Duration = Field(default=parse_duration("30m"), description="how long the old slot stays warm at the end")
+    hold_back: BucketSet = Field(
+        default=BucketSet(), description='buckets that stay on the old slot until the bake ends, such as "98-99"'
+    )
     max_settle: Duration = Field(default=parse_duration("10m"), description="until traffic has reached a step")
     max_blind: Duration = Field(default=parse_duration("5m"), description="without an answer, before all users go back")
     lease: Duration = Field(
@@ -201,6 +204,13 @@ class Checks(FileModel):
         return value
 
 
+class Off(FileModel):
+    """What the whole route answers after ``tailramp kill --off``."""
+
+    status: int = Field(default=503, ge=400, le=599)
+    message: str = Field(default="This service is switched off. 服务已关闭。", min_length=1, max_length=2000)
+
+
 class PlatformFile(FileModel):
     """``tailramp.yaml``: everything that the platform team owns."""
 
@@ -214,6 +224,7 @@ class PlatformFile(FileModel):
     prometheus: Prometheus
     ramp: RampPolicy = RampPolicy()
     checks: Checks = Checks()
+    off: Off = Off()
 
     @model_validator(mode="after")
     def _lease_outlives_a_look(self) -> Self:
@@ -320,6 +331,10 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
         mend = f"The route has {free} free slot{'s' if free > 1 else ''}; try one candidate at a time"
         problem(("canaries",), "this version ramps one candidate at a time", mend)
     resolution = spec.platform.identity.resolution
+    held_back = spec.platform.ramp.hold_back
+    if len(held_back) and held_back.resolution != resolution:
+        reason = "ramp.holdBack of the platform file is written in another resolution than identity.resolution"
+        problem(("canary",), reason, f"Write ramp.holdBack for resolution {resolution}")
     for index, candidate in enumerate(spec.candidates):
         at: Location = ("canary",) if spec.canary.canary is not None else ("canaries", index)
         if candidate.max_latency is None and candidate.max_toxicity is None and spec.platform.checks.max_errors is None:

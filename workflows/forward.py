@@ -54,6 +54,8 @@ class Forward(RampBase):
                     await self._move_default()
                 case ramp.RemoveRules():
                     await self._remove_rules()
+                case ramp.EndHoldBack():
+                    await self._end_hold_back()
                 case ramp.Conclude():
                     await self._conclude()
                 case ramp.AwaitPerson():
@@ -202,9 +204,17 @@ class Forward(RampBase):
 
     async def _remove_rules(self) -> None:
         plan = self._have_plan
-        evidence = await self._settled(await self._serve(plan.promoted, "promote-rules", "100 % without a rule"))
-        self._state = ramp.rules_removed(self._state, plan.promoted, workflow.now())
+        label = f"the rule of {plan.candidate} is removed"
+        evidence = await self._settled(await self._serve(plan.baking, "promote-rules", label))
+        self._state = ramp.rules_removed(self._state, plan.baking, workflow.now())
         sentence = f"100 %: everyone is served by {plan.candidate}; bake {format_duration(plan.bake)}"
+        self._record(DecisionKind.RULES_REMOVED, sentence, evidence=evidence.model_dump(mode="json"))
+
+    async def _end_hold_back(self) -> None:
+        plan = self._have_plan
+        evidence = await self._settled(await self._serve(plan.promoted, "hold-back", f"{plan.hold_back} follow"))
+        self._state = ramp.hold_back_ended(self._state, plan.promoted)
+        sentence = f"the bake is over: {plan.hold_back} follow to {plan.candidate}"
         self._record(DecisionKind.RULES_REMOVED, sentence, evidence=evidence.model_dump(mode="json"))
 
     async def _conclude(self) -> None:

@@ -44,6 +44,10 @@ class EnvoyFile:
         problems += [
             Problem(f"slots.{slot}", "the route file knows no such slot", "Add it there") for slot in sorted(missing)
         ]
+        problems += [
+            Problem("router.file", f"was changed by hand: {line}", "Undo it, or put the route's record in order")
+            for line in document.drift
+        ]
         if not document.main_entries:
             problems.append(
                 Problem("router.file", "no entry points at one of the slots", "Point the route at the baseline")
