@@ -8,6 +8,7 @@ import aiohttp
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities import telemetry
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
 from activities.routers import Router, make_router
@@ -33,7 +34,7 @@ from tailramp.activity_contract import (
     ZeroRequest,
 )
 from tailramp.assignment import Assignment
-from tailramp.errors import Fenced, Frozen, Refused
+from tailramp.errors import Fenced, Frozen, Refused, Unreachable
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.route_record import Clearer, RouteRecord, cleared, concluded, served
 
@@ -51,6 +52,15 @@ async def final_refusals() -> AsyncIterator[None]:
         raise ApplicationError(str(error), type=FROZEN, non_retryable=True) from error
     except Refused as error:
         raise ApplicationError(str(error), type=REFUSED, non_retryable=True) from error
+
+
+@asynccontextmanager
+async def tried_for_ever() -> AsyncIterator[None]:
+    """No refusal ends a rollback: a route file that somebody is writing by hand may be whole at the next try."""
+    try:
+        yield
+    except Refused as error:
+        raise Unreachable(str(error)) from error
 
 
 class TrafficActivities:
@@ -107,14 +117,18 @@ class RollbackActivities:
     @activity.defn(name=CLEAR)
     async def clear_route(self, request: ClearRequest) -> ClearReport:
         """Everyone back on the original default."""
-        async with heartbeating("clearing"), final_refusals():
+        async with heartbeating("clearing"), tried_for_ever():
             router = make_router(request.spec.platform, self._http)
             record = await router.clear(
                 lambda record: cleared(
                     record, by=Clearer.ROLLBACK, reason=request.reason, ramp=request.ramp, epoch=request.epoch
                 )
             )
-            return clear_report(record, request)
+            report = clear_report(record, request)
+            if report.cleared_by is not None and report.superseded_by is None:
+                telemetry.CLEARS.labels(report.cleared_by).inc()
+            telemetry.stage_ended(telemetry.RollbackStage.CLEAR, activity.info().scheduled_time)
+            return report
 
     @activity.defn(name=PROVE_ZERO)
     async def prove_zero(self, request: ZeroRequest) -> Evidence:
@@ -124,7 +138,7 @@ class RollbackActivities:
         """
         platform = request.spec.platform
         router, prober = make_router(platform, self._http), Prober(platform, self._http)
-        async with heartbeating("proving"), final_refusals():
+        async with heartbeating("proving"), tried_for_ever():
             view = await router.read()
             if view.loaded.answer is not Answer.YES:
                 raise ApplicationError(view.loaded.missing(), type=NOT_PROVEN)
@@ -136,12 +150,13 @@ class RollbackActivities:
             evidence = Evidence(findings=(*view.loaded.findings, *counted, *probed.findings, *returned.findings))
             if evidence.answer is not Answer.YES:
                 raise ApplicationError(evidence.missing(), type=NOT_PROVEN)
+            telemetry.stage_ended(telemetry.RollbackStage.PROVE, activity.info().scheduled_time)
             return evidence
 
     @activity.defn(name=RESTORE)
     async def restore(self, request: RestoreRequest) -> RestoreReport:
         """Compare the route with its snapshot, and name what somebody else changed."""
-        async with heartbeating("restoring"), final_refusals():
+        async with heartbeating("restoring"), tried_for_ever():
             return await make_router(request.spec.platform, self._http).restore(request.snapshot)
 
 

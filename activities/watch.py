@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from temporalio import activity
 
+from activities import telemetry
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
@@ -50,7 +51,8 @@ class WatchActivities:
         """
         router = make_router(request.spec.platform, self._http)
         async with heartbeating("reading what was missed") as heartbeat, final_refusals():
-            return await _Watch(request, router, self._wall, heartbeat, activity.info().scheduled_time).run()
+            with telemetry.RAMPS_WATCHED.track_inprogress():
+                return await _Watch(request, router, self._wall, heartbeat, activity.info().scheduled_time).run()
 
 
 class _Watch:
@@ -83,7 +85,8 @@ class _Watch:
             index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
             while outcome is None:
                 await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
-                outcome = await self._tick(self._grid.time(index))
+                with telemetry.tick(lambda: self._book.verdicts):
+                    outcome = await self._tick(self._grid.time(index))
                 if outcome is None and self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
                     outcome = Outcome(WatchOutcome.SEGMENT_OVER, "nothing to decide yet")
                 index = max(index + 1, self._grid.last_due(self._wall(), self._lag))
@@ -128,10 +131,13 @@ class _Watch:
         """Renew the leases; returns what the route itself shows.  An unreachable route is left to its lease."""
         request = self._request
         try:
-            renewal = await self._router.renew(lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch))
+            with telemetry.lease_write(renewals=1):
+                renewal = await self._router.renew(
+                    lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch)
+                )
         except Unreachable as error:
             log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
-            return frozenset(request.blocks) - {Block.SHARED_INCIDENT}
+            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}
         blocks = set()
         if renewal.drift:
             log.warning("%s was changed by somebody else: %s", request.plan.route, "; ".join(renewal.drift))
@@ -145,16 +151,17 @@ class _Watch:
         request = self._request
         slot = request.plan.candidate
         try:
-            await self._router.renew(
-                lambda record: shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
-            )
+            with telemetry.lease_write():
+                await self._router.renew(
+                    lambda record: shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
+                )
         except Unreachable as error:
             log.warning("%s: the lease could not be shortened: %s", request.plan.route, error)
 
     async def _result(self, outcome: Outcome) -> WatchResult:
         if outcome.kind is WatchOutcome.FAILED and self._request.spec.candidate.auto_rollback:
             await self._shorten(Reason.UNHEALTHY)
-        if outcome.kind is WatchOutcome.BLIND:
+        if outcome.kind is WatchOutcome.BLIND and self._request.spec.platform.ramp.on_blind == "rollback":
             await self._shorten(Reason.BLIND)
         return WatchResult(
             outcome=outcome.kind,

@@ -77,7 +77,7 @@ class Block(StrEnum):
     FREEZE = "freeze"
 
 
-WATCHED_BLOCKS = frozenset({Block.SHARED_INCIDENT, Block.DRIFT, Block.FREEZE})
+WATCHED_BLOCKS = frozenset({Block.BLIND, Block.SHARED_INCIDENT, Block.DRIFT, Block.FREEZE})
 """The blocks that a watch sees come and go; the others end by a person, or with the step."""
 
 
@@ -249,7 +249,8 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
         case Phase.PROMOTING if state.default_moved:
             return RemoveRules()
         case Phase.PROMOTING:
-            return Watch(WatchMode.GUARD) if _may_not_grow(state) else MoveDefault()
+            held = _may_not_grow(state) or Block.APPROVAL in state.blocked_by
+            return Watch(WatchMode.GUARD) if held else MoveDefault()
         case Phase.BAKING if state.baked:
             return EndHoldBack() if state.applied != plan.promoted else Conclude()
         case Phase.BAKING:
@@ -318,7 +319,7 @@ def shrunk(plan: Plan, state: RampState, applied: Assignment, now: datetime) -> 
     if applied.rules:
         return shifted(done, applied, now)
     step = min(done.step, len(plan.steps))
-    update = {"phase": Phase.SHIFTING, "step": step, "applied": applied, "held": (), "blocked_by": frozenset()}
+    update = {"phase": Phase.SHIFTING, "step": step, "applied": applied, "held": ()}
     return done.model_copy(update=update)
 
 
@@ -328,7 +329,12 @@ def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -
         held = () if state.paused else (Interval(start=at),)
         anchor = _next_second(at)
         return state.model_copy(
-            update={"phase": Phase.HOLDING, "held": held, "anchor": anchor, "blocked_by": frozenset()}
+            update={
+                "phase": Phase.HOLDING,
+                "held": held,
+                "anchor": anchor,
+                "blocked_by": state.blocked_by & {Block.APPROVAL},
+            }
         )
     if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
         if plan.step(state.step).approval and state.promoted_step != state.step:
@@ -339,6 +345,11 @@ def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -
     if outcome is WatchOutcome.INCONCLUSIVE:
         return state.model_copy(update={"blocked_by": state.blocked_by | {Block.INCONCLUSIVE}})
     return state
+
+
+def blinded(state: RampState) -> RampState:
+    """Nobody could look for too long, and the spec says to hold."""
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.BLIND}})
 
 
 def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
@@ -427,11 +438,11 @@ def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
 
     ``full`` skips the holds of all steps up to the target.  Settling is not skipped, and guards still apply.
     """
-    if (
-        step != state.step
-        or state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}
-        or state.stop is not None
-    ):
+    if step != state.step or state.stop is not None:
+        return state
+    if state.phase is Phase.PROMOTING and Block.APPROVAL in state.blocked_by:
+        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}})
+    if state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}:
         return state
     return state.model_copy(update={"promoted_step": step, "full": state.full or full})
 
@@ -442,7 +453,8 @@ def alerted(state: RampState, name: str, *, attributed: bool) -> RampState:
         return stopped(state, Reason.ALERT, f"alert {name}")
     if state.phase.is_terminal or state.phase.is_rollback:
         return state
-    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.APPROVAL}})
+    blocked = state.blocked_by | {Block.APPROVAL}
+    return state.model_copy(update={"blocked_by": blocked, "promoted_step": None, "full": False})
 
 
 def freeze_met(state: RampState) -> RampState:

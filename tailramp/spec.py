@@ -155,7 +155,10 @@ class RampPolicy(FileModel):
         default=BucketSet(), description='buckets that stay on the old slot until the bake ends, such as "98-99"'
     )
     max_settle: Duration = Field(default=parse_duration("10m"), description="until traffic has reached a step")
-    max_blind: Duration = Field(default=parse_duration("5m"), description="without an answer, before all users go back")
+    max_blind: Duration = Field(default=parse_duration("5m"), description="without an answer, before onBlind is done")
+    on_blind: Literal["rollback", "hold"] = Field(
+        default="rollback", description="hold keeps users where they are until a person acts or Prometheus answers"
+    )
     lease: Duration = Field(
         default=parse_duration("90s"),
         ge=parse_duration("1s"),

@@ -56,8 +56,10 @@ class Watching:
         if not blind:
             self._seen_at = max(self._seen_at, now)
             self.answered += self._counts(now)
-        elif now - self._seen_at >= request.spec.platform.ramp.max_blind:
+        elif now - self._seen_at >= request.spec.platform.ramp.max_blind and Block.BLIND not in request.blocks:
             return Outcome(WatchOutcome.BLIND, combine(verdicts).reason)
+        if blind and Block.BLIND in request.blocks and route is not None:
+            route |= {Block.BLIND}
         if route is not None and (changed := self._blocks_changed(verdicts, route)):
             return changed
         shared = any(verdict.shared for verdict in verdicts)

@@ -46,7 +46,7 @@ class RampBase:
         self._messages = 0
         self._activities = 0
         self._continuing = False
-        self._records: list[workflow.ActivityHandle[Any]] = []
+        self._records: list[tuple[Decision, workflow.ActivityHandle[Any]]] = []
         self._shown: tuple[Phase, float, Reason | None] | None = None
 
     # Waiting.
@@ -138,11 +138,15 @@ class RampBase:
             evidence=evidence or {},
             spec_digest=self._spec.digest,
         )
-        handle = self._start(contract.RECORD, options.RECORD, decision, None, f"record-{kind}", sentence)
-        self._records.append(handle)
+        self._write_down(decision)
+
+    def _write_down(self, decision: Decision) -> None:
+        name = f"record-{decision.kind}"
+        handle = self._start(contract.RECORD, options.RECORD, decision, None, name, decision.sentence)
+        self._records.append((decision, handle))
 
     async def _flush_records(self) -> None:
-        for handle in self._records:
+        for _, handle in self._records:
             await handle
 
     def _carry_over(self) -> Carried:
@@ -154,6 +158,7 @@ class RampBase:
             started_at=self._started_at,
             last=self._last,
             verdicts=self._verdicts,
+            unwritten=tuple(decision for decision, handle in self._records if not handle.done()),
         )
 
     def _show(self) -> None:

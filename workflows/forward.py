@@ -1,6 +1,7 @@
 """The way forward: everything that may give the candidate traffic, and the watching in between."""
 
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -43,10 +44,10 @@ class Forward(RampBase):
                     await self._shift(step)
                 case ramp.Shrink(assignment):
                     await self._shrink(assignment)
+                case ramp.Watch() | ramp.AwaitPerson() if workflow.info().is_continue_as_new_suggested():
+                    self._continuing = True
+                    return
                 case ramp.Watch(mode):
-                    if workflow.info().is_continue_as_new_suggested():
-                        self._continuing = True
-                        return
                     await self._watch(mode)
                 case ramp.Advance():
                     self._state = ramp.advanced(self._have_plan, self._state)
@@ -141,7 +142,8 @@ class Forward(RampBase):
             Evidence,
             f"{name}-verify",
             f"prove {label} by responses",
-            limit=options.SHIFT_LIMIT - (workflow.now() - since),
+            # Nobody may have decided for longer than the limit; Temporal accepts no limit that is over already.
+            limit=max(options.SHIFT_LIMIT - (workflow.now() - since), timedelta(seconds=1)),
         )
 
     def _meet_freeze(self, error: ActivityError, name: str) -> None:
@@ -162,6 +164,7 @@ class Forward(RampBase):
         result = await self._settled_unless(handle, lambda: self._messages != before)
         if result is None:
             return
+        state, plan = self._state, self._have_plan  # a message may have come in the same activation as the answer
         self._verdicts = result.verdicts
         evidence = {"verdicts": [verdict.model_dump(mode="json") for verdict in result.verdicts], "ticks": result.ticks}
         name = wording.place(plan, state)
@@ -172,8 +175,10 @@ class Forward(RampBase):
                 then = "rollback" if automatic else "paused, waiting for a person"
                 self._record(DecisionKind.FAILED, f"{name} FAIL: {result.sentence} → {then}", evidence=evidence)
             case WatchOutcome.BLIND:
-                self._state = ramp.stopped(state, Reason.BLIND, result.sentence)
-                self._record(DecisionKind.FAILED, f"{name} BLIND: {result.sentence} → rollback", evidence=evidence)
+                goes_back = self._spec.platform.ramp.on_blind == "rollback"
+                self._state = ramp.stopped(state, Reason.BLIND, result.sentence) if goes_back else ramp.blinded(state)
+                then = "rollback" if goes_back else "hold"
+                self._record(DecisionKind.FAILED, f"{name} BLIND: {result.sentence} → {then}", evidence=evidence)
             case WatchOutcome.BLOCKS_CHANGED:
                 self._state = ramp.blocks_changed(state, frozenset(result.blocks))
                 self._record(DecisionKind.BLOCKED, f"{name}: {result.sentence}", evidence=evidence)

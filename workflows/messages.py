@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from tailramp.assignment import Assignment
+from tailramp.decision import Decision
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
 from tailramp.ramp import Block, Phase, RampState, Reason
@@ -23,6 +24,9 @@ class Carried(BaseModel):
     started_at: datetime
     last: str
     verdicts: tuple[Verdict, ...] = ()
+    unwritten: tuple[Decision, ...] = Field(
+        default=(), description="decisions still to be written down: a run takes its pending activities with it"
+    )
 
 
 class RampStart(BaseModel):

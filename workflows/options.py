@@ -5,6 +5,7 @@ left at once.  What takes traffic away retries for ever.  Forward writes have an
 becomes a decision.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -29,14 +30,14 @@ class Options:
     schedule_to_close: timedelta | None = None
 
 
-def _retry(first: float, longest: float, attempts: int = 0) -> RetryPolicy:
+def _retry(first: float, longest: float, attempts: int = 0, *, final: Sequence[str] = _FINAL) -> RetryPolicy:
     """``attempts`` 0 is without end.  Intervals below a second would be rounded up by the server."""
     return RetryPolicy(
         initial_interval=timedelta(seconds=first),
         maximum_interval=timedelta(seconds=longest),
         backoff_coefficient=1.0 if first == longest else 2.0,
         maximum_attempts=attempts,
-        non_retryable_error_types=_FINAL,
+        non_retryable_error_types=final,
     )
 
 
@@ -100,21 +101,21 @@ CLEAR: Final = Options(
     task_queue=ROLLBACK_QUEUE,
     start_to_close=timedelta(seconds=5),
     heartbeat=timedelta(seconds=2),
-    retry=_retry(1, 1),
+    retry=_retry(1, 1, final=()),
     cancellation=ActivityCancellationType.ABANDON,
 )
 PROVE_ZERO: Final = Options(
     task_queue=ROLLBACK_QUEUE,
     start_to_close=timedelta(seconds=15),
     heartbeat=timedelta(seconds=2),
-    retry=_retry(1, 10),
+    retry=_retry(1, 10, final=()),
     cancellation=ActivityCancellationType.ABANDON,
 )
 RESTORE: Final = Options(
     task_queue=ROLLBACK_QUEUE,
     start_to_close=timedelta(seconds=15),
     heartbeat=timedelta(seconds=2),
-    retry=_retry(1, 10),
+    retry=_retry(1, 10, final=()),
     cancellation=ActivityCancellationType.ABANDON,
 )
 PROOF_PATIENCE: Final = timedelta(seconds=30)

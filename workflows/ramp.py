@@ -133,6 +133,9 @@ class RampWorkflow(Forward, Rollback):
     async def run(self, start: RampStart) -> RampResult:
         if start.carried is None:
             self._record(DecisionKind.STARTED, wording.started(self._spec, start.actor), actor=start.actor)
+        else:
+            for decision in start.carried.unwritten:
+                self._write_down(decision)
         # A task of its own: the server's cancel reaches the main task only.
         forward = asyncio.create_task(self._guarded(self._forward()))
         while True:

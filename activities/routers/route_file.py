@@ -5,10 +5,12 @@ creates its temporary file in ``pending/`` first, then reads the record, then re
 clears waits at most a second for the lock, removes everything in ``pending/``, renames its own file into place and
 removes ``pending/``'s files once more: a forward writer either read the record before that, and then its file is gone
 and its rename fails, or it reads the raised epoch.  Should its rename have fallen exactly between the two, the clear
-sees it when it reads back and clears again.
+sees it when it reads back and clears again.  Clears fence each other in the same way, in ``clearing/``, so that one
+that was frozen before a kill cannot wipe out its mark.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 from activities.routers.protocol import Change, Clear
 from gateway.route_document import RouteDocument
 from tailramp.errors import Fenced, Refused, Unreachable
+from tailramp.route_record import RouteRecord
 
 LOCK_SECONDS = 5.0
 CLEAR_LOCK_SECONDS = 1.0
@@ -30,7 +33,9 @@ class RouteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.pending = path.parent / "pending"
+        # A folder for each route: what clears one must not fence the writers of another.
+        self.pending = path.parent / "pending" / path.name
+        self.clearing = path.parent / "clearing" / path.name
         self._ready = path.parent / "ready" / path.name
 
     def read(self) -> RouteDocument:
@@ -52,7 +57,7 @@ class RouteFile:
         with self._locked(LOCK_SECONDS) as locked:
             if not locked:
                 raise Unreachable(f"the lock of {self.path} was held for {LOCK_SECONDS:g} s")
-            self.pending.mkdir(exist_ok=True)
+            self.pending.mkdir(parents=True, exist_ok=True)
             temporary = self.pending / uuid.uuid4().hex
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             try:
@@ -71,6 +76,7 @@ class RouteFile:
                         holder=now.ramp,
                         epoch=now.epoch,
                     ) from None
+                self._remove_others(temporary)  # a clear that was decided before this, and froze without the lock
                 return changed
             finally:
                 os.close(descriptor)
@@ -94,37 +100,54 @@ class RouteFile:
         """
         with self._locked(CLEAR_LOCK_SECONDS):
             for _ in range(_CLEAR_ATTEMPTS):
-                self._remove_pending()
-                document = self.read()
-                record = change(document.record)
-                if record is None:
-                    return document
-                epoch = self._replace(document.with_record(record))
-                self._remove_pending()
-                stands = self.read()
-                if stands.record.closed and stands.record.epoch >= epoch:
+                temporary = self.clearing / uuid.uuid4().hex
+                try:
+                    stands = self._clear_once(change, temporary)
+                finally:
+                    temporary.unlink(missing_ok=True)
+                if stands is not None:
                     return stands
         raise Unreachable(f"{self.path} was overwritten {_CLEAR_ATTEMPTS} times while it was cleared")
 
-    def _replace(self, document: RouteDocument) -> int:
-        """Put ``document``, or failing that the file that lies ready, into place; returns the epoch to be found."""
-        temporary = self.path.with_name(f".{self.path.name}.clear-{uuid.uuid4().hex}")
+    def _clear_once(self, change: Clear, temporary: Path) -> RouteDocument | None:
+        """One attempt; None if somebody else's write came between, so that the record is to be looked at again."""
+        took_bytes = _touched(temporary)
+        document = self.read()
+        record = change(document.record)
+        if record is None:
+            return document
+        changed = document.with_record(record)
+        self._remove_others(temporary)
         try:
-            _write_file(temporary, document.text())
-            temporary.rename(self.path)
+            took_bytes = took_bytes and self._written(changed, temporary)
+            (temporary if took_bytes else self._ready).rename(self.path)
+        except FileNotFoundError:
+            return None  # another clear was faster and has removed this one's file
+        self._remove_others(temporary)
+        stands = self.read()
+        if not took_bytes:  # what lay ready has no marks, and nothing could have been written since
+            return stands
+        return stands if _holds(record, stands.record) else None
+
+    def _written(self, document: RouteDocument, temporary: Path) -> bool:
+        """Write ``document``; False if the disk takes no more and something lies ready instead."""
+        descriptor = os.open(temporary, os.O_WRONLY)
+        try:
+            _write_all(descriptor, document.text())
         except OSError:
             if not self._ready.exists():
                 raise
-            self._ready.rename(self.path)
+            return False
         finally:
-            temporary.unlink(missing_ok=True)
-        return document.record.epoch
+            os.close(descriptor)
+        return True
 
-    def _remove_pending(self) -> None:
-        if not self.pending.is_dir():
-            return
-        for file in self.pending.iterdir():
-            file.unlink(missing_ok=True)
+    def _remove_others(self, mine: Path) -> None:
+        """Whoever has begun to write and has read the record already loses the file that it would rename."""
+        for folder in (self.pending, self.clearing):
+            for file in folder.iterdir() if folder.is_dir() else ():
+                if file != mine:
+                    file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self, seconds: float) -> Iterator[bool]:
@@ -144,6 +167,24 @@ class RouteFile:
             yield locked
         finally:
             os.close(descriptor)
+
+
+def _holds(wanted: RouteRecord, stands: RouteRecord) -> bool:
+    """Whether a clear has had its effect: the record is closed at its epoch or above, and its marks are there."""
+    marked = (wanted.kill is None or stands.kill is not None) and (not wanted.off or stands.off)
+    return stands.closed and stands.epoch >= wanted.epoch and not stands.candidates and marked
+
+
+def _touched(path: Path) -> bool:
+    """Create an empty file; False if the disk has no room even for that."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return False
+        raise
+    return True
 
 
 def _write_file(path: Path, text: str) -> None:
