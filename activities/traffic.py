@@ -102,7 +102,10 @@ class TrafficActivities:
     async def conclude(self, request: ConcludeRequest) -> None:
         """The promoted slot becomes the next ramp's baseline."""
         async with heartbeating("writing"), final_refusals():
-            await self._router(request).apply(lambda record: concluded(record, ramp=request.ramp, epoch=request.epoch))
+            # Not a mere write: what lay ready for a rollback would go back to a slot that is the baseline no more.
+            await self._router(request).prepare(
+                lambda record: concluded(record, ramp=request.ramp, epoch=request.epoch)
+            )
 
     def _router(self, request: Request) -> Router:
         return make_router(request.spec.platform, self._http)

@@ -267,7 +267,8 @@ def _shifting(plan: Plan, state: RampState) -> Action:
 def _holding(plan: Plan, state: RampState) -> Action:
     if state.paused:
         return Watch(WatchMode.GUARD)
-    if (state.promoted_step == state.step or state.full) and not is_final(plan, state):
+    skipped = state.promoted_step == state.step or (state.full and not plan.step(state.step).approval)
+    if skipped and not is_final(plan, state):
         return Advance()
     return Watch(WatchMode.GUARD if Block.APPROVAL in state.blocked_by else WatchMode.HOLD)
 
@@ -436,7 +437,8 @@ def resumed(state: RampState, now: datetime) -> RampState:
 def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
     """Skips the rest of the hold of ``step``, the one that the person saw; at any other it is ignored.
 
-    ``full`` skips the holds of all steps up to the target.  Settling is not skipped, and guards still apply.
+    ``full`` skips the holds of all steps up to the target, but for those that want an approval of their own.  Settling
+    is not skipped, and guards still apply.
     """
     if step != state.step or state.stop is not None:
         return state

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from tailramp.assignment import Segment, SlotName
 from tailramp.buckets import BucketSet, Resolution
 from tailramp.errors import InvalidFile, Problem
+from tailramp.matchers import is_matchers
 from tailramp.secret_reference import SecretReference
 from tailramp.units import Duration, Share, format_duration, parse_duration
 from tailramp.yaml_source import Document, Location, dotted, read_document
@@ -115,6 +116,13 @@ class Slot(FileModel):
     url: Url = Field(description="its own address, to ask which model it serves")
     metrics: str = Field(min_length=1, description='label matchers of its servers, such as slot="green"')
     gateway_metrics: str = Field(min_length=1, description="label matchers of its traffic in the gateway's metrics")
+
+    @field_validator("metrics", "gateway_metrics")
+    @classmethod
+    def _are_matchers(cls, value: str) -> str:
+        if not is_matchers(value):
+            raise ValueError('write label matchers without braces, such as slot="green",job="llm"')
+        return value
 
 
 class Identity(FileModel):

@@ -60,19 +60,21 @@ def _changed(wanted: RampSpec, plan: Plan, state: RampState) -> TargetChange:
     served = state.applied.buckets_of(plan.candidate) if state.applied is not None else BucketSet()
     kept = served.overlap(target)
     fresh = make_plan(wanted, default=plan.baseline, candidate=plan.candidate, served=kept)
-    if kept.same_members(served):
+    present = plan.step(state.step)
+    # In a shift the step's write may be under way: what it gives beyond the target must be taken back after it.
+    coming = present.buckets if state.phase is Phase.SHIFTING else BucketSet()
+    if target.issuperset(served) and target.issuperset(coming):
         behind = plan.steps[: state.step]
         shrink_to = None
         sentence = f"new target {target}"
     elif len(kept):
         rule = Rule(slot=plan.candidate, buckets=kept, segments=wanted.candidate.segments)
         shrink_to = Assignment(default=plan.baseline, rules=(rule,))
-        present = plan.step(state.step)
         behind = (
             *plan.steps[: state.step - 1],
             present.model_copy(update={"assignment": shrink_to, "buckets": kept}),
         )
-        sentence = f"new target {target}: {served.minus(kept)} go back to {plan.baseline} at once"
+        sentence = f"new target {target}: {served.union(coming).minus(target)} go back to {plan.baseline} at once"
     else:
         shrink_to = plan.baseline_only
         behind = plan.steps[: state.step - 1]

@@ -13,7 +13,7 @@ import yaml
 
 from tailramp.errors import InvalidFile, Problem
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
 MAX_DEPTH = 30
 MAX_INTEGER = 2**53  # beyond it JSON readers disagree
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from tailramp.errors import InvalidFile
-from worker.process import configure_logging, leave, serve
+from worker.logging_setup import configure_logging
+from worker.process import leave, serve
 from worker.roles import Role
 from worker.sentinel import run_sentinel
 from worker.settings import load_settings
@@ -20,7 +21,7 @@ def run(role: str = "all", parent_pipe: int | None = None) -> int:
     except InvalidFile as error:
         sys.stderr.write(f"{error}\n")
         return 5
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     if role == "all":
         return asyncio.run(supervise(grace=settings.shutdown_seconds + 5))
     return asyncio.run(serve(Role(role), settings, parent_pipe=parent_pipe))
@@ -37,8 +38,8 @@ def sentinel(routes: Sequence[str]) -> int:
     if not patterns:
         sys.stderr.write("no route is named: give the route files, or set TAILRAMP_ROUTES to paths or globs\n")
         return 2
-    configure_logging(settings.log_level)
-    return asyncio.run(run_sentinel(patterns, settings.sentinel_poll))
+    configure_logging(settings.log_level, settings.log_format)
+    return asyncio.run(run_sentinel(patterns, settings))
 
 
 def main() -> None:

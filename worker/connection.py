@@ -20,7 +20,7 @@ async def connect(environment: Mapping[str, str] = os.environ) -> Client:
     given = {name: value for name, value in environment.items() if value or not name.startswith("TEMPORAL_")}
     try:
         config = ClientConfig.load_client_connect_config(override_env_vars=given)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise Unreachable(f"Temporal's connection settings cannot be used: {error}") from None
     config.setdefault("target_host", DEFAULT_ADDRESS)
     address = config["target_host"]

@@ -6,17 +6,28 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
 
 import aiohttp
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
 
 from tailramp.errors import Unreachable
 from worker.connection import connect
+from worker.health import Readiness
+from worker.metrics import serve_sdk_metrics
 from worker.roles import Role, make_workers
-from worker.settings import WorkerSettings
+from worker.settings import Address, WorkerSettings
+from worker.status_server import observed
 
 log = logging.getLogger("tailramp.worker")
 
 _CONNECT_SECONDS = 1.0
+
+_ASK_SECONDS = 2.0
+_READY_SECONDS = 3 * _ASK_SECONDS
 
 
 async def serve(role: Role, settings: WorkerSettings, *, parent_pipe: int | None = None) -> int:
@@ -27,16 +38,37 @@ async def serve(role: Role, settings: WorkerSettings, *, parent_pipe: int | None
         loop.add_signal_handler(number, stop.set)
     if parent_pipe is not None:
         loop.add_reader(parent_pipe, stop.set)
-    client = None
-    while client is None and not stop.is_set():
+    http_address, sdk_address = _addresses(role, settings)
+    if sdk_address is not None:
+        serve_sdk_metrics(sdk_address)
+    async with observed(role, http_address, settings, "not connected to Temporal yet") as readiness:
+        client = await _connected(stop, readiness)
+        return 0 if client is None else await _work(role, client, settings, stop, readiness)
+
+
+def _addresses(role: Role, settings: WorkerSettings) -> tuple[Address | None, Address | None]:
+    """Where this role serves its own paths, and where the SDK's metrics."""
+    match role:
+        case Role.CONTROL:
+            return settings.control_http, settings.control_sdk_metrics
+        case Role.WATCH:
+            return settings.watch_http, settings.watch_sdk_metrics
+
+
+async def _connected(stop: asyncio.Event, readiness: Readiness) -> Client | None:
+    """Try until Temporal answers; None if ``stop`` came first."""
+    while not stop.is_set():
         try:
-            client = await connect()
+            return await connect()
         except Unreachable as error:
             log.warning("%s; trying again", error)
+            readiness.deny(str(error))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _CONNECT_SECONDS)
-    if client is None:
-        return 0
+    return None
+
+
+async def _work(role: Role, client: Client, settings: WorkerSettings, stop: asyncio.Event, readiness: Readiness) -> int:
     async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as running:
         failed: list[BaseException] = []
 
@@ -48,18 +80,30 @@ async def serve(role: Role, settings: WorkerSettings, *, parent_pipe: int | None
         for worker in workers:
             await running.enter_async_context(worker)
         log.info("%s serves %s", role, ", ".join(worker.task_queue for worker in workers))
+        telling = asyncio.create_task(_tell_readiness(client, workers, readiness))
         await stop.wait()
+        telling.cancel()
+        readiness.deny("shutting down")
         log.info("%s shuts down", role)
     for cause in failed:
         log.error("%s stopped by a fatal error: %s", role, cause)
     return 1 if failed else 0
 
 
-def configure_logging(level: str) -> None:
-    """Log lines on standard error, with time, process and level."""
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s", force=True
-    )
+async def _tell_readiness(client: Client, workers: Sequence[Worker], readiness: Readiness) -> None:
+    """Ready while every worker polls and Temporal answers."""
+    while True:
+        try:
+            serving = await client.service_client.check_health(timeout=timedelta(seconds=_ASK_SECONDS))
+        except RPCError as error:
+            readiness.deny(f"Temporal does not answer: {error}")
+        else:
+            idle = [worker.task_queue for worker in workers if not worker.is_running]
+            if serving and not idle:
+                readiness.confirm(_READY_SECONDS)
+            else:
+                readiness.deny(f"nothing polls {', '.join(idle)}" if idle else "Temporal says that it is not serving")
+        await asyncio.sleep(_ASK_SECONDS)
 
 
 def leave(code: int) -> None:

@@ -14,6 +14,7 @@ from activities.record import RecordActivities
 from activities.traffic import RollbackActivities, TrafficActivities
 from activities.watch import WatchActivities
 from tailramp.activity_contract import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
+from worker.logging_setup import NamesRamp
 from worker.settings import WorkerSettings
 from workflows.ramp import RampWorkflow
 
@@ -79,6 +80,7 @@ def _worker(
         task_queue=queue,
         workflows=workflows,
         activities=activities,
+        interceptors=[NamesRamp()],
         # A worker that is killed costs a waiting ramp this long; the default would be 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         # A cancel reaches an activity with its next heartbeat: 0.25-0.41 s.

@@ -11,13 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from activities.routers import record_router
-from tailramp.errors import TailrampError
+from activities import telemetry
+from activities.routers import Router, record_router
+from tailramp.errors import TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
+from tailramp.route_record import RouteRecord
+from worker.logging_setup import About
+from worker.settings import WorkerSettings
+from worker.status_server import observed
 
 log = logging.getLogger("tailramp.sentinel")
 
-POLL_SECONDS = 2.0
+_READ_SECONDS = 2.0
 
 
 class Sentinel:
@@ -31,6 +36,7 @@ class Sentinel:
         self._monotonic = monotonic
         self._observers: dict[Path, LeaseObserver] = {}
         self._unreadable: dict[Path, str] = {}
+        self._reading: dict[Path, asyncio.Task[RouteRecord]] = {}
 
     def routes(self) -> list[Path]:
         """What is looked at now: files that match, whatever is named without a wildcard, and what was seen before.
@@ -53,10 +59,19 @@ class Sentinel:
         sentences = await asyncio.gather(*(self._look_at(path) for path in self.routes()))
         return [sentence for sentence in sentences if sentence]
 
+    async def _read(self, path: Path, router: Router) -> RouteRecord:
+        """The record; a read that hangs costs this look at this route, and no second thread."""
+        reading = self._reading.pop(path, None) or asyncio.create_task(router.record())
+        done, _ = await asyncio.wait({reading}, timeout=_READ_SECONDS)
+        if not done:
+            self._reading[path] = reading
+            raise Unreachable(f"it could not be read within {_READ_SECONDS:g} s")
+        return reading.result()
+
     async def _look_at(self, path: Path) -> str | None:
         router = record_router(path)
         try:
-            record = await router.record()
+            record = await self._read(path, router)
             self._unreadable.pop(path, None)
             lapse = self._observers.setdefault(path, LeaseObserver()).observe(record, self._monotonic())
             if lapse is None:
@@ -70,22 +85,26 @@ class Sentinel:
         if not stands.closed or stands.cleared_by is None:
             return None
         sentence = f"{stands.route}: {lapse.slot} is out ({lapse.reason}), epoch {stands.epoch}"
-        log.warning("%s", sentence)
+        telemetry.CLEARS.labels(stands.cleared_by).inc()
+        log.warning("%s", sentence, extra={"about": About(stands.route, lapse.ramp or "", stands.epoch)})
         return sentence
 
 
-async def run_sentinel(patterns: Sequence[str], poll_seconds: float = POLL_SECONDS) -> int:
-    """Look every ``poll_seconds`` until SIGTERM or SIGINT.  Returns the exit code."""
+async def run_sentinel(patterns: Sequence[str], settings: WorkerSettings) -> int:
+    """Look every ``settings.sentinel_poll`` seconds until SIGTERM or SIGINT.  Returns the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sentinel = Sentinel(patterns)
     log.info("the sentinel watches %s", ", ".join(str(path) for path in sentinel.routes()) or "no route yet")
-    while not stop.is_set():
-        await sentinel.look()
-        try:
-            await asyncio.wait_for(stop.wait(), poll_seconds)
-        except TimeoutError:
-            continue
+    async with observed("sentinel", settings.sentinel_http, settings, "has not looked yet") as readiness:
+        while not stop.is_set():
+            await sentinel.look()
+            telemetry.LOOKS.inc()
+            readiness.confirm(3 * settings.sentinel_poll)
+            try:
+                await asyncio.wait_for(stop.wait(), settings.sentinel_poll)
+            except TimeoutError:
+                continue
     return 0

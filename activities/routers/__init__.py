@@ -4,18 +4,20 @@ A new data plane is one new module that implements ``Router`` and one line in ``
 """
 
 from pathlib import Path
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from activities.routers.envoy_admin import EnvoyAdmin
 from activities.routers.envoy_file import EnvoyFile
 from activities.routers.protocol import Change, Clear, Renewal, Router, RouteView, Served
 from tailramp.spec import PlatformFile
 
+if TYPE_CHECKING:  # `kill` needs no HTTP, and every tenth of a second of its start counts
+    import aiohttp
+
 __all__ = ["Change", "Clear", "Renewal", "RouteView", "Router", "Served", "make_router", "record_router"]
 
 
-def make_router(platform: PlatformFile, http: aiohttp.ClientSession) -> Router:
+def make_router(platform: PlatformFile, http: "aiohttp.ClientSession") -> Router:
     """The router that the platform file names."""
     match platform.router.kind:
         case "envoy-file":

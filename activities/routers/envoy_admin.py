@@ -1,18 +1,19 @@
 """Envoy's admin interface: what it has loaded, and how many requests it has sent where."""
 
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from tailramp.errors import Unreachable
 
-_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+if TYPE_CHECKING:
+    import aiohttp
+
+_SECONDS = 2.0
 
 
 class EnvoyAdmin:
     """Reads only.  Every method raises Unreachable if Envoy does not answer within two seconds."""
 
-    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, http: "aiohttp.ClientSession") -> None:
         self._url = url.rstrip("/")
         self._http = http
 
@@ -45,8 +46,11 @@ class EnvoyAdmin:
         return float(str(info["uptime_current_epoch"]).removesuffix("s"))
 
     async def _get(self, path: str, **query: str) -> dict[str, Any]:
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=_SECONDS)
         try:
-            async with self._http.get(f"{self._url}{path}", params=query, timeout=_TIMEOUT) as response:
+            async with self._http.get(f"{self._url}{path}", params=query, timeout=timeout) as response:
                 response.raise_for_status()
                 data = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

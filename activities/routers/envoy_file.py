@@ -1,6 +1,7 @@
 """The router for an Envoy that watches its route configuration as a file."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -27,11 +28,11 @@ class EnvoyFile:
         self._admin = admin
 
     async def record(self) -> RouteRecord:
-        return (await _in_thread(self._file.read)).record
+        return (await asyncio.to_thread(self._file.read)).record
 
     async def preflight(self, plan: Plan) -> list[Problem]:
         try:
-            document = await _in_thread(self._file.read)
+            document = await asyncio.to_thread(self._file.read)
         except (Refused, Unreachable) as error:
             mend = "Name the file that Envoy watches, rendered with a tailramp record"
             return [Problem("router.file", str(error), mend, value=str(self._file.path))]
@@ -73,10 +74,10 @@ class EnvoyFile:
         return [Problem("router.file", reason, "Make Envoy watch this file, and look for update_rejected in its log")]
 
     async def snapshot(self) -> str:
-        return (await _in_thread(self._file.read)).digest
+        return (await asyncio.to_thread(self._file.read)).digest
 
-    async def prepare(self, take_over: Change) -> RouteRecord:
-        document = await _in_thread(lambda: self._file.change(take_over))
+    async def prepare(self, change: Change) -> RouteRecord:
+        document = await _in_thread(lambda: self._file.change(change))
         await _in_thread(lambda: self._file.make_ready(prepared))
         return document.record
 
@@ -88,7 +89,7 @@ class EnvoyFile:
         return Renewal(document.record, document.drift)
 
     async def read(self) -> RouteView:
-        document = await _in_thread(self._file.read)
+        document = await asyncio.to_thread(self._file.read)
         question = f"Envoy serves version {document.version} of {document.name}"
         try:
             loaded = await self._envoy.loaded_version(document.name)
@@ -107,7 +108,7 @@ class EnvoyFile:
         return (await _in_thread(lambda: self._file.clear(change))).record
 
     async def restore(self, snapshot: str) -> RestoreReport:
-        document = await _in_thread(self._file.read)
+        document = await asyncio.to_thread(self._file.read)
         if document.digest == snapshot:
             return RestoreReport(equal=True)
         return RestoreReport(equal=False, foreign=(f"{self._file.path} was changed by somebody else during the ramp",))
@@ -136,5 +137,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
         raise

@@ -62,8 +62,9 @@ class Router(Protocol):
     async def snapshot(self) -> str:
         """Digest of everything that a rollback must leave as it was."""
 
-    async def prepare(self, take_over: Change) -> RouteRecord:
-        """Store the record of a ramp that has just begun, and make ready what a rollback needs under stress."""
+    async def prepare(self, change: Change) -> RouteRecord:
+        """Store a change of what a rollback would go back to, when a ramp begins or has been promoted, and make ready
+        what it needs under stress."""
 
     async def apply(self, change: Change) -> RouteRecord:
         """Store a forward change and what it serves.  Idempotent; a change that changes nothing writes nothing.

@@ -112,7 +112,13 @@ class RouteFile:
     def _clear_once(self, change: Clear, temporary: Path) -> RouteDocument | None:
         """One attempt; None if somebody else's write came between, so that the record is to be looked at again."""
         took_bytes = _touched(temporary)
-        document = self.read()
+        try:
+            document = self.read()
+        except Refused:
+            if not self._ready.exists():
+                raise
+            self._ready.rename(self.path)  # whatever stands there is no route: what lies ready is
+            return self.read()
         record = change(document.record)
         if record is None:
             return document
@@ -147,7 +153,8 @@ class RouteFile:
         for folder in (self.pending, self.clearing):
             for file in folder.iterdir() if folder.is_dir() else ():
                 if file != mine:
-                    file.unlink(missing_ok=True)
+                    with contextlib.suppress(IsADirectoryError, PermissionError):  # nobody renames a folder
+                        file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self, seconds: float) -> Iterator[bool]:

@@ -21,13 +21,12 @@ from tailramp.evidence.counts import Arm, HistogramArm, RatioArm
 from tailramp.evidence.judge import Judge
 from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
 from tailramp.evidence.wording import Wording, limit_percent
+from tailramp.matchers import is_matchers
 
 MATCH = "{match}"
 """The place in a query where the label matchers of a slot go."""
 
-_MATCHER = r'\s*[A-Za-z_][A-Za-z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*'
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_MATCHERS = re.compile(rf"{_MATCHER}(?:,{_MATCHER})*")
 
 
 class Source(StrEnum):
@@ -49,7 +48,7 @@ class SlotMatch(BaseModel):
     @field_validator("metrics", "gateway")
     @classmethod
     def _matchers(cls, value: str) -> str:
-        if not _MATCHERS.fullmatch(value):
+        if not is_matchers(value):
             raise ValueError(
                 f'{value!r} is not a list of label matchers; write them without braces, such as slot="green",job="llm"'
             )

@@ -73,19 +73,27 @@ def kill(record: RouteRecord) -> RouteRecord | None:
     return killed(record, MARK)
 
 
-def ramping(folder: Path, buckets: str = "00-04") -> RouteFile:
-    """A route whose ramp serves ``buckets`` from green, at epoch 2."""
-    route = new_route(folder)
-    route.change(take_over())
-    route.change(serve(on_green(buckets), epoch=2))
-    return route
+def ramping(folder: Path) -> RouteFile:
+    """A route whose ramp serves 00-04 from green, at epoch 2."""
+    return _laid_out(folder, _after(take_over(), serve(on_green("00-04"), epoch=2)))
 
 
 def promoted(folder: Path) -> RouteFile:
     """A route on which green has become the default, at epoch 3, and the ramp bakes."""
-    route = ramping(folder)
-    route.change(serve(GREEN, epoch=3))
-    return route
+    return _laid_out(folder, _after(take_over(), serve(on_green("00-04"), epoch=2), serve(GREEN, epoch=3)))
+
+
+def _after(*changes: Change) -> str:
+    document = RouteDocument.initial(ROUTE, slots=SLOTS, default="blue")
+    for change in changes:
+        document = document.with_record(change(document.record))
+    return document.text()
+
+
+def _laid_out(folder: Path, text: str) -> RouteFile:
+    (folder / "pending").mkdir(parents=True)
+    (folder / "chat.json").write_text(text, encoding="utf-8")
+    return RouteFile(folder / "chat.json")
 
 
 def leftovers(route: RouteFile) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 from interleaving import Writer, trail_of
@@ -37,7 +40,7 @@ def _nobody_waits_long_for_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock's holder is frozen in these tests: waiting for it the full second each time would prove nothing more."""
     monkeypatch.setattr(route_file, "CLEAR_LOCK_SECONDS", 0.0)
     monkeypatch.setattr(route_file, "LOCK_SECONDS", 0.0)
-    monkeypatch.setattr(route_file.os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 Setup = Callable[[Path], RouteFile]
@@ -59,7 +62,7 @@ def test_a_writer_that_was_frozen_anywhere_cannot_undo_a_clear(tmp_path: Path, f
     ended_before = False
     while not ended_before:
         route = begin(tmp_path / str(stop))
-        writer = Writer(lambda route=route: route.change(change, entries=entries))
+        writer = Writer(partial(route.change, change, entries=entries))
         writer.step(stop)
         ended_before, frozen_before, written_before = writer.ended, writer.before, "rename" in writer.trail
         cleared = route.clear(CLEARS[clear]).record
@@ -91,8 +94,8 @@ def test_the_walk_through_the_fence_meets_every_kind_of_call(tmp_path: Path) -> 
     )
 
 
-@pytest.mark.parametrize("clear", CLEARS)
-@pytest.mark.parametrize("forward", ["more users", "the promotion", "the end of a bake"])
+@pytest.mark.parametrize("clear", ["rollback", "kill"])
+@pytest.mark.parametrize("forward", ["the promotion", "the end of a bake"])
 def test_a_writer_that_wakes_in_the_middle_of_a_clear_cannot_undo_it_either(
     tmp_path: Path, forward: str, clear: str
 ) -> None:
@@ -103,9 +106,9 @@ def test_a_writer_that_wakes_in_the_middle_of_a_clear_cannot_undo_it_either(
     while True:
         for second in range(9):
             route = begin(tmp_path / f"{first}-{second}")
-            writer = Writer(lambda route=route: route.change(change, entries=entries))
+            writer = Writer(partial(route.change, change, entries=entries))
             assert writer.step_to("mkdir")
-            clearing = Writer(lambda route=route: route.clear(CLEARS[clear]))
+            clearing = Writer(partial(route.clear, CLEARS[clear]))
             clearing.step(first)
             if clearing.ended:
                 assert first >= 14
@@ -136,10 +139,10 @@ def test_a_kill_mark_survives_every_clear_that_is_frozen_around_it(tmp_path: Pat
     ended_before = False
     while not ended_before:
         route = ramping(tmp_path / str(stop))
-        frozen = Writer(lambda route=route: route.change(serve(GREEN, epoch=3)))
+        frozen = Writer(partial(route.change, serve(GREEN, epoch=3)))
         if holder:
             frozen.step_to("mkdir")
-        clearing = Writer(lambda route=route: route.clear(CLEARS[other]))
+        clearing = Writer(partial(route.clear, CLEARS[other]))
         clearing.step(stop)
         ended_before = clearing.ended
         stood = f"{other} frozen before {clearing.before} after {clearing.trail}"
@@ -164,9 +167,9 @@ def test_two_clears_at_once_in_any_order_leave_one_closed_record(tmp_path: Path)
         ):
             route = ramping(tmp_path / f"{stop}-{one}-{other}")
             before = route.read().record.epoch
-            frozen = Writer(lambda route=route: route.change(serve(GREEN, epoch=3)))
+            frozen = Writer(partial(route.change, serve(GREEN, epoch=3)))
             frozen.step_to("mkdir")
-            writers = [Writer(lambda route=route, by=by: route.clear(CLEARS[by])) for by in (one, other)]
+            writers = [Writer(partial(route.clear, CLEARS[by])) for by in (one, other)]
             writers[0].step(stop)
             writers[1].step(stop // 2)
             writers[0].finish()
@@ -178,3 +181,29 @@ def test_two_clears_at_once_in_any_order_leave_one_closed_record(tmp_path: Path)
             assert record.candidates == ()
             assert record.epoch > before
             assert leftovers(route) == []
+
+
+def test_whoever_is_frozen_wherever_and_wakes_whenever_a_kill_holds(tmp_path: Path) -> None:
+    """A forward writer, a rollback, a sentinel and a kill, interleaved at random, call by call."""
+    for seed in range(80):
+        random = Random(seed)
+        begin, change, entries = FORWARD[random.choice(list(FORWARD))]
+        route = begin(tmp_path / str(seed))
+        works: list[Callable[[], object]] = [
+            partial(route.change, change, entries=entries),
+            *(partial(route.clear, clear) for clear in CLEARS.values()),
+        ]
+        writers = [Writer(work) for work in works]
+        history: list[str] = []
+        while awake := [writer for writer in writers if not writer.ended]:
+            writer = random.choice(awake)
+            history.append(f"{writers.index(writer)} {writer.before}")
+            writer.step(random.choice([1, 1, 2, 5, 30]))
+        killer = writers[-1]
+        story = f"seed {seed}: {history}"
+        assert killer.error is None, story
+        record = route.read().record
+        assert record.kill is not None, story
+        assert record.closed, story
+        assert record.candidates == (), story
+        assert leftovers(route) == [], story

@@ -158,6 +158,33 @@ def test_a_step_may_ask_for_an_approval_and_a_hold_of_its_own(full_spec: RampSpe
     ]
 
 
+def holding_back(spec: RampSpec, buckets: str) -> RampSpec:
+    policy = spec.platform.ramp.model_copy(update={"hold_back": BucketSet.parse(buckets)})
+    return spec.model_copy(update={"platform": spec.platform.model_copy(update={"ramp": policy})})
+
+
+def test_whoever_is_held_back_stays_on_the_old_slot_until_the_bake_ends(full_spec: RampSpec) -> None:
+    plan = plan_of(holding_back(full_spec, "98-99"))
+    for stage in (plan.promoting, plan.baking):
+        assert [stage.slot_for(bucket) for bucket in ("00", "97", "98", "99", None)] == [
+            "green",
+            "green",
+            "blue",
+            "blue",
+            "green",
+        ]
+    assert plan.promoted.slot_for("99") == "green"
+
+
+def test_nobody_is_moved_to_the_candidate_and_back_to_be_held_back(full_spec: RampSpec) -> None:
+    with pytest.raises(Refused, match=r"ramp\.holdBack: 24 would be moved"):
+        plan_of(holding_back(full_spec, "24,99"))
+
+
+def test_a_ramp_that_does_not_promote_holds_nobody_back(spec: RampSpec) -> None:
+    assert not len(plan_of(holding_back(spec, "98-99")).hold_back)
+
+
 def test_the_table_for_people_has_a_row_per_step_and_one_for_the_promotion(promoting: Plan) -> None:
     table = promoting.as_markdown()
     assert "| 2 | 5 % | 00-04 | 10m |" in table

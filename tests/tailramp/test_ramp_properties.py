@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tailramp import ramp
 from tailramp.assignment import Assignment
+from tailramp.buckets import BucketSet
 from tailramp.plan import Plan
 from tailramp.ramp import WATCHED_BLOCKS, Phase, RampState, Reason, WatchMode, WatchOutcome
 
@@ -73,7 +74,9 @@ class Life:
             case ramp.MoveDefault():
                 self.state = ramp.default_moved(ramp.with_next_epoch(self.state), self.plan.promoting)
             case ramp.RemoveRules():
-                self.state = ramp.rules_removed(ramp.with_next_epoch(self.state), self.plan.promoted, self.now)
+                self.state = ramp.rules_removed(ramp.with_next_epoch(self.state), self.plan.baking, self.now)
+            case ramp.EndHoldBack():
+                self.state = ramp.hold_back_ended(ramp.with_next_epoch(self.state), self.plan.promoted)
             case ramp.Conclude():
                 self.state = ramp.concluded(ramp.with_next_epoch(self.state))
             case ramp.RollBack():
@@ -114,12 +117,19 @@ events = st.lists(
 
 
 @settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=events, promotes=st.booleans(), auto_rollback=st.booleans())
+@given(events=events, promotes=st.booleans(), auto_rollback=st.booleans(), hold_back=st.booleans())
 def test_no_life_of_a_ramp_breaks_its_promises(
-    held: Plan, promoting: Plan, events: list[tuple[str, str, int]], promotes: bool, auto_rollback: bool
+    held: Plan,
+    promoting: Plan,
+    events: list[tuple[str, str, int]],
+    promotes: bool,
+    auto_rollback: bool,
+    hold_back: bool,
 ) -> None:
-    life = Life(promoting if promotes else held)
-    planned = [BLUE, *(step.assignment for step in life.plan.steps), life.plan.promoting, life.plan.promoted]
+    plan = promoting if promotes else held
+    plan = plan.model_copy(update={"hold_back": BucketSet.parse("98-99" if promotes and hold_back else "")})
+    life = Life(plan)
+    planned = [BLUE, *(step.assignment for step in plan.steps), plan.promoting, plan.baking, plan.promoted]
     for word, report, seconds in events:
         before, share = life.state, life.share
         life.now += timedelta(seconds=seconds)

@@ -184,7 +184,7 @@ def test_a_step_with_a_gate_waits_for_its_approval_and_for_no_other(promoting: P
     gated = promoting.step(2).model_copy(update={"approval": True})
     plan = promoting.model_copy(update={"steps": (promoting.step(1), gated, promoting.step(3))})
     state = ramp.watched(plan, in_phase(Phase.HOLDING, plan), WatchOutcome.PASSED, at(600))
-    assert (state.phase, state.blocked_by) == (Phase.HOLDING, {Block.APPROVAL})
+    assert (state.phase, state.blocked_by) == (Phase.HOLDING, frozenset({Block.APPROVAL}))
     assert ramp.promoted(state, 1) == state
     assert ramp.next_action(plan, state) == ramp.Watch(WatchMode.GUARD)
     approved = ramp.promoted(state, 2)
@@ -337,7 +337,7 @@ def test_an_attributed_alert_stops_and_a_foreign_one_holds(promoting: Plan, phas
     state = in_phase(phase, promoting)
     assert ramp.alerted(state, "TailrampErrors", attributed=True).stop is Reason.ALERT
     foreign = ramp.alerted(state, "DiskFull", attributed=False)
-    assert (foreign.stop, foreign.blocked_by) == (None, {Block.APPROVAL})
+    assert (foreign.stop, foreign.blocked_by) == (None, frozenset({Block.APPROVAL}))
 
 
 @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING])

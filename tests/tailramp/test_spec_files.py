@@ -168,5 +168,5 @@ def test_a_file_that_is_not_utf8_is_refused_with_the_byte(tmp_path: Path, conten
 
 
 def test_a_file_of_two_megabytes_is_refused_by_its_size(tmp_path: Path) -> None:
-    with pytest.raises(InvalidFile, match="larger than 1000000 bytes"):
+    with pytest.raises(InvalidFile, match="larger than 100000 bytes"):
         spec_of(tmp_path, CANARY + "#" * 2_000_000)

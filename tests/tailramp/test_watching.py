@@ -281,7 +281,7 @@ def test_a_watch_that_catches_up_on_the_past_is_not_blind_from_before_it_was_ask
 def test_a_shared_incident_is_reported_once(ask: Ask, mode: WatchMode) -> None:
     outcome = ask(mode).tick(0, SHARED)
     assert outcome is not None
-    assert (outcome.kind, outcome.blocks) == (WatchOutcome.BLOCKS_CHANGED, {Block.SHARED_INCIDENT})
+    assert (outcome.kind, outcome.blocks) == (WatchOutcome.BLOCKS_CHANGED, frozenset({Block.SHARED_INCIDENT}))
     assert "errors says inconclusive" in outcome.sentence
     assert ask(mode, blocks=(Block.SHARED_INCIDENT,)).until_decided(SHARED) is None
 
@@ -295,7 +295,7 @@ def test_a_shared_incident_that_is_over_is_reported_too(ask: Ask) -> None:
 def test_what_the_route_shows_blocks_and_is_reported_when_it_comes_and_when_it_goes(ask: Ask, block: Block) -> None:
     came = ask(WatchMode.HOLD).tick(0, PASS, frozenset({block}))
     assert came is not None
-    assert (came.kind, came.blocks) == (WatchOutcome.BLOCKS_CHANGED, {block})
+    assert (came.kind, came.blocks) == (WatchOutcome.BLOCKS_CHANGED, frozenset({block}))
     known = ask(WatchMode.HOLD, blocks=(block,))
     assert known.until_decided(PASS, route=frozenset({block})) is None
     gone = known.tick(4005, PASS, CALM)

@@ -1,0 +1,24 @@
+"""A route that lives: a real Envoy with its two servers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from living_route import LivingRoute
+
+from activities.routers import envoy_admin
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An admin interface that does not answer is given up after less than the usual two seconds."""
+    monkeypatch.setattr(envoy_admin, "_TIMEOUT", aiohttp.ClientTimeout(total=0.3))
+
+
+@pytest.fixture
+async def route(tmp_path: Path) -> AsyncIterator[LivingRoute]:
+    async with aiohttp.ClientSession() as http, LivingRoute(tmp_path, http) as living:
+        yield living

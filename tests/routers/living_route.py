@@ -1,0 +1,179 @@
+"""A real Envoy in front of two small servers, and everything that the activities need to move its traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from route_samples import BLUE, RAMP, ROUTE, SLOTS, serve, take_over
+
+from activities.probe import Prober
+from activities.routers import Router, make_router
+from gateway.envoy import EnvoyGateway
+from gateway.route_document import RouteDocument
+from lab.envoy_server import EnvoyServer
+from lab.process import free_port, wait_until
+from tailramp.assignment import Assignment
+from tailramp.buckets import BucketFunction
+from tailramp.plan import Plan, make_plan
+from tailramp.proof import Answer
+from tailramp.spec import CanaryFile, PlatformFile, RampSpec
+
+SALT = "demo-2026"
+
+
+class LivingRoute:
+    """``requests`` counts by slot what its server was sent."""
+
+    def __init__(self, folder: Path, http: aiohttp.ClientSession) -> None:
+        self.folder = folder
+        self.http = http
+        self.requests = {"blue": 0, "green": 0}
+        self.url = ""
+        self.envoy: EnvoyServer
+        self.spec: RampSpec
+        self._runners: dict[str, web.AppRunner] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> LivingRoute:
+        ports = {slot: await self._server(slot) for slot in self.requests}
+        self.file.parent.mkdir(parents=True)
+        self.file.write_text(RouteDocument.initial(ROUTE, slots=SLOTS, default="blue").text(), encoding="utf-8")
+        gateway = EnvoyGateway(
+            listener_port=free_port(),
+            admin_port=free_port(),
+            route_config_name=ROUTE,
+            route_file=self.file,
+            salt=SALT,
+            salt_id="demo",
+            clusters={slot: f"127.0.0.1:{port}" for slot, port in ports.items()},
+        )
+        self.url = f"http://127.0.0.1:{gateway.listener_port}"
+        self.envoy = EnvoyServer(self.folder / "envoy", gateway.bootstrap())
+        slots = {
+            slot: {"url": f"http://127.0.0.1:{port}", "metrics": f'slot="{slot}"', "gatewayMetrics": f'slot="{slot}"'}
+            for slot, port in ports.items()
+        }
+        platform = {
+            "apiVersion": "tailramp/v1",
+            "route": {"namespace": "demo", "name": "chat"},
+            "router": {
+                "kind": "envoy-file",
+                "file": str(self.file),
+                "admin": f"http://127.0.0.1:{gateway.admin_port}",
+                "gateway": self.url,
+                "zeroObservations": 6,
+                "zeroInterval": "20ms",
+            },
+            "slots": slots,
+            "identity": {"salt": SALT},
+            "prometheus": {"url": "http://127.0.0.1:1"},
+        }
+        canary = {"canary": {"model": "chat-v2", "buckets": "00-49"}}
+        self.spec = RampSpec(canary=CanaryFile.model_validate(canary), platform=PlatformFile.model_validate(platform))
+        self._stack.push_async_callback(self.envoy.kill)
+        await self.envoy.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "routes" / "chat.json"
+
+    @property
+    def platform(self) -> PlatformFile:
+        return self.spec.platform
+
+    @property
+    def plan(self) -> Plan:
+        return make_plan(self.spec, default="blue", candidate="green")
+
+    @property
+    def router(self) -> Router:
+        return make_router(self.platform, self.http)
+
+    @property
+    def prober(self) -> Prober:
+        return Prober(self.platform, self.http, environment={})
+
+    async def _server(self, slot: str) -> int:
+        async def models(request: web.Request) -> web.Response:
+            self.requests[slot] += 1
+            return web.json_response({"data": []}, headers={"X-Tailramp-Variant": "a-liar"})
+
+        app = web.Application()
+        app.router.add_get("/v1/models", models)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._runners[slot] = runner
+        return int(runner.addresses[0][1])
+
+    async def stop_server(self, slot: str) -> None:
+        await self._runners[slot].cleanup()
+
+    async def serve(self, assignment: Assignment, epoch: int = 2, ramp: str = RAMP) -> None:
+        """Let a ramp that holds the route serve ``assignment``, and wait until Envoy has taken it up."""
+        await self.router.prepare(take_over(ramp))
+        if assignment != BLUE:
+            await self.router.apply(serve(assignment, epoch=epoch, ramp=ramp))
+        await self.taken_up()
+
+    async def taken_up(self) -> None:
+        async def loaded() -> bool:
+            return (await self.router.read()).loaded.answer is Answer.YES
+
+        await wait_until(loaded, 5, "Envoy has taken up the route file")
+
+    def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Somebody else edits the route file."""
+        document = RouteDocument.parse(self.file.read_text(encoding="utf-8"))
+        change(document.data)
+        draft = self.file.with_name("draft")
+        draft.write_text(RouteDocument(document.data).text(), encoding="utf-8")
+        draft.rename(self.file)
+
+    async def ask(self, user: str | None = None) -> int:
+        headers = {"X-User-Id": user} if user else {}
+        async with self.http.get(f"{self.url}/v1/models", headers=headers) as response:
+            await response.read()
+            return response.status
+
+    @asynccontextmanager
+    async def a_user_who_keeps_asking(self, user: str) -> AsyncIterator[None]:
+        async def keep_asking() -> None:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    await self.ask(user)
+                await asyncio.sleep(0.005)
+
+        task = asyncio.create_task(keep_asking())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def user_in(bucket: str) -> str:
+    """A user id whose bucket this is."""
+    compute = BucketFunction(SALT)
+    return next(user for number in range(100_000) if compute(user := f"user-{number}") == bucket)
+
+
+async def outcome_of(work: Awaitable[object]) -> BaseException | None:
+    """The exception with which ``work`` ends, or None."""
+    try:
+        await work
+    except BaseException as error:
+        return error
+    return None

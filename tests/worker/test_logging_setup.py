@@ -1,0 +1,118 @@
+"""Every line of an activity and of a workflow says which ramp it is about, in words and as JSON."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+from trial_workflow import WORK, Trial
+
+from lab.temporal_server import TemporalServer
+from tailramp.decision import Decision, DecisionKind
+from tailramp.ramp import Phase
+from worker.logging_setup import About, NamesRamp, configure_logging
+from worker.settings import LogFormat
+
+log = logging.getLogger("tailramp.trial")
+
+RAMP = "1a2b3c4d-0000-0000-0000-000000000000"
+WORDS = "route=demo/chat ramp=1a2b3c4d epoch=7 "
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def decision() -> Decision:
+    return Decision(
+        id="one",
+        at=datetime(2026, 11, 22, tzinfo=UTC),
+        route="demo/chat",
+        ramp=RAMP,
+        epoch=7,
+        kind=DecisionKind.ENDED,
+        sentence="told by the test",
+        phase=Phase.HOLDING,
+        step=1,
+        actor="test",
+        spec_digest="0",
+    )
+
+
+@activity.defn(name=WORK)
+async def work(request: Decision) -> None:
+    log.warning("on the loop")
+    await asyncio.to_thread(log.warning, "in a thread")
+    await asyncio.create_task(_later())
+    raise ValueError("the activity fails")
+
+
+async def _later() -> None:
+    log.warning("in a task")
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    async with TemporalServer(tmp_path / "temporal") as server:
+        yield await Client.connect(server.address, data_converter=pydantic_data_converter)
+
+
+async def test_lines_of_an_activity_of_its_threads_and_of_its_workflow_name_the_ramp(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("INFO", LogFormat.TEXT)
+    async with Worker(
+        client,
+        task_queue="trial",
+        workflows=[Trial],
+        activities=[work],
+        interceptors=[NamesRamp()],
+    ):
+        handle = await client.start_workflow(Trial.run, decision(), id="ramp/demo/chat", task_queue="trial")
+        await handle.result()
+        log.warning("outside of both")
+    lines = capfd.readouterr().err.splitlines()
+
+    def line(words: str) -> str:
+        (found,) = [line for line in lines if words in line and " WARNING " in line]
+        return found
+
+    for words in ("on the loop", "in a thread", "in a task"):
+        assert f"] {WORDS}{words}" in line(words)
+    assert f"] {WORDS}Completing activity as failed" in line("Completing activity as failed")
+    first_run = str(handle.first_execution_run_id)
+    assert f"] route=demo/chat ramp={first_run[:8]} epoch=9 from the workflow" in line("from the workflow")
+    assert "] outside of both" in line("outside of both")
+
+
+def test_json_lines_carry_the_same_fields_and_one_line_per_record(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", LogFormat.JSON)
+    log.warning("two\nlines of 中文", extra={"about": About("demo/chat", RAMP, 7)})
+    log.info("about nobody")
+    try:
+        raise ValueError("why")
+    except ValueError:
+        log.exception("it failed")
+    first, second, third = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert (first["route"], first["ramp"], first["epoch"]) == ("demo/chat", "1a2b3c4d", 7)
+    assert (first["level"], first["name"], first["message"]) == ("WARNING", "tailramp.trial", "two\nlines of 中文")
+    assert datetime.fromisoformat(first["time"]).tzinfo is not None
+    assert not {"route", "ramp", "epoch"} & set(second)
+    assert "ValueError: why" in third["exception"]
+
+
+def test_a_request_without_an_epoch_shows_none() -> None:
+    assert About("demo/chat", RAMP).fields == {"route": "demo/chat", "ramp": "1a2b3c4d"}
+    assert About.asked("something else") is None
