@@ -20,11 +20,11 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip
 LOCK := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	--allow-unsafe --strip-extras --no-header
 
-.PHONY: help setup demo test check fmt bench lock clean
+.PHONY: help setup demo test test-faults check fmt bench lock clean
 
 help: ## list the targets
 	@echo "make TARGET [ARGS=...]; start with demo or test, which set up what they need"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 setup: $(STAMP) ## make .venv with everything that demo, tests and development need
 	@echo "setup: $(VENV) is ready; next: make demo, or make test"
@@ -36,6 +36,11 @@ demo: $(STAMP) ## a ramp on real servers on this machine, without a cluster
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m lab.programs prometheus >/dev/null
 	@$(BIN)/pytest $(ARGS)
+
+test-faults: $(STAMP) ## run the whole fault matrices (an hour); their output is kept in bench/results/faults.txt
+	@$(BIN)/python -m lab.programs prometheus >/dev/null
+	@mkdir -p bench/results
+	@$(BIN)/pytest -v -m "faults or not faults" tests/faults $(ARGS) | tee bench/results/faults.txt
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

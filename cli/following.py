@@ -179,6 +179,7 @@ class _Following:
         self._converter = ramp.client.data_converter
         self._preflights: set[int] = set()
         self._verifying: dict[int, contract.VerifyRequest] = {}
+        self._told: set[str] = set()
         self.is_over = False
         self.stands = Change(
             kind=ChangeKind.DECISION,
@@ -239,7 +240,10 @@ class _Following:
                 request = await self._decode(scheduled.input, contract.WatchRequest)
                 self._serves(request.plan, request.assignment)
             case contract.RECORD:
-                return self._decided(await self._decode(scheduled.input, Decision))
+                decision = await self._decode(scheduled.input, Decision)
+                if decision.id not in self._told:  # a run that continues as new asks again for what was not written yet
+                    self._told.add(decision.id)
+                    return self._decided(decision)
         return None
 
     async def _take_completed(self, completed: ActivityTaskCompletedEventAttributes) -> None:

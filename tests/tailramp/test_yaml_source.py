@@ -75,9 +75,9 @@ def test_the_same_key_in_two_places_is_no_duplicate() -> None:
     [
         "[" * 40,
         "[" * 100_000,
-        "- " * 100_000,
-        "{a: " * 100_000,
-        "? " * 100_000,
+        "- " * 40_000,
+        "{a: " * 20_000,
+        "? " * 40_000,
         "a:\n" + "".join(" " * n + "- \n" for n in range(60)),
     ],
     ids=[
