@@ -40,7 +40,7 @@ test: $(STAMP) ## run the tests
 test-faults: $(STAMP) ## run the whole fault matrices (an hour); their output is kept in bench/results/faults.txt
 	@$(BIN)/python -m lab.programs prometheus >/dev/null
 	@mkdir -p bench/results
-	@$(BIN)/pytest -v -m "faults or not faults" tests/faults $(ARGS) | tee bench/results/faults.txt
+	@$(BIN)/pytest -v --no-header -m "faults or not faults" tests/faults $(ARGS) | tee bench/results/faults.txt
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

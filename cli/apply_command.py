@@ -103,6 +103,7 @@ async def _empty(console: Console, platform: "PlatformFile") -> ExitCode:
 
 
 async def _stop(console: Console, ramp: "Ramp") -> ExitCode:
+    from cli.ramps import exit_code_of
     from cli.temporal import in_words
     from workflows.messages import Message
     from workflows.ramp import RampWorkflow
@@ -120,6 +121,11 @@ async def _stop(console: Console, ramp: "Ramp") -> ExitCode:
         kill = f"`tailramp kill {ramp.route}` acts without a worker"
         console.answer(f"{sighting.name}: the stop is accepted and not verified yet ({sighting.phase}). {kill}", data)
         return ExitCode.UNVERIFIED
+    code = exit_code_of(sighting.result)
+    if code is not ExitCode.ROLLED_BACK:
+        how = sighting.reason or sighting.execution.name.lower()
+        console.answer(f"{sighting.name} had ended before the stop came: {sighting.phase} ({how})", data)
+        return code
     console.answer(f"{sighting.name}: everyone is back, verified ({sighting.phase})", data)
     return ExitCode.DONE
 

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 Resolution = Literal[100, 10000]
 
+_LONGEST_PART = 40
 _RANGE = re.compile(r"([0-9]+)(?:\s*-\s*([0-9]+))?")
 
 
@@ -70,6 +71,8 @@ class BucketSet:
         and for a bucket that is named twice.
         """
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
+        if tedious := next((part for part in parts if len(part) > _LONGEST_PART), None):
+            raise ValueError(f"{tedious[:_LONGEST_PART]!r}... is neither a bucket such as 37 nor a range such as 00-04")
         numbers: list[int] = []
         seen: set[int] = set()
         widths: set[int] = set()

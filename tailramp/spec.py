@@ -170,7 +170,7 @@ class RampPolicy(FileModel):
     lease: Duration = Field(
         default=parse_duration("90s"),
         ge=parse_duration("1s"),
-        description="how long the candidate is served without a completed look, before the sentinel takes it out",
+        description="how long a candidate is served without a completed look; a shift may need 75s without one",
     )
 
     @field_validator("steps", mode="before")

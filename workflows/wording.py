@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Phase, RampState, Reason, WatchMode, clock, is_final
+from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, clock, is_final
 from tailramp.spec import RampSpec
 from tailramp.units import format_duration, format_share
 
@@ -50,7 +50,8 @@ def watch_summary(spec: RampSpec, plan: Plan, state: RampState, mode: WatchMode)
             hold = "without end" if is_final(plan, state) else format_duration(plan.step(state.step).hold)
             return f"hold {subject} {hold}: {limits(spec)}"
         case WatchMode.GUARD:
-            return f"paused at {subject}, guards on: {limits(spec)}"
+            why = "paused" if state.paused else f"waiting for {', '.join(sorted(state.blocked_by))}"
+            return f"{why} at {subject}, guards on: {limits(spec)}"
         case WatchMode.BAKE:
             return f"bake {subject} {format_duration(plan.bake)}: {limits(spec)}"
 
@@ -66,6 +67,10 @@ def next_event(plan: Plan | None, state: RampState, now: datetime) -> str:
     if state.paused:
         return "waits for `tailramp resume`; guards go on"
     match state.phase:
+        case Phase.SHIFTING if Block.FREEZE in state.blocked_by:
+            return f"{plan.step(state.step).label}, once the freeze is lifted"
+        case Phase.PROMOTING if Block.FREEZE in state.blocked_by and not state.default_moved:
+            return f"{plan.candidate} becomes the default, once the freeze is lifted"
         case Phase.SHIFTING:
             return f"{plan.step(state.step).label} is applied and proven by responses"
         case Phase.SETTLING:

@@ -1,0 +1,170 @@
+"""Every part broken in every way in every phase: where the ramp ends, and what nobody may ever see.
+
+Each cell is a world of its own.  The part is broken at the moment named, comes back after a bound that is far below the
+candidate's lease (servers of the two variants that are broken for good excepted), and the ramp must end where the table
+says.  The cells of ``REPRESENTATIVE`` run with every ``make test``; all others with ``make test-faults``.
+"""
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+from fault_trial import (
+    Injection,
+    Trial,
+    in_baking,
+    in_holding,
+    in_pause,
+    in_promoting,
+    in_rolling_back,
+    in_settling,
+    in_shifting,
+)
+
+from lab.process import ManagedProcess
+from tailramp.ramp import Phase
+from workflows.messages import Message
+from workflows.ramp import RampWorkflow
+
+DOWN_SECONDS = 3.0
+"""How long a part is gone or frozen."""
+
+
+class Fault(StrEnum):
+    KILLED = "killed"
+    FROZEN = "frozen"
+    STOPPED = "stopped"
+
+
+class Part(StrEnum):
+    CONTROL = "control"
+    WATCH = "watch"
+    SENTINEL = "sentinel"
+    TEMPORAL = "temporal"
+    PROMETHEUS = "prometheus"
+    ENVOY = "envoy"
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+PHASES: dict[str, Injection] = {
+    "shifting": in_shifting,
+    "settling": in_settling,
+    "holding": in_holding,
+    "promoting": in_promoting,
+    "baking": in_baking,
+    "rolling back": in_rolling_back,
+    "paused": in_pause,
+}
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a ramp may end: the phase, and the reasons that fit it."""
+
+    phase: Phase
+    reasons: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.phase} ({' or '.join(sorted(self.reasons))})"
+
+
+SUCCEEDED = End(Phase.SUCCEEDED, frozenset({"succeeded"}))
+ABORTED = End(Phase.ROLLED_BACK, frozenset({"operator_abort"}))
+UNHEALTHY = End(Phase.ROLLED_BACK, frozenset({"unhealthy"}))
+BAD_OR_BLIND = End(Phase.ROLLED_BACK, frozenset({"unhealthy", "blind"}))
+UNPROVEN = End(Phase.ROLLED_BACK, frozenset({"unhealthy", "blind", "lease_lapsed"}))
+"""A candidate that hangs while a shift is proven: if the proof was not over yet, nobody watches it but the lease."""
+
+
+def expected(part: Part, fault: Fault, phase: str) -> End:
+    """An outage of a part that comes back costs time and nothing else; a broken candidate goes, in any phase."""
+    if phase == "rolling back":
+        return ABORTED
+    if part is Part.CANDIDATE:
+        if fault is Fault.FROZEN:
+            return UNPROVEN if phase in {"shifting", "promoting"} else BAD_OR_BLIND
+        return UNHEALTHY
+    return SUCCEEDED
+
+
+REPRESENTATIVE = {
+    (Fault.KILLED, Part.WATCH, "shifting"),
+    (Fault.FROZEN, Part.CONTROL, "promoting"),
+    (Fault.KILLED, Part.ENVOY, "rolling back"),
+    (Fault.KILLED, Part.CANDIDATE, "baking"),
+}
+CELLS = [
+    pytest.param(
+        fault,
+        part,
+        phase,
+        id=f"{part}-{fault}-{phase.replace(' ', '-')}",
+        marks=() if (fault, part, phase) in REPRESENTATIVE else pytest.mark.faults,
+    )
+    for part, fault, phase in itertools.product(Part, Fault, PHASES)
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("fault", "part", "phase"), CELLS)
+async def test_whatever_breaks_the_ramp_ends_as_the_table_says_and_nobody_is_served_beyond_what_was_decided(
+    tmp_path: Path, fault: Fault, part: Part, phase: str
+) -> None:
+    async with Trial(tmp_path / "world").running() as trial:
+        await trial.start()
+        await PHASES[phase](trial)
+        await _break(trial, fault, part)
+        if part is not Part.CANDIDATE:
+            await asyncio.sleep(DOWN_SECONDS)  # the length of the outage is the trial's parameter
+            await _mend(trial, fault, part)
+        if phase == "paused":
+            await trial.handle.signal(RampWorkflow.resume, Message(actor="test"))
+        result = await trial.result(within=90)
+        end = expected(part, fault, phase)
+        assert (result.phase, str(result.reason)) in {(end.phase, reason) for reason in end.reasons}, result.detail
+        await trial.assert_quiet_after_a_rollback(result)
+        await trial.assert_promises()
+
+
+_SLOT = {Part.CANDIDATE: "green", Part.BASELINE: "blue"}
+
+
+def _process(trial: Trial, part: Part) -> ManagedProcess:
+    world = trial.world
+    match part:
+        case Part.CONTROL | Part.WATCH | Part.SENTINEL:
+            return trial.roles[part]
+        case Part.TEMPORAL | Part.PROMETHEUS | Part.ENVOY:
+            return {server.name: server for server in (world.temporal, world.prometheus, world.envoy)}[part].process
+        case Part.CANDIDATE | Part.BASELINE:
+            return world.servers[_SLOT[part]]
+
+
+async def _break(trial: Trial, fault: Fault, part: Part) -> None:
+    process = _process(trial, part)
+    match fault:
+        case Fault.KILLED:
+            await process.kill()
+        case Fault.FROZEN:
+            process.suspend()
+        case Fault.STOPPED:
+            await process.terminate()
+
+
+async def _mend(trial: Trial, fault: Fault, part: Part) -> None:
+    world = trial.world
+    if fault is Fault.FROZEN:
+        _process(trial, part).thaw()
+        return
+    match part:
+        case Part.CONTROL | Part.WATCH | Part.SENTINEL:
+            trial.start_role(part)
+        case Part.TEMPORAL | Part.PROMETHEUS | Part.ENVOY:
+            await {server.name: server for server in (world.temporal, world.prometheus, world.envoy)}[part].start()
+        case Part.CANDIDATE | Part.BASELINE:
+            await world.deploy(_SLOT[part], world.models[_SLOT[part]])

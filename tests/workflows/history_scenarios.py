@@ -1,0 +1,170 @@
+"""How to bring a ramp to each of its ends, and to the places where a new version of the code may find it.
+
+Each scenario scripts the world, drives one ramp and returns when its history is worth keeping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ramp_specs import TWO_STEPS, ramp_spec
+from scripted import Ramp, ScriptedWorld, answers, clear_finds, ends, fails, waits
+
+from tailramp import activity_contract as contract
+from tailramp.ramp import Reason, WatchOutcome
+from tailramp.route_record import Clearer
+
+Scenario = Callable[[ScriptedWorld], Awaitable[Ramp]]
+
+MANY = 6
+"""More watches than one run has room for where continue-as-new is suggested after 50 events."""
+
+
+async def succeeded(world: ScriptedWorld) -> Ramp:
+    ramp = await world.start(ramp_spec(steps=TWO_STEPS))
+    await ramp.result()
+    return ramp
+
+
+async def refused(world: ScriptedWorld) -> Ramp:
+    world.on("preflight", answers(contract.PreflightReport(problems=("canary.model: no free slot serves it",))))
+    return await _to_its_end(world)
+
+
+async def target_emptied(world: ScriptedWorld) -> Ramp:
+    ramp = await _holding(world)
+    await ramp.empty_target()
+    await ramp.result()
+    return ramp
+
+
+async def operator_abort(world: ScriptedWorld) -> Ramp:
+    """With a pause, a resume and a promote on the way, and in a shift."""
+    world.on("hold 1", waits(), waits())
+    world.on("apply 2", waits())
+    ramp = await world.start(ramp_spec(steps=TWO_STEPS))
+    await world.reached("hold 1")
+    await ramp.pause()
+    await world.reached("guard 1")
+    await ramp.resume()
+    await world.reached("hold 1", times=2)
+    await ramp.promote(1)
+    await world.reached("apply 2")
+    await ramp.abort("smells wrong")
+    await ramp.result()
+    return ramp
+
+
+async def cancelled(world: ScriptedWorld) -> Ramp:
+    ramp = await _holding(world)
+    await ramp.cancel()
+    await ramp.result()
+    return ramp
+
+
+async def unhealthy(world: ScriptedWorld) -> Ramp:
+    world.on("bake", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
+    world.on("prove", fails(contract.NOT_PROVEN, "3 new requests"))
+    return await _to_its_end(world)
+
+
+async def alert(world: ScriptedWorld) -> Ramp:
+    """A foreign one first, which a person looks at, then one that is the candidate's fault."""
+    world.on("hold 1", waits())
+    world.on("bake", waits())
+    ramp = await world.start(ramp_spec())
+    await world.reached("hold 1")
+    await ramp.alert(attributed=False)
+    await world.reached("guard 1")
+    await ramp.promote(1)
+    await world.reached("bake")
+    await ramp.alert(attributed=True)
+    await ramp.result()
+    return ramp
+
+
+async def blind(world: ScriptedWorld) -> Ramp:
+    world.on(
+        "hold 1", ends(WatchOutcome.INCONCLUSIVE, "180 of 500 answers"), ends(WatchOutcome.BLIND, "no answer for 5m")
+    )
+    return await _to_its_end(world)
+
+
+async def lease_lapsed(world: ScriptedWorld) -> Ramp:
+    world.on("hold 1", fails(contract.FENCED, "was cleared by sentinel"))
+    world.on("clear", clear_finds(cleared_by=Clearer.SENTINEL, reason="lease_lapsed"))
+    return await _to_its_end(world)
+
+
+async def killed(world: ScriptedWorld) -> Ramp:
+    world.on("apply default", fails(contract.FENCED, "was shut off by wang"))
+    world.on("clear", clear_finds(cleared_by=Clearer.KILL, reason="incident 7", held=False))
+    return await _to_its_end(world)
+
+
+async def fenced(world: ScriptedWorld) -> Ramp:
+    world.on("apply 1", fails(contract.FENCED, "is at epoch 99"))
+    return await _to_its_end(world)
+
+
+async def superseded(world: ScriptedWorld) -> Ramp:
+    world.on("hold 1", fails(contract.FENCED, "is held by another"))
+    world.on("clear", clear_finds(held=False, superseded_by="9f3c"))
+    return await _to_its_end(world)
+
+
+async def activity_failed(world: ScriptedWorld) -> Ramp:
+    world.on("verify 1", fails(contract.REFUSED, "the gateway knows no such route"))
+    return await _to_its_end(world)
+
+
+async def mid_hold(world: ScriptedWorld) -> Ramp:
+    """After a freeze in a shift, a failed check that is tolerated, and a resume: a hold that is still going on."""
+    world.on("apply 2", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.on("guard 1", ends(WatchOutcome.BLOCKS_CHANGED, "blocked by nothing any more"))
+    world.on("hold 2", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"), waits())
+    ramp = await world.start(ramp_spec(steps=TWO_STEPS, auto_rollback=False))
+    await world.reached("guard 2")
+    await ramp.resume()
+    await world.reached("hold 2", times=2)
+    await ramp.quiet(running=1)
+    return ramp
+
+
+async def before_continue_as_new(world: ScriptedWorld) -> Ramp:
+    world.times("hold 1", MANY, ends(WatchOutcome.SEGMENT_OVER))
+    world.on("hold 1", waits())
+    ramp = await world.start(ramp_spec())
+    await world.reached("hold 1", times=MANY + 1)
+    return ramp
+
+
+ENDS: dict[Reason, Scenario] = {
+    Reason.SUCCEEDED: succeeded,
+    Reason.REFUSED: refused,
+    Reason.TARGET_EMPTIED: target_emptied,
+    Reason.OPERATOR_ABORT: operator_abort,
+    Reason.CANCELLED: cancelled,
+    Reason.UNHEALTHY: unhealthy,
+    Reason.ALERT: alert,
+    Reason.BLIND: blind,
+    Reason.LEASE_LAPSED: lease_lapsed,
+    Reason.KILLED: killed,
+    Reason.FENCED: fenced,
+    Reason.SUPERSEDED: superseded,
+    Reason.ACTIVITY_FAILED: activity_failed,
+}
+"""How each reachable reason of an end is reached."""
+
+
+async def _holding(world: ScriptedWorld) -> Ramp:
+    world.on("hold 1", waits())
+    ramp = await world.start(ramp_spec())
+    await world.reached("hold 1")
+    return ramp
+
+
+async def _to_its_end(world: ScriptedWorld) -> Ramp:
+    ramp = await world.start(ramp_spec())
+    await ramp.result()
+    return ramp

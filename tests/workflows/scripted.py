@@ -1,0 +1,455 @@
+"""The real ramp workflow over activities that say what a test tells them to.
+
+Activities are the workflow's only boundary, so a test of its state machine needs no data plane: it scripts what the
+activities find, sends messages, and reads from the log what was asked of them, in which order and at which epoch.
+
+A call is known by its label, which says what the workflow asked for and of which step::
+
+    preflight   apply 1   verify 1   settle 1   hold 1   guard 1   ...   apply default   verify default
+    apply rules   verify rules   bake   guard bake   conclude   clear   prove   restore   record shifted
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import repeat
+from typing import Any, Self
+from uuid import uuid4
+
+from pydantic import BaseModel
+from ramp_specs import ramp_spec
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from tailramp import activity_contract as contract
+from tailramp.assignment import Assignment
+from tailramp.decision import Decision
+from tailramp.evidence import Numbers, Verdict, VerdictKind
+from tailramp.plan import Plan, make_plan
+from tailramp.proof import Answer, Evidence, Finding
+from tailramp.ramp import Block, WatchMode, WatchOutcome
+from tailramp.route_record import Clearer
+from tailramp.spec import RampSpec
+from workflows.messages import Alert, Message, Promote, RampResult, RampStatus, SetTarget
+from workflows.ramp import RampWorkflow
+from workflows.starting import RampHandle, start_ramp
+
+FIRST_EPOCH = 7
+"""The epoch of the take-over: a route that has seen ramps before."""
+PATIENCE = 12.0
+"""How long a test awaits a condition before it fails, in seconds."""
+_BEAT = 0.02
+
+
+@dataclass(frozen=True)
+class Call:
+    """One attempt of one activity."""
+
+    label: str
+    request: Any
+    attempt: int
+    order: int
+    """The number that the workflow gave the activity: calls that run at once arrive in any order."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at which a write was decided."""
+        return int(self.request.epoch)
+
+
+Reaction = Callable[[Call], Awaitable[BaseModel | None]]
+
+
+# What an activity may do instead of its usual answer.
+
+
+def answers(answer: BaseModel | None) -> Reaction:
+    async def react(call: Call) -> BaseModel | None:
+        return answer
+
+    return react
+
+
+def fails(kind: str = "Broken", message: str = "it does not work") -> Reaction:
+    """Raise a failure of type ``kind``; Temporal retries it unless the options say that it is final."""
+
+    async def react(call: Call) -> BaseModel | None:
+        raise ApplicationError(message, type=kind)
+
+    return react
+
+
+def waits(until: asyncio.Event | None = None, then: Reaction | None = None) -> Reaction:
+    """Beat until ``until`` is set or a cancel arrives, then react as ``then``, or with nothing."""
+
+    async def react(call: Call) -> BaseModel | None:
+        while until is None or not until.is_set():
+            activity.heartbeat("waiting")
+            await asyncio.sleep(_BEAT)
+        return await then(call) if then is not None else None
+
+    return react
+
+
+def ignores_cancel(until: asyncio.Event) -> Reaction:
+    """A write that has begun and cannot be called back: it ends when ``until`` is set, whatever was asked of it."""
+
+    async def react(call: Call) -> BaseModel | None:
+        while not until.is_set():
+            activity.heartbeat("writing")
+            try:
+                await asyncio.sleep(_BEAT)
+            except asyncio.CancelledError:
+                continue
+        return None
+
+    return react
+
+
+def ends(outcome: WatchOutcome, sentence: str = "", *, blocks: Sequence[Block] = ()) -> Reaction:
+    """A watch that comes back with ``outcome``."""
+
+    async def react(call: Call) -> BaseModel | None:
+        return _watch_result(outcome, sentence or f"scripted {outcome}", blocks)
+
+    return react
+
+
+def clear_finds(
+    *, cleared_by: Clearer | None = None, reason: str = "", held: bool = True, superseded_by: str | None = None
+) -> Reaction:
+    """A clear that finds somebody else's hand in the route record."""
+
+    async def react(call: Call) -> BaseModel | None:
+        return contract.ClearReport(
+            held=held,
+            epoch=call.epoch,
+            assignment=Assignment(default="blue"),
+            cleared_by=cleared_by,
+            reason=reason,
+            superseded_by=superseded_by,
+        )
+
+    return react
+
+
+class ScriptedWorld:
+    """The workers and the script of one test; entered, they run.
+
+    ``on`` scripts the next calls of a label and ``always`` all of them; whatever is not scripted goes well: preflight
+    passes, writes succeed, traffic settles, holds pass, zero is proven. A guard, and a hold without end, last until
+    they are cancelled.
+    """
+
+    def __init__(self, client: Client, *, cached_workflows: int = 1000) -> None:
+        """``cached_workflows`` 0 makes every workflow task replay the whole history."""
+        self.client = client
+        self.calls: list[Call] = []
+        self.ended: list[str] = []
+        self._cached = cached_workflows
+        self._script: dict[str, deque[Reaction]] = {}
+        self._standing: dict[str, Reaction] = {}
+        self._moved = asyncio.Event()
+        self._stack = AsyncExitStack()
+        self._workflow_stack = AsyncExitStack()
+        self._started: list[RampHandle] = []
+
+    # The script.
+
+    def on(self, label: str, *reactions: Reaction) -> None:
+        """What the next calls of ``label`` do, one after the other; attempts count as calls."""
+        self._script.setdefault(label, deque()).extend(reactions)
+
+    def times(self, label: str, count: int, reaction: Reaction) -> None:
+        """What the next ``count`` calls of ``label`` do."""
+        self.on(label, *repeat(reaction, count))
+
+    def always(self, label: str, reaction: Reaction) -> None:
+        """What every call of ``label`` does that ``on`` does not script."""
+        self._standing[label] = reaction
+
+    def usual(self, label: str) -> None:
+        """Forget what was scripted for ``label``."""
+        self._standing.pop(label, None)
+        self._script.pop(label, None)
+
+    # The log.
+
+    @property
+    def deeds(self) -> list[str]:
+        """The labels of all calls so far but the records, which run beside everything else."""
+        return [call.label for call in self.calls if not call.label.startswith("record ")]
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What was written down, in the workflow's order; a retry counts once."""
+        written = [call for call in self.calls if isinstance(call.request, Decision)]
+        found = sorted(written, key=lambda call: (call.request.at, call.order))
+        return list({call.request.id: call.request for call in found}.values())
+
+    def all(self, label: str) -> list[Call]:
+        """Every call of ``label``, or of the labels that begin with it if it ends with a space."""
+        return [
+            call
+            for call in self.calls
+            if call.label == label or (label[-1] == " " and call.label[: len(label)] == label)
+        ]
+
+    async def reached(self, label: str, times: int = 1) -> Call:
+        """Wait until ``label`` was called for the ``times``-th time."""
+        await self.until(lambda: len(self.all(label)) >= times, f"{times} calls of {label!r}")
+        return self.all(label)[times - 1]
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until something in the log makes ``condition`` true."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            raise AssertionError(f"{what} never came; seen: {self.deeds}") from None
+
+    # Ramps.
+
+    async def start(self, spec: RampSpec | None = None, actor: str = "lin") -> Ramp:
+        """Start a ramp; without a spec that of ``ramp_spec`` on a route of its own."""
+        handle = await start_ramp(self.client, spec or ramp_spec(new_route()), actor)
+        self._started.append(handle)
+        return Ramp(handle)
+
+    async def start_workflows(self) -> None:
+        """Start the worker of the workflow tasks, after ``stop_workflows``."""
+        worker = Worker(
+            self.client,
+            task_queue=contract.WORKFLOW_QUEUE,
+            workflows=[RampWorkflow],
+            max_cached_workflows=self._cached,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        )
+        await self._workflow_stack.enter_async_context(worker)
+
+    async def stop_workflows(self) -> None:
+        """Stop the worker of the workflow tasks: activities run on, and nobody decides anything."""
+        await self._workflow_stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        for queue, names in _QUEUES.items():
+            worker = Worker(
+                self.client,
+                task_queue=queue,
+                activities=[self._activity(name) for name in names],
+                max_heartbeat_throttle_interval=timedelta(seconds=_BEAT),
+            )
+            await self._stack.enter_async_context(worker)
+        await self.start_workflows()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for handle in self._started:
+            description = await handle.describe()
+            if description.status is WorkflowExecutionStatus.RUNNING:
+                await handle.terminate("the test is over")
+        await self.stop_workflows()
+        await self._stack.aclose()
+
+    # Activities.
+
+    def _activity(self, name: str) -> Callable[..., Any]:
+        request_type = _REQUESTS[name]
+
+        async def scripted(request: Any) -> Any:
+            info = activity.info()
+            order = int(info.activity_id.rpartition("-")[2])
+            return await self._react(Call(_label(name, request), request, info.attempt, order))
+
+        scripted.__annotations__["request"] = request_type
+        return activity.defn(name=name)(scripted)
+
+    async def _react(self, call: Call) -> BaseModel | None:
+        self.calls.append(call)
+        self._moved.set()
+        script = self._script.get(call.label)
+        reaction = script.popleft() if script else self._standing.get(call.label, as_usual)
+        try:
+            return await reaction(call)
+        finally:
+            self.ended.append(call.label)
+            self._moved.set()
+
+
+class Ramp:
+    """One started ramp: its messages and its answers."""
+
+    def __init__(self, handle: RampHandle) -> None:
+        self.handle = handle
+
+    async def pause(self) -> None:
+        await self.handle.signal(RampWorkflow.pause, Message(actor="mei"))
+
+    async def resume(self) -> None:
+        await self.handle.signal(RampWorkflow.resume, Message(actor="mei"))
+
+    async def promote(self, step: int, *, full: bool = False) -> None:
+        await self.handle.signal(RampWorkflow.promote, Promote(actor="mei", step=step, full=full))
+
+    async def abort(self, reason: str = "") -> None:
+        await self.handle.signal(RampWorkflow.abort, Message(actor="mei", reason=reason))
+
+    async def empty_target(self) -> None:
+        await self.handle.signal(RampWorkflow.empty_target, Message(actor="ci"))
+
+    async def alert(self, *, attributed: bool) -> None:
+        await self.handle.signal(
+            RampWorkflow.alert, Alert(actor="alertmanager", name="HighLatency", attributed=attributed)
+        )
+
+    async def set_target(self, spec: RampSpec) -> str:
+        return await self.handle.execute_update(RampWorkflow.set_target, SetTarget(actor="ci", spec=spec))
+
+    async def cancel(self) -> None:
+        await self.handle.cancel()
+
+    async def status(self) -> RampStatus:
+        return await self.handle.query(RampWorkflow.status)
+
+    async def result(self) -> RampResult:
+        async with asyncio.timeout(PATIENCE):
+            return await self.handle.result()
+
+    async def until(self, condition: Callable[[RampStatus], bool], what: str) -> RampStatus:
+        """Ask for the status until ``condition`` is true of it."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    status = await self.status()
+                    if condition(status):
+                        return status
+                    await asyncio.sleep(_BEAT)
+        except TimeoutError:
+            raise AssertionError(f"{what} never came; the last status was {status}") from None
+
+    async def quiet(self, running: int = 0) -> None:
+        """Wait until the server knows of no more than ``running`` activities that run or wait."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                description = await self.handle.describe()
+                if len(description.raw_description.pending_activities) <= running:
+                    return
+                await asyncio.sleep(_BEAT)
+
+
+def new_route() -> str:
+    """A route that no other test has: tests share a server."""
+    return f"chat-{uuid4().hex[:8]}"
+
+
+_REQUESTS: dict[str, type[BaseModel]] = {
+    contract.PREFLIGHT: contract.PreflightRequest,
+    contract.APPLY: contract.WriteRequest,
+    contract.VERIFY: contract.VerifyRequest,
+    contract.WATCH: contract.WatchRequest,
+    contract.CONCLUDE: contract.ConcludeRequest,
+    contract.RECORD: Decision,
+    contract.CLEAR: contract.ClearRequest,
+    contract.PROVE_ZERO: contract.ZeroRequest,
+    contract.RESTORE: contract.RestoreRequest,
+}
+_QUEUES = {
+    contract.WATCH_QUEUE: (
+        contract.PREFLIGHT,
+        contract.APPLY,
+        contract.VERIFY,
+        contract.WATCH,
+        contract.CONCLUDE,
+        contract.RECORD,
+    ),
+    contract.ROLLBACK_QUEUE: (contract.CLEAR, contract.PROVE_ZERO, contract.RESTORE, contract.APPLY),
+}
+_SHORT = {
+    contract.APPLY: "apply",
+    contract.VERIFY: "verify",
+    contract.CLEAR: "clear",
+    contract.PROVE_ZERO: "prove",
+}
+
+
+def _label(name: str, request: Any) -> str:
+    if isinstance(request, Decision):
+        return f"record {request.kind}"
+    short = _SHORT.get(name, name)
+    if isinstance(request, contract.WatchRequest):
+        place = _place(request.plan, request.assignment)
+        return (
+            f"{request.mode} {place}"
+            if place != "rules"
+            else {"bake": "bake"}.get(request.mode, f"{request.mode} bake")
+        )
+    if isinstance(request, contract.WriteRequest | contract.VerifyRequest):
+        return f"{short} {_place(request.plan, request.assignment)}"
+    return short
+
+
+def _place(plan: Plan, assignment: Assignment) -> str:
+    """The step that the assignment belongs to, or what it does."""
+    for step in plan.steps:
+        if step.assignment == assignment:
+            return str(step.index)
+    named = [
+        (plan.promoting, "default"),
+        (plan.baking, "rules"),
+        (plan.promoted, "everyone"),
+        (plan.baseline_only, "nobody"),
+    ]
+    return next((name for known, name in named if known == assignment), assignment.describe())
+
+
+async def as_usual(call: Call) -> BaseModel | None:
+    """What an activity does when nothing else is scripted: all goes well."""
+    request = call.request
+    match request:
+        case contract.PreflightRequest():
+            plan = make_plan(request.spec, default="blue", candidate="green")
+            return contract.PreflightReport(
+                plan=plan, epoch=FIRST_EPOCH, applied=plan.baseline_only, snapshot="as it was"
+            )
+        case contract.WatchRequest(mode=WatchMode.SETTLE):
+            return _watch_result(WatchOutcome.SETTLED, "traffic has reached the step")
+        case contract.WatchRequest(mode=WatchMode.GUARD) | contract.WatchRequest(hold=None):
+            return await waits()(call)
+        case contract.WatchRequest():
+            return _watch_result(WatchOutcome.PASSED, "all is well")
+        case contract.ClearRequest():
+            return await clear_finds(cleared_by=Clearer.ROLLBACK, reason=request.reason)(call)
+        case contract.VerifyRequest() | contract.ZeroRequest():
+            return Evidence(findings=(Finding(question="user u1 is served as asked", answer=Answer.YES),))
+        case contract.RestoreRequest():
+            return contract.RestoreReport(equal=True)
+    return None
+
+
+def _watch_result(outcome: WatchOutcome, sentence: str, blocks: Sequence[Block] = ()) -> contract.WatchResult:
+    kind = VerdictKind.FAIL if outcome is WatchOutcome.FAILED else VerdictKind.PASS
+    verdict = Verdict(
+        kind=kind,
+        check="latency",
+        slot="green",
+        judge="threshold",
+        reason=sentence,
+        numbers=Numbers(n=640, bad=3, seen=640),
+    )
+    return contract.WatchResult(
+        outcome=outcome,
+        at=activity.info().current_attempt_scheduled_time,
+        sentence=sentence,
+        verdicts=(verdict,),
+        blocks=tuple(blocks),
+        ticks=4,
+    )
