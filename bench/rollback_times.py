@@ -128,13 +128,14 @@ async def measure(directory: Path, count: int, seed: int) -> str:
     found = read_log(log)
     trials = [trial for of_name in measured.values() for trial in of_name]
     seconds = iter(last_served(trials, found.requests, "green"))
+    load = os.getloadavg()[1]
     apart = 1000 / REQUESTS_PER_SECOND / 0.25
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return "\n".join(
         [
             "trigger → sending of the last request that the candidate served, in seconds",
             f"{REQUESTS_PER_SECOND:g} requests/s, 25 % on the candidate: one of its requests every {apart:.0f} ms",
-            f"{machine}; the users' own process was behind at {len(found.behind)} moments",
+            f"{machine}, load average {load:.0f}; the users' own process was behind at {len(found.behind)} moments",
             "",
             "        trials      p50      p95      max",
             *(summary(name, [next(seconds) for _ in of_name]) for name, of_name in measured.items()),
