@@ -15,7 +15,7 @@ from activities.routers import envoy_admin
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An admin interface that does not answer is given up after less than the usual two seconds."""
-    monkeypatch.setattr(envoy_admin, "_TIMEOUT", aiohttp.ClientTimeout(total=0.3))
+    monkeypatch.setattr(envoy_admin, "_SECONDS", 0.3)
 
 
 @pytest.fixture

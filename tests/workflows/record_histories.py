@@ -58,7 +58,7 @@ def main() -> None:
         for reason, scenario in ENDS.items():
             asyncio.run(_record(address, str(reason), scenario))
         asyncio.run(_record(address, "mid_hold", mid_hold))
-    with running_server(limit__historyCount__suggestContinueAsNew="50") as address:
+    with running_server(continue_as_new_after=50) as address:
         asyncio.run(_record(address, "before_continue_as_new", before_continue_as_new))
     command_fingerprint.write()
 

@@ -5,34 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
-from lab import programs
-from workflows import search_attributes
+from lab.temporal_server import TemporalServer
+
+
+class _ServerInMemory(TemporalServer):
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        argv, environment = super()._command()
+        database = argv.index("--db-filename")
+        return [*argv[:database], *argv[database + 2 :]], environment
 
 
 @contextmanager
-def running_server(**dynamic_config: str) -> Iterator[str]:
-    """Run a server and give its address; ``history__x="1"`` sets the dynamic configuration value ``history.x``."""
-    values = {"history.timerProcessorMaxTimeShift": '"5ms"'}
-    values |= {name.replace("__", "."): value for name, value in dynamic_config.items()}
-    loop = asyncio.new_event_loop()
-    environment = loop.run_until_complete(
-        WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(programs.ensure("temporal")),
-            dev_server_log_level="error",
-            dev_server_extra_args=[f"--dynamic-config-value={name}={value}" for name, value in values.items()],
-            search_attributes=search_attributes.ALL,
-        )
-    )
-    try:
-        yield environment.client.service_client.config.target_host
-    finally:
-        loop.run_until_complete(environment.shutdown())
-        loop.close()
+def running_server(*, continue_as_new_after: int | None = None) -> Iterator[str]:
+    """Run a server and give its address; it suggests to continue as new after so many events instead of 4,096."""
+    config: dict[str, str | float | bool] = {"history.timerProcessorMaxTimeShift": "5ms"}
+    if continue_as_new_after is not None:
+        config["limit.historyCount.suggestContinueAsNew"] = continue_as_new_after
+    with TemporaryDirectory() as folder:
+        server = _ServerInMemory(Path(folder), dynamic_config=config, log_level="error")
+        asyncio.run(server.start())
+        try:
+            yield server.address
+        finally:
+            asyncio.run(server.stop())
 
 
 async def connect(address: str) -> Client:

@@ -102,7 +102,7 @@ def ignores_cancel(until: asyncio.Event) -> Reaction:
     """A write that has begun and cannot be called back: it ends when ``until`` is set, whatever was asked of it."""
 
     async def react(call: Call) -> BaseModel | None:
-        while not until.is_set():
+        while not until.is_set() and not activity.is_worker_shutdown():
             activity.heartbeat("writing")
             try:
                 await asyncio.sleep(_BEAT)

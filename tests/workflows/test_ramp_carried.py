@@ -16,7 +16,7 @@ from tailramp.ramp import Block, Phase, Reason, WatchOutcome
 from workflows import search_attributes
 
 ROLLBACK = ["clear", "prove", "restore"]
-PAIRS = 30
+PAIRS = 20
 PAIRS_PER_SECOND = 20
 MANY = 6
 """More watches than one run has room for."""
@@ -25,7 +25,7 @@ MANY = 6
 @pytest.fixture(scope="module")
 def temporal_address() -> Iterator[str]:
     """A server that suggests to continue as new after 50 events instead of 4,096."""
-    with running_server(limit__historyCount__suggestContinueAsNew="50") as address:
+    with running_server(continue_as_new_after=50) as address:
         yield address
 
 

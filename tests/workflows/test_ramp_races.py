@@ -30,7 +30,7 @@ async def _together(world: ScriptedWorld, label: str, reaction_is_over: asyncio.
     return ramp
 
 
-@pytest.mark.parametrize("label", ["apply 1", "verify 1", "settle 1", "hold 1", "apply default", "apply rules", "bake"])
+@pytest.mark.parametrize("label", ["apply 1", "verify 1", "hold 1", "apply rules"])
 async def test_an_abort_that_comes_with_the_end_of_an_activity_starts_nothing_forward(
     world: ScriptedWorld, label: str
 ) -> None:
