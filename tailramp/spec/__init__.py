@@ -1,0 +1,36 @@
+"""The two files, and the one spec that a ramp is started with.
+
+``deploy/canary.yaml`` belongs to the researcher and says what to try; ``tailramp.yaml`` beside it belongs to the
+platform team and says how.  Both are validated here completely before anything is touched, with every problem named by
+file, line, field, value, reason and mend.
+"""
+
+from tailramp.spec.canary_file import CanaryFile, Candidate
+from tailramp.spec.checks import Checks, Prometheus
+from tailramp.spec.identity import Identity
+from tailramp.spec.loading import empties_target, load_platform, load_spec
+from tailramp.spec.platform_file import Off, PlatformFile, Route, Slot
+from tailramp.spec.problems import validate
+from tailramp.spec.ramp_policy import RampPolicy, StepPolicy
+from tailramp.spec.ramp_spec import RampSpec
+from tailramp.spec.router import EnvoyFileRouter
+
+__all__ = [
+    "CanaryFile",
+    "Candidate",
+    "Checks",
+    "EnvoyFileRouter",
+    "Identity",
+    "Off",
+    "PlatformFile",
+    "Prometheus",
+    "RampPolicy",
+    "RampSpec",
+    "Route",
+    "Slot",
+    "StepPolicy",
+    "empties_target",
+    "load_platform",
+    "load_spec",
+    "validate",
+]

@@ -1,0 +1,101 @@
+"""From the files on disk to a spec: reading, validating, and what only both files together can show."""
+
+import json
+from pathlib import Path
+
+from tailramp.errors import InvalidFile, Problem
+from tailramp.spec.canary_file import CanaryFile
+from tailramp.spec.fields import FileModel
+from tailramp.spec.platform_file import PlatformFile
+from tailramp.spec.problems import validate
+from tailramp.spec.ramp_spec import RampSpec
+from tailramp.yaml_source import Document, Location, dotted, read_document
+
+
+def load_spec(canary: Path, platform: Path) -> RampSpec:
+    """Read and validate both files.  Raises InvalidFile with the problems of both."""
+    problems: list[Problem] = []
+    parts: list[tuple[type[FileModel], Path]] = [(CanaryFile, canary), (PlatformFile, platform)]
+    models: dict[type[FileModel], FileModel] = {}
+    documents: dict[type[FileModel], Document] = {}
+    for model, path in parts:
+        try:
+            documents[model] = read_document(_read(path), path)
+            models[model] = validate(model, documents[model])
+        except InvalidFile as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFile(problems)
+    canary_file, platform_file = models[CanaryFile], models[PlatformFile]
+    assert isinstance(canary_file, CanaryFile)  # noqa: S101
+    assert isinstance(platform_file, PlatformFile)  # noqa: S101
+    spec = RampSpec(canary=canary_file, platform=_with_absolute_paths(platform_file, platform))
+    if problems := _across(spec, documents[CanaryFile]):
+        raise InvalidFile(problems)
+    return spec
+
+
+def empties_target(path: Path) -> bool:
+    """Whether the canary file says ``buckets: ""``: a stop by its owner, for which nothing else needs to be valid."""
+    data = read_document(_read(path), path).data
+    canary = data.get("canary") if isinstance(data, dict) else None
+    return isinstance(canary, dict) and canary.get("buckets") == "" and isinstance(canary.get("model"), str)
+
+
+def load_platform(path: Path) -> PlatformFile:
+    """The platform file alone, for commands that act on the route whatever is being tried."""
+    return _with_absolute_paths(validate(PlatformFile, read_document(_read(path), path)), path)
+
+
+def _with_absolute_paths(platform: PlatformFile, path: Path) -> PlatformFile:
+    """A relative ``router.file`` is meant from the platform file's folder, wherever the reader runs."""
+    if platform.router.file.is_absolute():
+        return platform
+    router = platform.router.model_copy(update={"file": (path.parent / platform.router.file).resolve()})
+    return platform.model_copy(update={"router": router})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidFile([Problem("(file)", "there is no such file", "Check the path", file=path)]) from None
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8 at byte {error.start}"
+        raise InvalidFile([Problem("(file)", reason, "Save the file as UTF-8", file=path)]) from None
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise InvalidFile([Problem("(file)", reason, "Check path and permissions", file=path)]) from None
+
+
+def _across(spec: RampSpec, canary: Document) -> list[Problem]:
+    """What only both files together can show."""
+    problems = []
+
+    def problem(location: Location, reason: str, mend: str) -> None:
+        value = canary.value_of(location)
+        text = None if value is None else json.dumps(value, ensure_ascii=False)
+        problems.append(Problem(dotted(location), reason, mend, text, canary.file, canary.line_of(location)))
+
+    if len(spec.candidates) > 1:
+        free = len(spec.platform.slots) - 1
+        mend = f"The route has {free} free slot{'s' if free > 1 else ''}; try one candidate at a time"
+        problem(("canaries",), "this version ramps one candidate at a time", mend)
+    resolution = spec.platform.identity.resolution
+    held_back = spec.platform.ramp.hold_back
+    if len(held_back) and held_back.resolution != resolution:
+        reason = "ramp.holdBack of the platform file is written in another resolution than identity.resolution"
+        problem(("canary",), reason, f"Write ramp.holdBack for resolution {resolution}")
+    for index, candidate in enumerate(spec.candidates):
+        at: Location = ("canary",) if spec.canary.canary is not None else ("canaries", index)
+        if candidate.max_latency is None and candidate.max_toxicity is None and spec.platform.checks.max_errors is None:
+            mend = "Set maxLatency or maxToxicity here, or checks.maxErrors in the platform file"
+            problem(at, "nothing would be checked, so nothing could ever pass", mend)
+        if candidate.segments:
+            mend = "Leave segments out"
+            problem((*at, "segments"), "the envoy-file router's gateway knows no user tags", mend)
+        if len(candidate.buckets) and candidate.buckets.resolution != resolution:
+            digits = 2 if resolution == 100 else 4
+            mend = f"Write buckets of {digits} digits, or change identity.resolution"
+            problem((*at, "buckets"), f"the platform file's resolution is {resolution}", mend)
+    return problems

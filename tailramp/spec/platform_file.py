@@ -1,0 +1,70 @@
+"""``tailramp.yaml``, the platform team's file: everything about the route that no researcher should have to know."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tailramp.assignment import SlotName
+from tailramp.matchers import is_matchers
+from tailramp.spec.checks import Checks, Prometheus
+from tailramp.spec.fields import FileModel, ModelName, Name, Url
+from tailramp.spec.identity import Identity
+from tailramp.spec.ramp_policy import RampPolicy
+from tailramp.spec.router import EnvoyFileRouter
+from tailramp.units import format_duration
+
+
+class Route(FileModel):
+    namespace: Name = "default"
+    name: Name = Field(description="the route's name; with its namespace it is the unit of locking")
+    public_model: ModelName | None = Field(default=None, description="the model name that clients send")
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Slot(FileModel):
+    """One of the interchangeable places behind the route."""
+
+    url: Url = Field(description="its own address, to ask which model it serves")
+    metrics: str = Field(min_length=1, description='label matchers of its servers, such as slot="green"')
+    gateway_metrics: str = Field(min_length=1, description="label matchers of its traffic in the gateway's metrics")
+
+    @field_validator("metrics", "gateway_metrics")
+    @classmethod
+    def _are_matchers(cls, value: str) -> str:
+        if not is_matchers(value):
+            raise ValueError('write label matchers without braces, such as slot="green",job="llm"')
+        return value
+
+
+class Off(FileModel):
+    """What the whole route answers after ``tailramp kill --off``."""
+
+    status: int = Field(default=503, ge=400, le=599)
+    message: str = Field(default="This service is switched off. 服务已关闭。", min_length=1, max_length=2000)
+
+
+class PlatformFile(FileModel):
+    """``tailramp.yaml``: everything that the platform team owns."""
+
+    api_version: Literal["tailramp/v1"]
+    route: Route
+    router: EnvoyFileRouter
+    slots: dict[SlotName, Slot] = Field(
+        min_length=2, description="two or more; which one is live is read from the route"
+    )
+    identity: Identity
+    prometheus: Prometheus
+    ramp: RampPolicy = RampPolicy()
+    checks: Checks = Checks()
+    off: Off = Off()
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_look(self) -> Self:
+        lease, tick = self.ramp.lease, self.checks.tick
+        if lease < 2 * tick:
+            reason = f"ramp.lease ({format_duration(lease)}) is renewed at every checks.tick ({format_duration(tick)})"
+            raise ValueError(f"{reason}: make it at least twice as long")
+        return self

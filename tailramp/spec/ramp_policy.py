@@ -1,0 +1,58 @@
+"""The schedule of a ramp and its bounds."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tailramp.buckets import BucketSet
+from tailramp.spec.fields import FileModel
+from tailramp.units import Duration, Share, parse_duration
+
+
+class StepPolicy(FileModel):
+    """One step of the schedule; in the file also as a bare share, ``5%``."""
+
+    share: Share = Field(gt=0, description="of the target's buckets, cumulative")
+    hold: Duration | None = Field(default=None, description="instead of ramp.hold")
+    approval: bool = Field(default=False, description="true: a person must promote it after its hold")
+
+
+class RampPolicy(FileModel):
+    """The schedule of a ramp and its bounds."""
+
+    steps: tuple[StepPolicy, ...] = Field(
+        default=tuple(StepPolicy(share=share) for share in (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)),
+        min_length=1,
+        description="cumulative shares of the target; the last one is the whole of it",
+    )
+    hold: Duration = Field(default=parse_duration("10m"), description="how long a step is watched")
+    bake: Duration = Field(default=parse_duration("30m"), description="how long the old slot stays warm at the end")
+    hold_back: BucketSet = Field(
+        default=BucketSet(), description='buckets that stay on the old slot until the bake ends, such as "98-99"'
+    )
+    max_settle: Duration = Field(default=parse_duration("10m"), description="until traffic has reached a step")
+    max_blind: Duration = Field(default=parse_duration("5m"), description="without an answer, before onBlind is done")
+    on_blind: Literal["rollback", "hold"] = Field(
+        default="rollback", description="hold keeps users where they are until a person acts or Prometheus answers"
+    )
+    lease: Duration = Field(
+        default=parse_duration("90s"),
+        ge=parse_duration("1s"),
+        description="how long a candidate is served without a completed look; a shift may need 75s without one",
+    )
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _accept_bare_shares(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [item if isinstance(item, dict | StepPolicy) else {"share": item} for item in value]
+        return value
+
+    @model_validator(mode="after")
+    def _steps_grow(self) -> Self:
+        shares = [step.share for step in self.steps]
+        if shares != sorted(set(shares)):
+            raise ValueError("steps: each share must be larger than the one before")
+        if shares[-1] != 1:
+            raise ValueError("steps: the last share must be 100%, the whole target")
+        return self
