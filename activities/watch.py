@@ -78,6 +78,7 @@ class _Watch:
         self._book = CheckBook(self._checks, [candidate], baseline, self._grid)
         self._ticks = 0
         self._at = request.anchor
+        self._renewed_at: float | None = None
 
     async def run(self) -> WatchResult:
         try:
@@ -138,6 +139,7 @@ class _Watch:
         except Unreachable as error:
             log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
             return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}
+        self._renewed_at = self._wall()
         blocks = set()
         if renewal.drift:
             log.warning("%s was changed by somebody else: %s", request.plan.route, "; ".join(renewal.drift))
@@ -179,4 +181,7 @@ class _Watch:
             "mode": self._request.mode,
             "left": format_duration(left) if left is not None else "without end",
             "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in self._book.verdicts},
+            # The same in numbers, for who draws them.
+            "verdicts": [verdict.model_dump(mode="json") for verdict in self._book.verdicts],
+            "renewed": None if self._renewed_at is None else datetime.fromtimestamp(self._renewed_at, UTC).isoformat(),
         }
