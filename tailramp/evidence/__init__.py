@@ -11,7 +11,7 @@ from tailramp.evidence.checks import (
     latency,
     toxicity,
 )
-from tailramp.evidence.counts import ArmCounts, UnknownEdgeError
+from tailramp.evidence.counts import NO_EDGES, ArmCounts, EdgeCounts, UnknownEdgeError
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.judge import CheckTick, Judge
 from tailramp.evidence.reading import Answer, Labels, Reading, Sample
@@ -20,6 +20,7 @@ from tailramp.evidence.threshold import Protection, ThresholdJudge, ThresholdRul
 from tailramp.evidence.verdicts import Combination, Numbers, Verdict, VerdictKind, combine
 
 __all__ = [
+    "NO_EDGES",
     "RUN_UP",
     "Answer",
     "ArmCounts",
@@ -27,6 +28,7 @@ __all__ = [
     "CheckBook",
     "CheckTick",
     "Combination",
+    "EdgeCounts",
     "Grid",
     "HistogramCheck",
     "Judge",

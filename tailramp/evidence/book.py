@@ -10,7 +10,7 @@ not on when the worker was alive or could reach it, and a crash cannot change a 
 from collections.abc import Iterable, Sequence
 
 from tailramp.evidence.checks import Check, SlotMatch
-from tailramp.evidence.counts import NOTHING
+from tailramp.evidence.counts import NO_EDGES, NOTHING
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.reading import Reading
@@ -37,7 +37,9 @@ class _Page:
         self._grid = grid
         self._queries = (check.queries(candidate), check.queries(baseline))
         self._arms = (check.arm(), check.arm())
-        self._delivered = (NOTHING, NOTHING)  # what the judge has been shown of the arms' totals
+        # What the judge has been shown of the arms' totals.
+        self._delivered = (NOTHING, NOTHING)
+        self._delivered_edges = (NO_EDGES, NO_EDGES)
         self._judge = check.judge(candidate.slot, floor)
         self._last_fault = ""
 
@@ -83,7 +85,18 @@ class _Page:
             totals = (self._arms[0].total, self._arms[1].total)
             candidate, baseline = (total.minus(shown) for total, shown in zip(totals, self._delivered, strict=True))
             self._delivered = totals
-            tick = CheckTick(index=index, at=at, candidate=candidate, baseline=baseline)
+            edges = (self._arms[0].edges, self._arms[1].edges)
+            above = [total.minus(shown) for total, shown in zip(edges, self._delivered_edges, strict=True)]
+            self._delivered_edges = edges
+            tick = CheckTick(
+                index=index,
+                at=at,
+                candidate=candidate,
+                baseline=baseline,
+                candidate_edges=above[0],
+                baseline_edges=above[1],
+                baseline_before=self._arms[1].before,
+            )
         self.verdict = self._judge.observe(tick)
         self.failed = self.verdict.kind is VerdictKind.FAIL
 

@@ -116,11 +116,21 @@ class HistogramCheck(_CheckBase):
 
     A limit on a percentile is a limit on a share: p99 > 2 s exactly if more than 1 % of the answers took longer than
     2 s. So nothing is interpolated, and the edge must be one of the histogram's own.
+
+    A judge that compares two whole distributions wants more edges than the limit's. With `ladder` the same one query
+    brings them, and every `CheckTick` then carries `candidate_edges` and `baseline_edges` beside the counts at the
+    limit. Which edges to take can be read from `CheckTick.baseline_before`, the baseline's own distribution up to the
+    anchor: ask with `ladder=None` until it is known, or fix the edges in the check for good.
     """
 
     kind: Literal["histogram"] = "histogram"
     buckets: str = Field(description="PromQL of the _bucket series, raw or summed by (instance, le)")
     edge: float = Field(gt=0, allow_inf_nan=False, description="the limit, in the unit of the histogram")
+    ladder: tuple[float, ...] | None = Field(
+        default=(),
+        description="edges that are counted beside the limit, in the unit of the histogram, as far as it has them; "
+        "null for all that it has",
+    )
 
     @field_validator("buckets")
     @classmethod
@@ -128,11 +138,15 @@ class HistogramCheck(_CheckBase):
         return _checked_template(value)
 
     def queries(self, slot: SlotMatch) -> Mapping[str, str]:
-        """Return the PromQL for `slot` by part, `buckets`: only the two edges that are counted, not the whole
-        histogram.
+        """Return the PromQL for `slot` by part: the one query `buckets`, for the edges that are counted and no others.
+
+        A range query over a day returns a value per tick, server and edge, so a ladder of a few edges is worth
+        naming once they are known.
         """
-        match = f'{slot.of(self.source)},le=~"{_spellings(self.edge)}|\\\\+Inf"'
-        return {"buckets": render(self.buckets, match)}
+        if self.ladder is None:
+            return {"buckets": self.all_edges_query(slot)}
+        edges = "|".join(_spellings(edge) for edge in dict.fromkeys((self.edge, *self.ladder)))
+        return {"buckets": render(self.buckets, f'{slot.of(self.source)},le=~"{edges}|\\\\+Inf"')}
 
     def all_edges_query(self, slot: SlotMatch) -> str:
         """Return the PromQL for every edge of the histogram of `slot`."""
@@ -140,7 +154,7 @@ class HistogramCheck(_CheckBase):
 
     def arm(self) -> Arm:
         """Return a new, empty arm of this check."""
-        return HistogramArm(edge=self.edge)
+        return HistogramArm(edge=self.edge, others=self.ladder)
 
 
 Check = Annotated[RatioCheck | HistogramCheck, Field(discriminator="kind")]

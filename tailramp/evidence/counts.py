@@ -11,7 +11,8 @@ the next good value of the series brings the whole difference.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from tailramp.evidence.reading import Labels, Sample
@@ -39,6 +40,26 @@ class ArmCounts(NamedTuple):
         return ArmCounts(self.n - other.n, self.bad - other.bad)
 
 
+@dataclass(frozen=True, slots=True)
+class EdgeCounts:
+    """Answers of one arm as its histogram sorts them: how many there were, and how many lay above each edge.
+
+    Edges are in the unit of the histogram, finite, ascending. Only edges that every series of the arm has are here, so
+    an edge may be missing from one arm and present in the other, and one that a new pod does not have is missing from
+    then on. `above` falls with the edge, except that within a single tick a scrape between two increments of one
+    answer may disturb it, and may make it exceed `n`.
+    """
+
+    n: float = 0.0
+    above: Mapping[float, float] = field(default_factory=dict)
+
+    def minus(self, other: "EdgeCounts") -> "EdgeCounts":
+        """Return what came after `other`, an earlier state of the same totals."""
+        return EdgeCounts(
+            self.n - other.n, {edge: count - other.above.get(edge, 0.0) for edge, count in self.above.items()}
+        )
+
+
 class UnknownEdgeError(ValueError):
     """A limit that is not an edge of the histogram: how many answers lie above it cannot be counted, only guessed."""
 
@@ -53,6 +74,8 @@ class UnknownEdgeError(ValueError):
 
 
 NOTHING = ArmCounts()
+NO_EDGES = EdgeCounts()
+_ONLY = 0.0  # the number of the only counter of a set
 
 
 def parse_edge(text: str) -> float:
@@ -71,28 +94,44 @@ def spell(labels: Labels) -> str:
 
 
 class _SeriesCounter:
-    """Growth of a set of counters that restart together, each set known by a key."""
+    """Growth of a set of counters that restart together, each set known by a key, each of its counters by a number."""
 
-    def __init__(self, width: int) -> None:
-        self.growth = [0.0] * width
-        self._last: dict[Labels, tuple[float, ...]] = {}
+    def __init__(self) -> None:
+        self.growth: dict[float, float] = {}
+        """Since the starting point, over all sets, of the counters that every set has."""
+        self._last: dict[Labels, Mapping[float, float]] = {}
         self._start_unknown: set[Labels] = set()
+        self._common: frozenset[float] | None = None
 
-    def take(self, key: Labels, values: tuple[float, ...], *, starting: bool) -> None:
+    def take(self, key: Labels, values: Mapping[float, float], *, starting: bool) -> None:
         last = self._last.get(key)
         self._last[key] = values
+        self._keep_common(values)
         if starting or key in self._start_unknown:
             self._start_unknown.discard(key)
             return
         # A counter that went down was restarted, and with it all that the same process counts.
-        restarted = last is None or any(value < before for value, before in zip(values, last, strict=True))
-        for position, value in enumerate(values):
-            self.growth[position] += value if restarted or last is None else value - last[position]
+        restarted = last is None or any(value < last.get(counter, 0.0) for counter, value in values.items())
+        for counter in self.growth:
+            self.growth[counter] += values[counter] if restarted or last is None else values[counter] - last[counter]
+
+    @property
+    def last(self) -> dict[float, float]:
+        """What the counters that every set has stood at when each set was last seen."""
+        return {counter: sum(values[counter] for values in self._last.values()) for counter in self.growth}
 
     def skip(self, key: Labels, *, starting: bool) -> None:
         if starting and key not in self._last:
             # Its value at the starting point is not known: counting it from zero later would count its whole life.
             self._start_unknown.add(key)
+
+    def _keep_common(self, values: Mapping[float, float]) -> None:
+        if self._common is None:
+            self._common = frozenset(values)
+            self.growth = dict.fromkeys(values, 0.0)
+        elif self._common != values.keys():
+            self._common &= values.keys()
+            self.growth = {counter: grown for counter, grown in self.growth.items() if counter in self._common}
 
 
 class _Sifted(NamedTuple):
@@ -127,6 +166,10 @@ class Arm(Protocol):
     """Counted since the starting point."""
     vanished: bool
     """Whether series that were there before are all gone: nothing can be said about the arm until some come back."""
+    edges: EdgeCounts
+    """Counted since the starting point, edge by edge; `NO_EDGES` where the arm has no histogram."""
+    before: EdgeCounts
+    """What its series counted before the starting point, in all their life: enough to find its quantiles."""
 
     def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
         """Add what one grid time brought; return "" or why this arm cannot be believed at it.
@@ -144,10 +187,11 @@ class RatioArm:
         none.
         """
         self._bad_absent_is_zero = bad_absent_is_zero
-        self._counters = {"total": _SeriesCounter(1), "bad": _SeriesCounter(1)}
+        self._counters = {"total": _SeriesCounter(), "bad": _SeriesCounter()}
         self._seen = False
         self.total = ArmCounts()
         self.vanished = False
+        self.edges = self.before = NO_EDGES
 
     def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
         """See `Arm.take`."""
@@ -155,11 +199,11 @@ class RatioArm:
         for part, counter in self._counters.items():
             sifted = _sift(answers[part])
             for sample in sifted.good:
-                counter.take(sample.labels, (sample.value,), starting=starting)
+                counter.take(sample.labels, {_ONLY: sample.value}, starting=starting)
             for labels in sifted.faulty:
                 counter.skip(labels, starting=starting)
             faults.append(sifted.fault)
-        self.total = ArmCounts(self._counters["total"].growth[0], self._counters["bad"].growth[0])
+        self.total = ArmCounts(*(self._counters[part].growth.get(_ONLY, 0.0) for part in ("total", "bad")))
         if answers["total"] and not answers["bad"] and not self._bad_absent_is_zero:
             faults.append("its answers are counted, but the series that count the bad ones are missing")
         self.vanished = self._seen and not answers["total"]
@@ -168,14 +212,18 @@ class RatioArm:
 
 
 class HistogramArm:
-    """An arm counted by a histogram: an answer is bad if it lies above the edge."""
+    """An arm counted by a histogram: an answer is bad if it lies above the edge of the limit."""
 
-    def __init__(self, *, edge: float) -> None:
-        """`edge` is the limit, in the unit of the histogram; it must be one of its bucket edges."""
+    def __init__(self, *, edge: float, others: Collection[float] | None = ()) -> None:
+        """`edge` is the limit, in the unit of the histogram; it must be one of its bucket edges. `others` are the
+        edges that are counted beside it, as far as the histogram has them; None means every edge.
+        """
         self._edge = edge
-        self._counter = _SeriesCounter(2)  # all answers, answers up to the edge
+        self._wanted = None if others is None else {edge, math.inf, *others}
+        self._counter = _SeriesCounter()  # cumulative, by edge
         self._seen = False
         self.total = ArmCounts()
+        self.edges = self.before = NO_EDGES
         self.vanished = False
 
     def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
@@ -192,16 +240,34 @@ class HistogramArm:
             elif math.inf not in buckets:
                 broken[key] = f'the histogram {spell(key)} has no bucket le="+Inf", which counts all answers'
             else:
-                self._counter.take(key, (buckets[math.inf], buckets[self._edge]), starting=starting)
+                self._counter.take(key, self._chosen(buckets), starting=starting)
         for key in broken:
             self._counter.skip(key, starting=starting)
-        answers_grown, within_grown = self._counter.growth
-        # A scrape may fall between the two increments of one answer; the running maximum keeps the count of bad ones
-        # growing.
-        self.total = ArmCounts(answers_grown, max(self.total.bad, answers_grown - within_grown))
+        self._count()
+        if starting:
+            self.before = _edge_counts(self._counter.last)
         self.vanished = self._seen and not samples
         self._seen = self._seen or bool(samples)
         return next(iter(broken.values()), "")
+
+    def _chosen(self, buckets: Mapping[float, float]) -> Mapping[float, float]:
+        if self._wanted is None:
+            return buckets
+        return {edge: count for edge, count in buckets.items() if edge in self._wanted}
+
+    def _count(self) -> None:
+        grown = _edge_counts(self._counter.growth)
+        # A scrape may fall between the increments of one answer; the running maximum keeps the counts of what lies
+        # above an edge growing.
+        above = {edge: max(self.edges.above.get(edge, 0.0), count) for edge, count in grown.above.items()}
+        self.edges = EdgeCounts(grown.n, above)
+        self.total = ArmCounts(grown.n, above.get(self._edge, 0.0))
+
+
+def _edge_counts(cumulative: Mapping[float, float]) -> EdgeCounts:
+    """Turn cumulative counts by edge into counts above each finite edge, ascending."""
+    n = cumulative.get(math.inf, 0.0)
+    return EdgeCounts(n, {edge: n - cumulative[edge] for edge in sorted(cumulative) if math.isfinite(edge)})
 
 
 def _without_edge(labels: Labels) -> tuple[Labels, str]:

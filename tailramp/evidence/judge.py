@@ -8,7 +8,7 @@ anchor.
 from dataclasses import dataclass
 from typing import Protocol
 
-from tailramp.evidence.counts import NOTHING, ArmCounts
+from tailramp.evidence.counts import NO_EDGES, NOTHING, ArmCounts, EdgeCounts
 from tailramp.evidence.verdicts import Verdict
 
 
@@ -17,6 +17,10 @@ class CheckTick:
     """What one check saw of one candidate and of the baseline since the last tick at which it could see.
 
     With `blind` (a reason) nothing could be seen and the counts are empty; what was missed is in a later tick.
+
+    A check on a histogram with a `ladder` also brings the counts above each of its edges. `baseline_before` is the
+    baseline's whole distribution up to the anchor, the same in every tick that could see: what its quantiles are read
+    from. The three are empty for other checks. An edge that one arm has and the other has not says nothing.
     """
 
     index: int
@@ -24,6 +28,9 @@ class CheckTick:
     candidate: ArmCounts = NOTHING
     baseline: ArmCounts = NOTHING
     blind: str = ""
+    candidate_edges: EdgeCounts = NO_EDGES
+    baseline_edges: EdgeCounts = NO_EDGES
+    baseline_before: EdgeCounts = NO_EDGES
 
 
 class Judge(Protocol):

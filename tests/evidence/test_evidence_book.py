@@ -18,11 +18,16 @@ from evidence_samples import (
     toxicity_reading,
     unanswered,
 )
+from pydantic import PrivateAttr
 
 from tailramp.evidence import (
     Answer,
     Check,
     CheckBook,
+    CheckTick,
+    EdgeCounts,
+    HistogramCheck,
+    Judge,
     Reading,
     Sample,
     SlotMatch,
@@ -243,3 +248,40 @@ def test_the_order_of_series_does_not_matter() -> None:
         for samples in answers.values():
             shuffled.shuffle(samples)
         assert plain.observe(one) == mixed.observe(reading(one.at, answers))
+
+
+class NotedCheck(HistogramCheck):
+    """A latency check that keeps every tick that its judge is shown."""
+
+    _ticks: list[CheckTick] = PrivateAttr(default_factory=list)
+
+    def judge(self, slot: str, floor: int = 0) -> Judge:
+        inner, ticks = super().judge(slot, floor), self._ticks
+
+        class Noted:
+            def observe(self, tick: CheckTick) -> Verdict:
+                ticks.append(tick)
+                return inner.observe(tick)
+
+        return Noted()
+
+
+def test_a_judge_is_shown_every_edge_of_both_arms_and_what_the_baseline_was_before() -> None:
+    check = NotedCheck.model_validate(latency(rule=RULE).model_dump() | {"ladder": None})
+    book = CheckBook([check], [GREEN], BLUE, GRID, run_up=0)
+
+    def buckets(fast: float, within: float, answers: float) -> list[Sample]:
+        return [sample(fast, le="1"), sample(within, le="2"), sample(answers, le="+Inf")]
+
+    for index, growth in enumerate([0, 10, 30]):
+        answers = {"green": buckets(growth, 2 * growth, 3 * growth), "blue": buckets(50 + growth, 90 + growth, 100)}
+        book.observe(
+            reading(GRID.time(index), {check.queries(slot)["buckets"]: answers[slot.slot] for slot in (GREEN, BLUE)})
+        )
+    start, first, second = check._ticks
+    assert start.candidate_edges.n == 0
+    assert first.candidate_edges == EdgeCounts(30, {1.0: 20, 2.0: 10})
+    assert second.candidate_edges == EdgeCounts(60, {1.0: 40, 2.0: 20})
+    assert second.candidate.bad == second.candidate_edges.above[2.0]
+    for tick in check._ticks:
+        assert tick.baseline_before == EdgeCounts(100, {1.0: 50, 2.0: 10})

@@ -56,6 +56,16 @@ def test_only_the_counted_edges_are_asked_for_however_exporters_spell_them(
         assert not re.fullmatch(pattern, text), text
 
 
+def test_a_ladder_is_asked_for_in_the_same_query_and_all_edges_without_naming_any() -> None:
+    ladder = latency(2.0).model_copy(update={"ladder": (0.5, 2.0)})
+    [query] = ladder.queries(GREEN).values()
+    pattern = query[query.index('le=~"') + 5 : -2].replace("\\\\", "\\")
+    assert all(re.fullmatch(pattern, text) for text in ("0.5", "2.0", "+Inf"))
+    assert re.fullmatch(pattern, "1") is None
+    every = latency(2.0).model_copy(update={"ladder": None})
+    assert every.queries(GREEN) == {"buckets": 'llm_inference_duration_seconds_bucket{slot="green"}'}
+
+
 def test_matchers_become_a_selector_inside_braces_and_without_them() -> None:
     match = 'slot="green"'
     assert render("x{match}", match) == 'x{slot="green"}'

@@ -3,7 +3,7 @@ import math
 import pytest
 from evidence_samples import histogram, sample
 
-from tailramp.evidence import ArmCounts, Sample, UnknownEdgeError
+from tailramp.evidence import ArmCounts, EdgeCounts, Sample, UnknownEdgeError
 from tailramp.evidence.counts import HistogramArm, RatioArm, edges_of, parse_edge
 
 
@@ -174,3 +174,43 @@ def test_edges_are_numbers_in_order() -> None:
     assert parse_edge("+Inf") == math.inf
     with pytest.raises(ValueError, match="not a bucket edge"):
         parse_edge("NaN")
+
+
+def whole(cumulative: dict[str, float], **labels: str) -> list[Sample]:
+    return [sample(count, le=edge, **labels) for edge, count in cumulative.items()]
+
+
+def test_one_answer_of_prometheus_carries_every_edge_of_the_histogram() -> None:
+    arm = HistogramArm(edge=2.0, others=None)
+    arm.take({"buckets": whole({"1": 50, "2": 90, "4.0": 99, "+Inf": 100}, pod="a")}, starting=True)
+    assert arm.before == EdgeCounts(100, {1.0: 50, 2.0: 10, 4.0: 1})
+    assert arm.edges == EdgeCounts(0, {1.0: 0, 2.0: 0, 4.0: 0})
+    buckets = whole({"1": 54, "2": 96, "4.0": 108, "+Inf": 110}, pod="a") + whole({"1": 1, "2": 2, "4": 3, "+Inf": 4})
+    arm.take({"buckets": buckets}, starting=False)
+    assert arm.edges == EdgeCounts(14, {1.0: 9, 2.0: 6, 4.0: 2})
+    assert list(arm.edges.above) == [1.0, 2.0, 4.0]
+    assert arm.total == ArmCounts(14, 6)
+    assert arm.before.n == 100
+
+
+def test_a_ladder_takes_the_edges_it_names_as_far_as_the_histogram_has_them() -> None:
+    arm = HistogramArm(edge=2.0, others=(1.0, 3.0))
+    arm.take({"buckets": whole({"0.5": 1, "1": 2, "2": 3, "+Inf": 4})}, starting=False)
+    assert arm.edges == EdgeCounts(4, {1.0: 2, 2.0: 1})
+
+
+def test_an_edge_that_a_new_pod_does_not_have_is_counted_no_more_and_the_others_go_on() -> None:
+    arm = HistogramArm(edge=2.0, others=None)
+    arm.take({"buckets": whole({"1": 5, "2": 8, "+Inf": 10}, pod="a")}, starting=False)
+    buckets = whole({"1": 5, "2": 8, "+Inf": 12}, pod="a") + whole({"2": 3, "4": 3, "+Inf": 3}, pod="b")
+    arm.take({"buckets": buckets}, starting=False)
+    assert arm.edges == EdgeCounts(15, {2.0: 4})
+    arm.take({"buckets": buckets}, starting=False)
+    assert arm.edges == EdgeCounts(15, {2.0: 4})
+
+
+def test_a_restart_that_only_one_edge_shows_is_one_of_the_whole_histogram() -> None:
+    arm = HistogramArm(edge=2.0, others=None)
+    arm.take({"buckets": whole({"1": 9, "2": 9, "+Inf": 9})}, starting=True)
+    arm.take({"buckets": whole({"1": 2, "2": 9, "+Inf": 12})}, starting=False)
+    assert arm.edges == EdgeCounts(12, {1.0: 10, 2.0: 3})
