@@ -10,11 +10,13 @@ fixed number of threads, so hung ones cannot pile up.
 import asyncio
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,10 +24,11 @@ import requests
 import urllib3
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
+from requests.auth import HTTPBasicAuth
 from urllib3.util.retry import Retry
 
 from tailramp.checks import checks_of, slot_match
-from tailramp.errors import Problem, Unreachable
+from tailramp.errors import Problem, Refused, Unreachable
 from tailramp.evidence import (
     Answer,
     Check,
@@ -39,7 +42,8 @@ from tailramp.evidence import (
 )
 from tailramp.evidence.answerable import problems_of, questions
 from tailramp.plan import Plan
-from tailramp.spec import RampSpec
+from tailramp.secret_reference import is_reference, resolve
+from tailramp.spec import Prometheus, RampSpec
 
 MOST_POINTS = 11_000
 """Points per series that Prometheus returns for one range query; it refuses more."""
@@ -116,15 +120,60 @@ class PrometheusMetrics:
     share one. Safe to use from one event loop; `close()` it in the end.
     """
 
-    def __init__(self, url: str, timeout: float, headers: Mapping[str, str] | None = None) -> None:
-        """`timeout`: seconds, above 0, within which `read` answers, and `read_range` for each 11,000 ticks."""
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        *,
+        auth: tuple[str, str] | None = None,
+        ca_file: Path | None = None,
+        at_once: int = _AT_ONCE,
+        most_points: int = MOST_POINTS,
+    ) -> None:
+        """`timeout`: seconds, above 0, within which `read` answers, and `read_range` for each `most_points` ticks.
+
+        `auth`: user name and password. `ca_file`: certificates that vouch for the server, instead of the system's.
+        """
         if timeout <= 0:
             raise ValueError(f"a query timeout of {timeout:g} s leaves no time to ask; give seconds above 0")
         self._timeout = timeout
         self._place = _place(url)
-        # Any: its hints want whole seconds, its code passes whatever it gets on to requests.
-        self._client: Any = PrometheusConnect(url=url.rstrip("/"), headers=dict(headers or {}), retry=_NO_RETRY)
+        self._at_once = at_once
+        self._most_points = most_points
+        session = requests.Session()
+        if ca_file is not None:
+            session.verify = str(ca_file)
+        # Any: its hints want whole seconds and a tuple, its code passes whatever it gets on to requests.
+        connect: Any = PrometheusConnect
+        self._client = connect(
+            url=url.rstrip("/"),
+            headers=dict(headers or {}),
+            retry=_NO_RETRY,
+            auth=_just_the_headers if auth is None else HTTPBasicAuth(*auth),
+            session=session,
+        )
         self._threads = _Threads()
+
+    @classmethod
+    def of(cls, settings: Prometheus, environment: Mapping[str, str] = os.environ) -> Self:
+        """Return the Prometheus of the platform file. Raises Refused for a secret that this process does not have."""
+        headers = {
+            name: resolve(value, environment) if is_reference(value) else value
+            for name, value in settings.headers.items()
+        }
+        if settings.bearer_token is not None:
+            headers["Authorization"] = f"Bearer {resolve(settings.bearer_token, environment)}"
+        auth = settings.basic_auth
+        return cls(
+            settings.url,
+            settings.timeout.total_seconds(),
+            headers,
+            auth=(auth.username, resolve(auth.password, environment)) if auth is not None else None,
+            ca_file=settings.ca_file,
+            at_once=settings.concurrency,
+            most_points=settings.max_points,
+        )
 
     def close(self) -> None:
         """Let go of the connections; does not wait for queries that still hang."""
@@ -142,8 +191,8 @@ class PrometheusMetrics:
         """
         readings: list[Reading] = []
         queries = _queries(checks, slots)
-        for first in range(start, end + 1, step * MOST_POINTS):
-            times = range(first, min(end, first + step * (MOST_POINTS - 1)) + 1, step)
+        for first in range(start, end + 1, step * self._most_points):
+            times = range(first, min(end, first + step * (self._most_points - 1)) + 1, step)
             answers = await self._ask_all(queries, partial(self._range, times))
             readings += await asyncio.to_thread(_columns_to_readings, times, answers)
         return readings
@@ -177,7 +226,7 @@ class PrometheusMetrics:
 
     async def _ask_all(self, queries: Iterable[str], ask: Callable[[str], Parsed]) -> dict[str, Parsed | str]:
         """Ask in threads; a text instead of an answer says why there is none."""
-        at_once = asyncio.Semaphore(_AT_ONCE)
+        at_once = asyncio.Semaphore(self._at_once)
 
         async def one(query: str) -> Parsed | str:
             async with at_once:
@@ -272,9 +321,13 @@ class CheckMetrics:
 
     async def preflight(self) -> list[Problem]:
         """Say what keeps the checks from being answered for the baseline; see `PrometheusMetrics.preflight`."""
-        metrics = PrometheusMetrics(self._prometheus.url, self._prometheus.timeout.total_seconds())
         try:
-            return await metrics.preflight(self._checks, self._baseline, int(self._wall()))
+            metrics = PrometheusMetrics.of(self._prometheus)
+        except Refused as error:
+            return [Problem("prometheus", str(error), "Give every worker the secrets that the platform file names")]
+        try:
+            at = self._wall() - self._prometheus.ingestion_delay.total_seconds()
+            return await metrics.preflight(self._checks, self._baseline, int(at))
         finally:
             metrics.close()
 
@@ -294,6 +347,11 @@ async def advance(metrics: PrometheusMetrics, book: CheckBook, index: int) -> li
         )
         await asyncio.to_thread(book.rebuild, missed)  # hours of ticks; the loop has heartbeats to send
     return book.observe(reading)
+
+
+def _just_the_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authentication by what is in the headers; without one, requests would put a password of ~/.netrc over them."""
+    return request
 
 
 def _queries(checks: Sequence[Check], slots: Sequence[SlotMatch]) -> list[str]:

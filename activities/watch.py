@@ -70,9 +70,9 @@ class _Watch:
         self._wall = wall
         self._heartbeat = heartbeat
         self._watching = Watching(request, since)
-        self._metrics = PrometheusMetrics(platform.prometheus.url, platform.prometheus.timeout.total_seconds())
+        self._metrics = PrometheusMetrics.of(platform.prometheus)
         self._grid = Grid(anchor=request.anchor, tick=int(platform.checks.tick.total_seconds()))
-        self._lag = platform.prometheus.scrape_interval.total_seconds()
+        self._lag = platform.prometheus.lag
         self._checks = checks_of(request.spec)
         candidate, baseline = slot_match(platform, plan.candidate), slot_match(platform, plan.baseline)
         self._book = CheckBook(self._checks, [candidate], baseline, self._grid)

@@ -1,29 +1,79 @@
 """From the two files to the checks that guard a ramp."""
 
-from tailramp.evidence import Check, RatioCheck, SlotMatch, ThresholdRule, gateway_errors, latency, toxicity
-from tailramp.spec import PlatformFile, RampSpec
+import math
+
+from tailramp.errors import Refused
+from tailramp.evidence import (
+    Check,
+    RatioCheck,
+    SlotMatch,
+    Source,
+    ThresholdRule,
+    gateway_errors,
+    latency,
+    server_errors,
+    toxicity,
+)
+from tailramp.evidence.wording import limit_percent
+from tailramp.spec import CustomCheck, PlatformFile, RampSpec
 
 
 def checks_of(spec: RampSpec) -> tuple[Check, ...]:
-    """Gateway errors by the platform's limit, latency and toxicity by the candidate's."""
+    """Gateway errors, tokens' times and custom checks by the platform's limits, latency and toxicity by the
+    candidate's.
+
+    Raises Refused for a limit that the metrics cannot answer: what is not watched must not look as if it were.
+    """
     settings, candidate = spec.platform.checks, spec.candidate
+    limits = {"latency": candidate.max_latency is not None, "toxicity": candidate.max_toxicity is not None}
+    for refusal in settings.refusals(**limits):
+        raise Refused(f"{refusal.field}: {refusal.reason}. {refusal.mend}")
     rule = ThresholdRule(
         min_sample=settings.min_sample,
         floor=settings.floor,
         consecutive=settings.consecutive,
         window=settings.window.total_seconds(),
     )
+    server = settings.server_preset
     checks: list[Check] = []
     if settings.max_errors is not None:
-        checks.append(gateway_errors(settings.max_errors, rule))
-    if candidate.max_latency is not None:
-        check = latency(candidate.max_latency.total_seconds(), rule)
-        checks.append(check.model_copy(update={"buckets": f"{settings.latency_histogram}_bucket{{match}}"}))
-    if candidate.max_toxicity is not None:
-        preset: RatioCheck = toxicity(candidate.max_toxicity, rule)
-        queries = {"total": f"{settings.scored_counter}{{match}}", "bad": f"{settings.toxic_counter}{{match}}"}
-        checks.append(preset.model_copy(update=queries))
+        checks.append(gateway_errors(settings.max_errors, rule, settings.gateway_preset.errors))
+    if settings.max_server_errors is not None and server.errors is not None:
+        checks.append(server_errors(settings.max_server_errors, rule, server.errors))
+    if candidate.max_latency is not None and (timed := settings.timed) is not None:
+        source = Source.GATEWAY if timed.at_gateway else Source.SERVER
+        checks.append(latency(candidate.max_latency.total_seconds(), rule, timed.histogram, source=source))
+    times = (
+        ("first-token", "time to first token", settings.max_first_token, server.first_token),
+        ("per-output-token", "time per output token", settings.max_per_output_token, server.per_output_token),
+    )
+    for name, what, limit, histogram in times:
+        if limit is not None and histogram is not None:
+            checks.append(latency(limit.total_seconds(), rule, histogram, name=name, what=what))
+    if candidate.max_toxicity is not None and (counters := settings.toxicity) is not None:
+        checks.append(toxicity(candidate.max_toxicity, rule, counters))
+    checks += [_custom(check, rule) for check in settings.custom]
     return tuple(checks)
+
+
+def _custom(check: CustomCheck, rule: ThresholdRule) -> RatioCheck:
+    sign, share = check.condition
+    numbers = {"min_sample": check.min_sample, "floor": check.floor}
+    above = f"above {limit_percent(share)}" if sign == ">" else f"at {limit_percent(share)} or above"
+    return RatioCheck(
+        name=check.name,
+        source=Source(check.counted_by),
+        total=check.total,
+        bad=check.bad,
+        bad_absent_is_zero=check.bad_absent_is_zero,
+        # A judge asks whether the share is above the limit: above the float just below it means at it, too.
+        limit=share if sign == ">" else math.nextafter(share, 0.0),
+        rule=rule.model_copy(update={name: number for name, number in numbers.items() if number is not None}),
+        breach=f"{check.name} {above}",
+        unit=check.unit,
+        bad_is=check.bad_is,
+        in_settle=check.in_settle,
+    )
 
 
 def slot_match(platform: PlatformFile, slot: str) -> SlotMatch:

@@ -29,6 +29,11 @@ SecretReference = Annotated[
 ]
 
 
+def is_reference(value: str) -> bool:
+    """Whether ``value`` names a secret rather than being a value itself."""
+    return _REFERENCE.fullmatch(value) is not None
+
+
 def resolve(reference: str, environment: Mapping[str, str]) -> str:
     """The secret that ``${VAR}`` stands for.  Raises Refused, naming the variable, when it is unset or empty."""
     match = _REFERENCE.fullmatch(reference)

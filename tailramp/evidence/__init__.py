@@ -9,6 +9,7 @@ from tailramp.evidence.checks import (
     Source,
     gateway_errors,
     latency,
+    server_errors,
     toxicity,
 )
 from tailramp.evidence.counts import NO_EDGES, ArmCounts, EdgeCounts, UnknownEdgeError
@@ -51,5 +52,6 @@ __all__ = [
     "gateway_errors",
     "latency",
     "recount",
+    "server_errors",
     "toxicity",
 ]

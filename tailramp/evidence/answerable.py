@@ -53,8 +53,9 @@ def _histogram_problems(check: HistogramCheck, baseline: SlotMatch, reading: Rea
         return [Problem(field, "no series for the baseline", mend, query)]
     for edges in histograms.values():
         if check.edge not in edges:
-            mend = f"Add a bucket at {check.edge:g} to the histogram, or set the limit to one of its edges"
-            return [Problem(field, str(UnknownEdgeError(check.edge, edges)), mend, query)]
+            unit = check.time_unit
+            mend = f"Add a bucket at {check.edge:g} {unit} to the histogram, or set the limit to one of its edges"
+            return [Problem(field, str(UnknownEdgeError(check.edge, edges, unit)), mend, query)]
     counted = check.queries(baseline)["buckets"]
     if not reading.answers[counted].samples:
         mend = f"Let the exporter write the edge as {check.edge:g}"

@@ -9,7 +9,6 @@ Queries return raw counters, never rates: see `counts`.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -22,11 +21,10 @@ from tailramp.evidence.judge import Judge
 from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
 from tailramp.evidence.wording import Wording, limit_percent
 from tailramp.matchers import is_matchers
-
-MATCH = "{match}"
-"""The place in a query where the label matchers of a slot go."""
-
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+from tailramp.presets.gateways import ENVOY
+from tailramp.presets.model import Counted, Counters, Histogram, TimeUnit
+from tailramp.presets.servers import DURATION, TOXIC_ANSWERS
+from tailramp.query_template import checked_template, render
 
 
 class Source(StrEnum):
@@ -99,7 +97,7 @@ class RatioCheck(_CheckBase):
     @field_validator("total", "bad")
     @classmethod
     def _query(cls, value: str) -> str:
-        return _checked_template(value)
+        return checked_template(value)
 
     def queries(self, slot: SlotMatch) -> Mapping[str, str]:
         """Return the PromQL for `slot`, by part: `total` and `bad`."""
@@ -126,6 +124,7 @@ class HistogramCheck(_CheckBase):
     kind: Literal["histogram"] = "histogram"
     buckets: str = Field(description="PromQL of the _bucket series, raw or summed by (instance, le)")
     edge: float = Field(gt=0, allow_inf_nan=False, description="the limit, in the unit of the histogram")
+    time_unit: TimeUnit = TimeUnit.SECONDS
     ladder: tuple[float, ...] | None = Field(
         default=(),
         description="edges that are counted beside the limit, in the unit of the histogram, as far as it has them; "
@@ -135,7 +134,7 @@ class HistogramCheck(_CheckBase):
     @field_validator("buckets")
     @classmethod
     def _query(cls, value: str) -> str:
-        return _checked_template(value)
+        return checked_template(value)
 
     def queries(self, slot: SlotMatch) -> Mapping[str, str]:
         """Return the PromQL for `slot` by part: the one query `buckets`, for the edges that are counted and no others.
@@ -154,36 +153,10 @@ class HistogramCheck(_CheckBase):
 
     def arm(self) -> Arm:
         """Return a new, empty arm of this check."""
-        return HistogramArm(edge=self.edge, others=self.ladder)
+        return HistogramArm(edge=self.edge, others=self.ladder, unit=self.time_unit)
 
 
 Check = Annotated[RatioCheck | HistogramCheck, Field(discriminator="kind")]
-
-
-def render(template: str, match: str) -> str:
-    """Return the query with the matchers in place: `x{match}` and `x{{match},code="5"}` both become a selector."""
-    first, *rest = template.split(MATCH)
-    rendered = before = first
-    for piece in rest:
-        unquoted = _QUOTED.sub("", before)
-        inside = unquoted.count("{") > unquoted.count("}")
-        rendered += (match if inside else f"{{{match}}}") + piece
-        before += piece
-    return rendered
-
-
-def _checked_template(value: str) -> str:
-    if MATCH not in value:
-        raise ValueError(
-            f"{value!r} has no {MATCH}, so it would count the answers of every slot alike; "
-            f"write it where the label matchers go, such as my_requests_total{MATCH}"
-        )
-    for function in ("rate", "irate", "increase", "histogram_quantile"):
-        if re.search(rf"\b{function}\s*\(", value):
-            raise ValueError(
-                f"{value!r} uses {function}(): give the raw counter, its growth is counted without estimates"
-            )
-    return value.strip()
 
 
 def _spellings(edge: float) -> str:
@@ -196,46 +169,87 @@ def _spellings(edge: float) -> str:
     return f"{plain}|{mantissa.replace('.', '[.]')}e{sign}0*{exponent.lstrip('+-')}"
 
 
-def gateway_errors(limit: float = 0.05, rule: ThresholdRule | None = None) -> RatioCheck:
-    """Answers with a status of 5xx, as Envoy counts them per cluster; also those of a server that no longer answers."""
+def gateway_errors(
+    limit: float = 0.05,
+    rule: ThresholdRule | None = None,
+    counters: Counters = ENVOY.errors,
+) -> RatioCheck:
+    """Answers with a status of 5xx, as the gateway counts them; also those of a server that no longer answers."""
+    return _errors("errors", Source.GATEWAY, limit, rule, counters)
+
+
+def server_errors(limit: float, rule: ThresholdRule | None, counters: Counters) -> RatioCheck:
+    """Requests that the server itself counts as failed: some failures reach the client inside an answer of 200."""
+    return _errors("server-errors", Source.SERVER, limit, rule, counters)
+
+
+def _errors(name: str, source: Source, limit: float, rule: ThresholdRule | None, counters: Counters) -> RatioCheck:
     return RatioCheck(
-        name="errors",
-        source=Source.GATEWAY,
-        total="envoy_cluster_upstream_rq_completed{match}",
-        bad='envoy_cluster_upstream_rq_xx{{match},envoy_response_code_class="5"}',
-        bad_absent_is_zero=True,  # Envoy creates the counter of a class with its first answer
+        name=name,
+        source=source,
+        total=counters.total,
+        bad=counters.bad,
+        bad_absent_is_zero=counters.bad_absent_is_zero,
         limit=limit,
         rule=rule or ThresholdRule(min_sample=100, floor=100),
-        breach=f"errors above {limit_percent(limit)}",
+        breach=f"{name.replace('-', ' ')} above {limit_percent(limit)}",
         bad_is="failed",
         in_settle=True,
     )
 
 
-def latency(seconds: float = 2.0, rule: ThresholdRule | None = None) -> HistogramCheck:
-    """The p99 of the time to answer, as a limit on the share of answers slower than `seconds`."""
+TOKENS_PER_ANSWER = 100
+"""How many tokens are taken for one answer where a histogram counts tokens: those of one answer are slow together, so
+they are no sample of their number."""
+
+
+def latency(
+    seconds: float = 2.0,
+    rule: ThresholdRule | None = None,
+    histogram: Histogram = DURATION,
+    *,
+    name: str = "latency",
+    what: str = "",
+    source: Source = Source.SERVER,
+) -> HistogramCheck:
+    """The p99 of a time, as a limit on the share of answers (or tokens) slower than `seconds`.
+
+    `what` names the time for the verdicts, if it is not the whole answer's: time to first token.
+    """
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"a latency limit of {seconds:g} s cannot be broken or kept; give a number of seconds above 0")
+    rule = rule or ThresholdRule(min_sample=500, floor=500)
+    if histogram.counts is Counted.TOKENS:
+        many = {field: getattr(rule, field) * TOKENS_PER_ANSWER for field in ("min_sample", "floor")}
+        rule = rule.model_copy(update=many)
+    of = f" of the {what}" if what else ""
     return HistogramCheck(
-        name="latency",
-        source=Source.SERVER,
-        buckets="llm_inference_duration_seconds_bucket{match}",
-        edge=seconds,
+        name=name,
+        source=source,
+        buckets=histogram.buckets,
+        edge=histogram.edge(seconds),
+        time_unit=histogram.unit,
         limit=0.01,
-        rule=rule or ThresholdRule(min_sample=500, floor=500),
-        breach=f"p99 above {seconds:g} s",
+        rule=rule,
+        breach=f"p99{of} above {seconds:g} s",
+        unit=histogram.counts,
         bad_is=f"slower than {seconds:g} s",
         in_settle=False,
     )
 
 
-def toxicity(limit: float = 0.05, rule: ThresholdRule | None = None) -> RatioCheck:
+def toxicity(
+    limit: float = 0.05,
+    rule: ThresholdRule | None = None,
+    counters: Counters = TOXIC_ANSWERS,
+) -> RatioCheck:
     """The share of toxic answers among those that were scored."""
     return RatioCheck(
         name="toxicity",
         source=Source.SERVER,
-        total="llm_answers_scored_total{match}",
-        bad="llm_answers_toxic_total{match}",
+        total=counters.total,
+        bad=counters.bad,
+        bad_absent_is_zero=counters.bad_absent_is_zero,
         limit=limit,
         rule=rule or ThresholdRule(min_sample=100, floor=100),
         breach=f"toxicity above {limit_percent(limit)}",

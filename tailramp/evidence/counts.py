@@ -63,14 +63,14 @@ class EdgeCounts:
 class UnknownEdgeError(ValueError):
     """A limit that is not an edge of the histogram: how many answers lie above it cannot be counted, only guessed."""
 
-    def __init__(self, limit: float, edges: Iterable[float]) -> None:
-        """Name the nearest edges on both sides of `limit`."""
+    def __init__(self, limit: float, edges: Iterable[float], unit: str = "s") -> None:
+        """Name the nearest edges on both sides of `limit`; both are in `unit`, that of the histogram."""
         known = sorted(set(edges))
         below = [edge for edge in known if edge < limit and math.isfinite(edge)][-1:]
         above = [edge for edge in known if edge > limit and math.isfinite(edge)][:1]
-        neighbours = " and ".join(f"{edge:g}" for edge in below + above)
+        neighbours = " and ".join(f"{edge:g} {unit}" for edge in below + above)
         told = f"the nearest edges are {neighbours}" if neighbours else "it has no finite edge near it"
-        super().__init__(f"the histogram has no bucket edge at {limit:g}: {told}")
+        super().__init__(f"the histogram has no bucket edge at {limit:g} {unit}: {told}")
 
 
 NOTHING = ArmCounts()
@@ -214,11 +214,12 @@ class RatioArm:
 class HistogramArm:
     """An arm counted by a histogram: an answer is bad if it lies above the edge of the limit."""
 
-    def __init__(self, *, edge: float, others: Collection[float] | None = ()) -> None:
-        """`edge` is the limit, in the unit of the histogram; it must be one of its bucket edges. `others` are the
-        edges that are counted beside it, as far as the histogram has them; None means every edge.
+    def __init__(self, *, edge: float, others: Collection[float] | None = (), unit: str = "s") -> None:
+        """`edge` is the limit, in the histogram's `unit`; it must be one of its bucket edges. `others` are the edges
+        that are counted beside it, as far as the histogram has them; None means every edge.
         """
         self._edge = edge
+        self._unit = unit
         self._wanted = None if others is None else {edge, math.inf, *others}
         self._counter = _SeriesCounter()  # cumulative, by edge
         self._seen = False
@@ -236,7 +237,7 @@ class HistogramArm:
             if key in broken:
                 continue
             if self._edge not in buckets:
-                broken[key] = str(UnknownEdgeError(self._edge, buckets))
+                broken[key] = str(UnknownEdgeError(self._edge, buckets, self._unit))
             elif math.inf not in buckets:
                 broken[key] = f'the histogram {spell(key)} has no bucket le="+Inf", which counts all answers'
             else:

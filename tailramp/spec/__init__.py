@@ -6,21 +6,26 @@ file, line, field, value, reason and mend.
 """
 
 from tailramp.spec.canary_file import CanaryFile, Candidate
-from tailramp.spec.checks import Checks, Prometheus
+from tailramp.spec.checks import Checks, LatencyKind
+from tailramp.spec.custom_check import CustomCheck
 from tailramp.spec.identity import Identity
 from tailramp.spec.loading import empties_target, load_platform, load_spec
 from tailramp.spec.platform_file import Off, PlatformFile, Route, Slot
 from tailramp.spec.problems import validate
+from tailramp.spec.prometheus import BasicAuth, Prometheus
 from tailramp.spec.ramp_policy import RampPolicy, StepPolicy
 from tailramp.spec.ramp_spec import RampSpec
 from tailramp.spec.router import EnvoyFileRouter
 
 __all__ = [
+    "BasicAuth",
     "CanaryFile",
     "Candidate",
     "Checks",
+    "CustomCheck",
     "EnvoyFileRouter",
     "Identity",
+    "LatencyKind",
     "Off",
     "PlatformFile",
     "Prometheus",

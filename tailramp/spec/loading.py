@@ -91,6 +91,9 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
         if candidate.max_latency is None and candidate.max_toxicity is None and spec.platform.checks.max_errors is None:
             mend = "Set maxLatency or maxToxicity here, or checks.maxErrors in the platform file"
             problem(at, "nothing would be checked, so nothing could ever pass", mend)
+        limits = {"latency": candidate.max_latency is not None, "toxicity": candidate.max_toxicity is not None}
+        for refusal in spec.platform.checks.refusals(**limits):
+            problem((*at, refusal.field), refusal.reason, refusal.mend)
         if candidate.segments:
             mend = "Leave segments out"
             problem((*at, "segments"), "the envoy-file router's gateway knows no user tags", mend)

@@ -6,9 +6,10 @@ from pydantic import Field, field_validator, model_validator
 
 from tailramp.assignment import SlotName
 from tailramp.matchers import is_matchers
-from tailramp.spec.checks import Checks, Prometheus
+from tailramp.spec.checks import Checks
 from tailramp.spec.fields import FileModel, ModelName, Name, Url
 from tailramp.spec.identity import Identity
+from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
 from tailramp.spec.router import EnvoyFileRouter
 from tailramp.units import format_duration

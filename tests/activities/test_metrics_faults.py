@@ -3,8 +3,12 @@
 import asyncio
 import json
 import socket
+import ssl
+import subprocess
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,7 +16,8 @@ from scraped_service import BLUE, CHECKS, GREEN
 
 from activities.metrics import PrometheusMetrics
 from lab.process import wait_until
-from tailramp.errors import Unreachable
+from tailramp.errors import Refused, Unreachable
+from tailramp.spec import Prometheus
 
 AT = 1_760_000_000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -233,3 +238,113 @@ async def test_an_answer_that_stalls_is_late_and_not_unreachable(serve: Serve, a
     metrics.close()
     assert isinstance(told, str)
     assert told.endswith("did not answer within 0.2 s")
+
+
+def platform_prometheus(**settings: object) -> Prometheus:
+    return Prometheus.model_validate({"url": "http://127.0.0.1:9", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"bearerToken": "${TOKEN}"}, "Bearer s3same"),
+        ({"basicAuth": {"username": "ramp", "password": "${TOKEN}"}}, "Basic " + b64encode(b"ramp:s3same").decode()),
+        ({}, None),
+    ],
+)
+async def test_the_worker_alone_turns_references_into_secrets_and_sends_them(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], wanted: str | None
+) -> None:
+    seen = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        seen.append((request.headers.get("Authorization"), request.headers["X-Scope-OrgID"], request.headers["X-Key"]))
+        return await success([])(request)
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login nobody password nothing\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    headers = {"X-Scope-OrgID": "chat", "X-Key": "${KEY}"}
+    settings = {"url": await serve(note), "headers": headers, **settings}
+    metrics = PrometheusMetrics.of(platform_prometheus(**settings), {"TOKEN": "s3same", "KEY": "k3y"})
+    reading = await metrics.read(CHECKS[:1], [GREEN], AT)
+    metrics.close()
+    assert not any(answer.fault for answer in reading.answers.values())
+    assert set(seen) == {(wanted, "chat", "k3y")}
+
+
+def test_a_secret_that_the_worker_does_not_have_is_named_and_nothing_is_asked() -> None:
+    with pytest.raises(Refused, match="the variable TOKEN is not set"):
+        PrometheusMetrics.of(platform_prometheus(bearerToken="${TOKEN}"), {})
+
+
+async def test_no_fault_tells_a_secret(serve: Serve) -> None:
+    settings = platform_prometheus(
+        url=await serve(says(401, "no")), bearerToken="${TOKEN}", headers={"X-Key": "${TOKEN}"}
+    )
+    metrics = PrometheusMetrics.of(settings, {"TOKEN": "s3same"})
+    reading = await metrics.read(CHECKS, [GREEN, BLUE], AT)
+    metrics.close()
+    assert all("HTTP 401" in answer.fault for answer in reading.answers.values())
+    assert "s3same" not in repr(reading) + repr(settings)
+
+
+async def test_a_server_that_allows_few_points_is_asked_in_smaller_pieces(serve: Serve) -> None:
+    pieces = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        pieces.append((int(request.query["end"]) - int(request.query["start"])) // int(request.query["step"]) + 1)
+        return await success([])(request)
+
+    metrics = PrometheusMetrics.of(platform_prometheus(url=await serve(note), maxPoints=100))
+    readings = await metrics.read_range(CHECKS[:1], [GREEN], AT, AT + 5 * 249, 5)
+    metrics.close()
+    assert len(readings) == 250
+    assert sorted(pieces) == [50, 50, 100, 100, 100, 100]
+
+
+async def test_no_more_queries_run_at_once_than_the_settings_allow(serve: Serve) -> None:
+    running, most = 0, 0
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return await success([])(request)
+
+    metrics = PrometheusMetrics.of(platform_prometheus(url=await serve(note), concurrency=2))
+    await metrics.read(CHECKS, [GREEN, BLUE], AT)
+    metrics.close()
+    assert most == 2
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody but itself vouches for, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "ca.pem", folder / "key.pem"
+    new = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=prometheus -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*new.split(), "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    return certificate, key
+
+
+async def test_a_ca_file_decides_whom_tls_trusts(certificate: tuple[Path, Path]) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    app = web.Application()
+    app.router.add_get("/{rest:.*}", success([]))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    url = "https://{}:{}".format(*runner.addresses[0][:2])
+    told = []
+    for ca_file in (None, str(certificate[0])):
+        metrics = PrometheusMetrics.of(platform_prometheus(url=url, caFile=ca_file))
+        reading = await metrics.read(CHECKS[:1], [GREEN], AT)
+        metrics.close()
+        told.append({answer.fault for answer in reading.answers.values()})
+    await runner.cleanup()
+    assert "certificate verify failed" in told[0].pop()
+    assert told[1] == {""}

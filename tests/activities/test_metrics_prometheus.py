@@ -154,8 +154,8 @@ async def test_preflight_has_nothing_to_say_where_everything_is_measured(metrics
 
 async def test_preflight_names_the_missing_edge_and_its_neighbours(metrics: PrometheusMetrics) -> None:
     [problem] = await metrics.preflight([latency(2.25)], BLUE, int(time.time()))
-    assert problem.reason == "the histogram has no bucket edge at 2.25: the nearest edges are 2 and 2.5"
-    assert problem.mend == "Add a bucket at 2.25 to the histogram, or set the limit to one of its edges"
+    assert problem.reason == "the histogram has no bucket edge at 2.25 s: the nearest edges are 2 s and 2.5 s"
+    assert problem.mend == "Add a bucket at 2.25 s to the histogram, or set the limit to one of its edges"
     assert problem.field == "checks.latency"
 
 

@@ -5,7 +5,7 @@ from evidence_samples import GREEN, RULE
 from pydantic import TypeAdapter, ValidationError
 
 from tailramp.evidence import Check, RatioCheck, SlotMatch, Source, gateway_errors, latency, toxicity
-from tailramp.evidence.checks import render
+from tailramp.query_template import render
 
 
 def test_errors_are_counted_at_the_gateway_and_may_fail_while_a_step_settles() -> None:

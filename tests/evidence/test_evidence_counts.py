@@ -134,7 +134,7 @@ def test_a_limit_that_is_no_edge_names_its_neighbours() -> None:
     arm = HistogramArm(edge=2.0)
     buckets = [sample(1, le=edge) for edge in ("1.6", "2.5", "+Inf")]
     fault = arm.take({"buckets": buckets}, starting=False)
-    assert fault == "the histogram has no bucket edge at 2: the nearest edges are 1.6 and 2.5"
+    assert fault == "the histogram has no bucket edge at 2 s: the nearest edges are 1.6 s and 2.5 s"
     assert arm.total == ArmCounts(0, 0)
     assert "nearest edges are 1.6" in str(UnknownEdgeError(2.0, [1.0, 1.6, math.inf]))
     assert "no finite edge" in str(UnknownEdgeError(2.0, [math.inf]))

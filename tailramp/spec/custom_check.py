@@ -1,0 +1,59 @@
+"""Checks in the platform team's own PromQL."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from tailramp.query_template import checked_template
+from tailramp.spec.fields import FileModel, Name
+from tailramp.units import parse_share
+
+_CONDITION = re.compile(r"\s*(>=|>)\s*(.+?)\s*")
+
+Template = Annotated[str, AfterValidator(checked_template)]
+
+
+class CustomCheck(FileModel):
+    """A share of bad ones among all, counted by two raw counters.
+
+    ``failWhen`` is the whole condition, as one would say it: ``"> 2%"`` or ``">= 0.02"``.
+    """
+
+    name: Name
+    counted_by: Literal["server", "gateway"] = Field(
+        default="server", description="whose metrics it reads, and so which matchers of a slot become {match}"
+    )
+    total: Template = Field(description="PromQL of the counter of all, such as my_answers_total{match}")
+    bad: Template = Field(description="PromQL of the counter of the bad ones, such as my_refusals_total{match}")
+    bad_absent_is_zero: bool = Field(
+        default=False, description="true where the counter of the bad ones is created by the first of them"
+    )
+    fail_when: str = Field(description='the condition on the share of bad ones, such as "> 2%" or ">= 0.02"')
+    unit: str = Field(default="answers", min_length=1, max_length=60, description="what is counted")
+    bad_is: str = Field(min_length=1, max_length=60, description="what a bad one is, such as refused")
+    judge: Literal["threshold"] = "threshold"
+    min_sample: int | None = Field(default=None, ge=1, description="instead of checks.minSample")
+    floor: int | None = Field(default=None, ge=1, description="instead of checks.floor")
+    in_settle: bool = Field(default=True, description="may fail while a step still settles")
+
+    @field_validator("fail_when")
+    @classmethod
+    def _is_a_condition(cls, value: str) -> str:
+        _parse_condition(value)
+        return value
+
+    @property
+    def condition(self) -> tuple[Literal[">", ">="], float]:
+        """The comparison and the share, 0 to 1."""
+        return _parse_condition(self.fail_when)
+
+
+def _parse_condition(value: str) -> tuple[Literal[">", ">="], float]:
+    match = _CONDITION.fullmatch(value)
+    if match is None:
+        raise ValueError('a condition is > or >= and a share, such as "> 2%" or ">= 0.02"')
+    sign, share = match.group(1), parse_share(match.group(2))
+    if not 0 <= share < 1 or (share == 0 and sign == ">="):
+        raise ValueError("with this condition the check fails always or never: a share lies between 0 and 1")
+    return (">=" if sign == ">=" else ">"), share

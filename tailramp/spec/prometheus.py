@@ -1,0 +1,94 @@
+"""Where the checks' metrics are, and how that Prometheus wants to be asked."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from tailramp.secret_reference import SecretReference, is_reference
+from tailramp.spec.fields import FileModel, HeaderName, Url
+from tailramp.units import Duration, parse_duration
+
+_REFERENCE_SOMEWHERE = re.compile(r"\$\{[^}]*\}")
+
+
+def _header_value(value: str) -> str:
+    if _REFERENCE_SOMEWHERE.search(value) and not is_reference(value):
+        raise ValueError("a reference such as ${TENANT_TOKEN} stands for a whole value: put the rest into the variable")
+    if not value.strip() or not value.isprintable():
+        raise ValueError("a header value is printable text, and not empty")
+    return value
+
+
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
+"""Plain text such as a tenant's name, or a reference to a secret."""
+
+
+class BasicAuth(FileModel):
+    username: str = Field(min_length=1)
+    password: SecretReference = Field(description="such as ${PROMETHEUS_PASSWORD}")
+
+
+class Prometheus(FileModel):
+    """One Prometheus, or what speaks its query API: Thanos, Mimir, VictoriaMetrics, a cloud's managed service."""
+
+    url: Url = Field(description="up to the path before /api/v1/query")
+    timeout: Duration = Field(default=parse_duration("5s"), description="per query")
+    scrape_interval: Duration = Field(default=parse_duration("15s"), description="of the metrics that checks read")
+    ingestion_delay: Duration = Field(
+        default=parse_duration("0s"),
+        description="how long after its scrape a sample can be asked for; a managed service may need a minute",
+    )
+    bearer_token: SecretReference | None = Field(default=None, description="such as ${PROMETHEUS_TOKEN}")
+    basic_auth: BasicAuth | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="sent with every query, such as X-Scope-OrgID: chat; a secret as ${VAR}"
+    )
+    ca_file: Path | None = Field(default=None, description="certificates that its TLS is checked with, on the worker")
+    concurrency: int = Field(default=8, ge=1, le=64, description="queries at once")
+    max_points: int = Field(
+        default=11_000, ge=100, le=11_000, description="points per series that it returns for one range query"
+    )
+
+    @property
+    def lag(self) -> float:
+        """Seconds after its time from which a tick can be asked for: one scrape late, and as late as it is stored."""
+        return (self.scrape_interval + self.ingestion_delay).total_seconds()
+
+    @field_validator("timeout")
+    @classmethod
+    def _timeout_is_positive(cls, value: Any) -> Any:
+        if value.total_seconds() <= 0:
+            raise ValueError("a query needs some time to be answered: write for example 5s")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _no_authorization(cls, value: dict[str, str]) -> dict[str, str]:
+        if any(name.lower() == "authorization" for name in value):
+            raise ValueError("write bearerToken or basicAuth instead of a header Authorization")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _ca_file_is_absolute(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError("write the whole path: the worker that reads the file runs elsewhere")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_authenticate(self) -> Self:
+        if self.bearer_token is not None and self.basic_auth is not None:
+            raise ValueError("bearerToken and basicAuth are both set: Prometheus takes one of them")
+        if self.ca_file is not None and self.url.startswith("http:"):
+            raise ValueError("caFile is set, but url starts with http: so no certificate is ever shown")
+        if self.url.startswith("http:") and (self.bearer_token or self.basic_auth) and not _is_loopback(self.url):
+            raise ValueError(
+                "bearerToken and basicAuth would cross the network in the clear: let url start with https:"
+            )
+        return self
+
+
+def _is_loopback(url: str) -> bool:
+    return re.match(r"http://(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", url) is not None
