@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "start": Entry("cli.start_command", "Start a ramp."),
     "apply": Entry("cli.apply_command", "Make the world match the files."),
     "status": Entry("cli.look_commands", "Show where a ramp is, why, and what comes next."),
-    "watch": Entry("cli.look_commands", "Follow a ramp, one line per change, until it ends."),
+    "watch": Entry("cli.look_commands", "Follow a ramp until it ends."),
     "pause": Entry("cli.act_commands", "Stop advancing; the checks go on."),
     "resume": Entry("cli.act_commands", "Let a paused ramp go on."),
     "promote": Entry("cli.act_commands", "Skip the rest of the present step's hold."),

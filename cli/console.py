@@ -25,10 +25,11 @@ class OutputFormat(StrEnum):
 
 @dataclass
 class Console:
-    """One invocation's output.  ``debug`` asks for tracebacks."""
+    """One invocation's output.  ``debug`` asks for tracebacks; ``say`` puts a sentence into the user's language."""
 
     format: OutputFormat = OutputFormat.TEXT
     debug: bool = False
+    say: Callable[[str], str] = str
 
     @property
     def is_json(self) -> bool:
@@ -36,19 +37,24 @@ class Console:
 
     def answer(self, text: str, data: object) -> None:
         """Print ``text``, or ``data`` as one line of JSON."""
-        click.echo(json.dumps(data, ensure_ascii=False) if self.is_json else text.translate(_VISIBLE))
+        click.echo(json.dumps(data, ensure_ascii=False) if self.is_json else visible(text))
 
     def aside(self, text: str) -> None:
         """A remark for the person at the keyboard, on standard error; a program that reads JSON has no use for it."""
         if not self.is_json:
-            click.echo(text.translate(_VISIBLE), err=True)
+            click.echo(visible(text), err=True)
 
     def complain(self, text: str, data: object) -> None:
         """An error: text goes to standard error, JSON to standard output, where a program reads."""
         if self.is_json:
             click.echo(json.dumps(data, ensure_ascii=False))
         else:
-            click.echo(text.translate(_VISIBLE), err=True)
+            click.echo(visible(text), err=True)
+
+
+def visible(text: str) -> str:
+    """``text`` with every control character spelt out."""
+    return text.translate(_VISIBLE)
 
 
 def one_line(text: str) -> str:

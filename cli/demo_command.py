@@ -98,8 +98,8 @@ def _announcement(number: int, scenario: str, world: "World", candidate: str) ->
 
 async def _show(console: Console, world: "World", route: str) -> None:
     """Print the ramp's changes until it ends."""
-    from cli.live_view import show_until
     from cli.ramps import Ramp
+    from cli.watch.until import show_until
 
     await show_until(console, Ramp(world.client, route), None, from_start=True)
 

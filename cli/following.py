@@ -8,6 +8,7 @@ watch that is running, a retry that keeps failing, a queue without a worker) com
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from tailramp.decision import Decision, DecisionKind
 from tailramp.errors import Unreachable
 from tailramp.plan import Plan
 from tailramp.ramp import Phase
+from tailramp.spec import RampSpec
 from workflows.messages import RampResult, RampStart
 
 LOOK_INTERVAL: Final = timedelta(seconds=0.5)
@@ -39,6 +41,8 @@ PATIENCE: Final = timedelta(seconds=30)
 """How long the server may be gone before the connection counts as lost: a restart takes less."""
 IDLE_SECONDS: Final = 5.0
 """How long a task may wait before it is said that no worker takes it: one that is there takes it in milliseconds."""
+
+_KEPT_DECISIONS: Final = 50
 
 Value = TypeVar("Value")
 
@@ -83,39 +87,86 @@ class Change:
         return settled and self.plan is not None and not self.plan.promotes and self.step == self.steps
 
 
-async def follow(
-    ramp: Ramp, *, from_start: bool = False, patience: timedelta = PATIENCE
-) -> AsyncGenerator[Change, None]:
-    """Every change of the ramp from now on, the first one being where it stands, the last one its end.
+class Follower:
+    """One ramp, followed: ``changes`` tells what happens, the attributes where it stands meanwhile.
 
-    ``from_start`` begins with the ramp's first decision (of its present run, if it has continued as new) instead.
-    Raises NoRamp if there is none, Unreachable once the server has been silent for ``patience``.
+    ``stands`` is the latest change; ``decisions`` are the latest ones, oldest first; ``spec`` and ``watch`` what the
+    ramp was started with and the request of its latest watch, None until they are known; ``sighting`` is the latest
+    look; ``troubles`` are what keeps the ramp from being carried out now, in words; ``lost_since`` is the monotonic
+    time since when the server is silent.
     """
-    sighting = await ramp.look(ask_worker=False)
-    following = _Following(ramp, sighting)
-    history = _History(ramp, sighting.run_id)
-    looks = _Looks(following)
-    try:
-        for change in await following.fold(await history.all_there_is(), tell_all=from_start):
-            yield change
-        silent_since: float | None = None
-        while not following.is_over:
-            try:
-                events = await history.next(LOOK_INTERVAL)
-                for change in await following.fold(events, tell_all=True):
-                    yield change
-                if not following.is_over:
-                    for change in looks.compare(await ramp.look(ask_worker=False)):
+
+    def __init__(self, ramp: Ramp) -> None:
+        self.ramp = ramp
+        self.sighting: Sighting | None = None
+        self.lost_since: float | None = None
+        self._following: _Following | None = None
+        self._looks: _Looks | None = None
+
+    @property
+    def stands(self) -> Change | None:
+        return None if self._following is None else self._following.stands
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return () if self._following is None else tuple(self._following.decisions)
+
+    @property
+    def spec(self) -> RampSpec | None:
+        return None if self._following is None else self._following.spec
+
+    @property
+    def watch(self) -> contract.WatchRequest | None:
+        return None if self._following is None else self._following.watch
+
+    @property
+    def started_at(self) -> datetime | None:
+        return None if self._following is None else self._following.started_at
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        return () if self._looks is None else self._looks.troubles
+
+    async def changes(
+        self, *, from_start: bool = False, patience: timedelta = PATIENCE
+    ) -> AsyncGenerator[Change, None]:
+        """Every change from now on, the first one being where the ramp stands, the last one its end.
+
+        ``from_start`` begins with the ramp's first decision (of its present run, if it has continued as new) instead.
+        Raises NoRamp if there is none, Unreachable once the server has been silent for ``patience``.
+        """
+        self.sighting = sighting = await self.ramp.look(ask_worker=False)
+        following = _Following(self.ramp, sighting)
+        history = _History(self.ramp, sighting.run_id)
+        looks = _Looks(following)
+        try:
+            told = await following.fold(await history.all_there_is(), tell_all=from_start)
+            self._following, self._looks = following, looks
+            for change in told:
+                yield change
+            while not following.is_over:
+                try:
+                    events = await history.next(LOOK_INTERVAL)
+                    for change in await following.fold(events, tell_all=True):
                         yield change
-                silent_since = None
-            except Unreachable:
-                history.drop()
-                silent_since = time.monotonic() if silent_since is None else silent_since
-                if time.monotonic() - silent_since >= patience.total_seconds():
-                    raise
-                await asyncio.sleep(LOOK_INTERVAL.total_seconds())
-    finally:
-        await history.close()
+                    if not following.is_over:
+                        self.sighting = await self.ramp.look(ask_worker=False)
+                        for change in looks.compare(self.sighting):
+                            yield change
+                    self.lost_since = None
+                except Unreachable:
+                    history.drop()
+                    self.lost_since = time.monotonic() if self.lost_since is None else self.lost_since
+                    if time.monotonic() - self.lost_since >= patience.total_seconds():
+                        raise
+                    await asyncio.sleep(LOOK_INTERVAL.total_seconds())
+        finally:
+            await history.close()
+
+
+def follow(ramp: Ramp, *, from_start: bool = False, patience: timedelta = PATIENCE) -> AsyncGenerator[Change, None]:
+    """The changes of ``ramp``, for who needs no more: see ``Follower.changes``."""
+    return Follower(ramp).changes(from_start=from_start, patience=patience)
 
 
 class _History:
@@ -180,6 +231,10 @@ class _Following:
         self._preflights: set[int] = set()
         self._verifying: dict[int, contract.VerifyRequest] = {}
         self._told: set[str] = set()
+        self.decisions: deque[Decision] = deque(maxlen=_KEPT_DECISIONS)
+        self.spec: RampSpec | None = None
+        self.watch: contract.WatchRequest | None = None
+        self.started_at: datetime | None = None
         self.is_over = False
         self.stands = Change(
             kind=ChangeKind.DECISION,
@@ -205,6 +260,7 @@ class _Following:
     async def _take(self, event: HistoryEvent) -> Change | None:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                self.started_at = event.event_time.ToDatetime(UTC)
                 await self._take_start(event.workflow_execution_started_event_attributes.input)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 return await self._take_scheduled(event.event_id, event.activity_task_scheduled_event_attributes)
@@ -222,10 +278,13 @@ class _Following:
         return None
 
     async def _take_start(self, payloads: Payloads) -> None:
-        carried = (await self._decode(payloads, RampStart)).carried
+        start = await self._decode(payloads, RampStart)
+        carried = start.carried
+        self.spec = start.spec if carried is None else carried.spec
         if carried is None:
             return
         state = carried.state
+        self.started_at = carried.started_at
         self._serves(carried.plan, state.applied or carried.plan.baseline_only)
         self.stands = replace(self.stands, phase=state.phase, step=state.step, sentence=carried.last)
 
@@ -237,7 +296,8 @@ class _Following:
             case contract.VERIFY:
                 self._verifying[event_id] = await self._decode(scheduled.input, contract.VerifyRequest)
             case contract.WATCH:
-                request = await self._decode(scheduled.input, contract.WatchRequest)
+                self.watch = request = await self._decode(scheduled.input, contract.WatchRequest)
+                self.spec = request.spec
                 self._serves(request.plan, request.assignment)
             case contract.RECORD:
                 decision = await self._decode(scheduled.input, Decision)
@@ -259,6 +319,7 @@ class _Following:
         self.stands = replace(self.stands, plan=plan, steps=len(plan.steps), share=share)
 
     def _decided(self, decision: Decision) -> Change:
+        self.decisions.append(decision)
         return replace(
             self.stands,
             kind=ChangeKind.DECISION,
@@ -298,9 +359,17 @@ class _Looks:
         self._watch = ""
         self._verdicts: dict[str, str] = {}
         self._failures: dict[str, str] = {}
+        self._retried: dict[str, str] = {}
         self._idle_since: dict[str, float] = {}
         self._idle: set[str] = set()
         self._reported: tuple[str, ...] = ()
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong now, in words."""
+        idle = [no_worker(queue) for queue in sorted(self._idle)]
+        retried = [f"{name} is tried again: {failure}" for name, failure in self._retried.items()]
+        return (*idle, *retried, *(f"Temporal reports {problem}" for problem in self._reported))
 
     def compare(self, sighting: Sighting) -> list[Change]:
         if sighting.execution is not WorkflowExecutionStatus.RUNNING:
@@ -329,6 +398,7 @@ class _Looks:
             if self._failures.get(activity) != p.failure
         ]
         self._failures = {activity: pending.failure for activity, pending in failures.items()}
+        self._retried = {pending.name: pending.failure for pending in failures.values()}
         return changes
 
     def _queues(self, sighting: Sighting) -> list[Change]:

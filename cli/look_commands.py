@@ -38,20 +38,27 @@ def status_command(console: Console, route: str | None, platform: Path | None) -
 @click.option(
     "--timeout", "limit", type=files.DurationType(), help="How long to follow it, such as 30m; else to its end."
 )
+@click.option("--lines", is_flag=True, help="A line per change on a terminal too.")
 @output_option
 @click.pass_obj
-def watch_command(console: Console, route: str | None, platform: Path | None, limit: timedelta | None) -> ExitCode:
-    """Follow a ramp, one line per change, until it ends.
+def watch_command(
+    console: Console, route: str | None, platform: Path | None, limit: timedelta | None, lines: bool
+) -> ExitCode:
+    """Follow a ramp until it ends.
 
-    The first line is where it stands. A change is a decision, a check whose verdict changes, or whatever keeps the ramp
-    from being carried out (marked with !). With -o json each line is one JSON object.
+    On a terminal it draws a picture that renews itself: the steps, each check with its numbers and the evidence that is
+    gathered, what comes next and when. Ctrl-C leaves it; the ramp goes on.
+
+    Elsewhere it prints one line per change, the first being where the ramp stands. A change is a decision, a check
+    whose verdict changes, or whatever keeps the ramp from being carried out (marked with !). With -o json each line is
+    one JSON object.
 
     Exits with 0 when it succeeded, 3 when it was rolled back, 5 when it was refused or superseded, 6 when Temporal is
     gone for 30 seconds. At --timeout: 7, or 8 if it waits for a person, 4 while a rollback is not proven yet, 0 if it
     holds its target.
     """
     route = files.resolve_route(route, platform)
-    return asyncio.run(_watch(console, route, limit))
+    return asyncio.run(_watch(console, route, limit, lines))
 
 
 async def _look(route: str) -> "Sighting":
@@ -60,11 +67,11 @@ async def _look(route: str) -> "Sighting":
     return await (await Ramp.find(route)).look()
 
 
-async def _watch(console: Console, route: str, limit: timedelta | None) -> ExitCode:
-    from cli.live_view import show_until
+async def _watch(console: Console, route: str, limit: timedelta | None, lines: bool) -> ExitCode:
     from cli.ramps import Ramp
+    from cli.watch.until import show_until
 
-    return await show_until(console, await Ramp.find(route), limit)
+    return await show_until(console, await Ramp.find(route), limit, lines=lines)
 
 
 def _lines(sighting: "Sighting") -> list[str]:

@@ -6,9 +6,10 @@ server first (phase, share, the last decision, the heartbeats of running activit
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
+from pydantic import ValidationError
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
@@ -26,11 +27,13 @@ from cli.exit_codes import ExitCode
 from cli.temporal import RPC_TIMEOUT, connect, in_words
 from tailramp.activity_contract import CLEAR, PROVE_ZERO, RESTORE, ROLLBACK_QUEUE, WATCH, WATCH_QUEUE, WORKFLOW_QUEUE
 from tailramp.errors import Unreachable
-from tailramp.ramp import Block, Phase
+from tailramp.evidence import Verdict
+from tailramp.ramp import Block, Phase, RampState
 from workflows import search_attributes
 from workflows.messages import RampResult, RampStatus
 from workflows.ramp import RampWorkflow
 from workflows.starting import RampHandle, ramp_handle, workflow_id
+from workflows.wording import next_event
 
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 """A worker answers in milliseconds; without one the server would hold the question for ten seconds and more."""
@@ -55,6 +58,21 @@ class Pending:
         live = self.details if self.name == WATCH and isinstance(self.details, dict) else {}
         checks = live.get("checks")
         return {str(name): str(said) for name, said in checks.items()} if isinstance(checks, dict) else {}
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """For a watch: the verdicts of its latest tick; none from a worker that does not tell them."""
+        live = self.details if self.name == WATCH and isinstance(self.details, dict) else {}
+        try:
+            return tuple(Verdict.model_validate(verdict) for verdict in live.get("verdicts") or ())
+        except ValidationError:  # of a worker with another version
+            return ()
+
+    @property
+    def renewed(self) -> datetime | None:
+        """For a watch: when it renewed the leases last."""
+        at = self.details.get("renewed") if self.name == WATCH and isinstance(self.details, dict) else None
+        return datetime.fromisoformat(at) if isinstance(at, str) else None
 
 
 @dataclass(frozen=True)
@@ -128,6 +146,20 @@ def exit_code_of(result: RampResult | None) -> ExitCode:
     return ExitCode.ROLLED_BACK if result.phase is Phase.ROLLED_BACK else ExitCode.REFUSED
 
 
+def next_now(status: RampStatus, now: datetime) -> str:
+    """What happens next, and how long that is from ``now``: a workflow's own clock stands still between its tasks."""
+    state = RampState(
+        phase=status.phase,
+        step=status.step,
+        paused=status.paused,
+        blocked_by=frozenset(status.blocked_by),
+        stop=status.reason,
+        held=status.held,
+        default_moved=status.default_moved,
+    )
+    return next_event(status.plan, state, now)
+
+
 def ramp_name(route: str, ramp: str) -> str:
     """``default/chat@1a2b3c4d``."""
     return f"{route}@{ramp[:8]}"
@@ -155,10 +187,11 @@ class Ramp:
             described = await self.handle.describe(rpc_timeout=RPC_TIMEOUT)
             if described.status is not WorkflowExecutionStatus.RUNNING:
                 return await self._sighting(described, result=await self._result(described))
-        status = await self._status() if ask_worker else None
+        status = await self.ask() if ask_worker else None
         return await self._sighting(described, status=status)
 
-    async def _status(self) -> RampStatus | None:
+    async def ask(self) -> RampStatus | None:
+        """A worker's answer, or None if none comes within three seconds."""
         try:
             with in_words(self.client, self.route):
                 return await self.handle.query(RampWorkflow.status, rpc_timeout=_QUERY_TIMEOUT)
@@ -191,7 +224,7 @@ class Ramp:
                 status.share,
                 str(status.reason or ""),
                 status.last,
-                status.next,
+                next_now(status, datetime.now(UTC)),
             )
         if result is not None:
             phase, reason, last = result.phase, str(result.reason), result.detail

@@ -55,9 +55,9 @@ async def start(console: Console, spec: "RampSpec", wait: timedelta | None, over
     """Start a ramp and say what came of it.  Raises Refused, NoRamp, Unreachable."""
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
-    from cli.live_view import show_until
     from cli.ramps import Ramp
     from cli.temporal import in_words
+    from cli.watch.until import show_until
     from workflows.starting import start_ramp
 
     _check_startable(spec)

@@ -8,7 +8,7 @@ from tailramp.assignment import Assignment
 from tailramp.decision import Decision
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Phase, RampState, Reason
+from tailramp.ramp import Block, Interval, Phase, RampState, Reason
 from tailramp.spec import RampSpec
 
 
@@ -91,9 +91,11 @@ class RampStatus(BaseModel):
     blocked_by: tuple[Block, ...]
     reason: Reason | None
     last: str = Field(description="the latest decision, in words")
-    next: str = Field(description="what happens next, and when")
+    next: str = Field(description="what happens next, and when, as seen at the ramp's latest change")
     epoch: int
     anchor: int | None = Field(default=None, description="whole second at which the present time grid starts")
+    held: tuple[Interval, ...] = Field(default=(), description="the stretches in which the present hold's clock ran")
+    default_moved: bool = False
     started_at: datetime
     assignment: Assignment | None
     plan: Plan | None

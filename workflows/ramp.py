@@ -123,6 +123,8 @@ class RampWorkflow(Forward, Rollback):
             next=wording.next_event(plan, state, workflow.now()),
             epoch=state.epoch,
             anchor=state.anchor,
+            held=state.held,
+            default_moved=state.default_moved,
             started_at=self._started_at,
             assignment=state.applied,
             plan=plan,

@@ -1,0 +1,1 @@
+"""A ramp that is followed: a live picture on a terminal, one line per change everywhere else."""
