@@ -11,6 +11,7 @@ from activities.heartbeat import heartbeating
 from activities.metrics import CheckMetrics
 from activities.probe import Prober
 from activities.routers import Change, Router, make_router
+from activities.surroundings import models_of
 from activities.traffic import final_refusals
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
@@ -18,8 +19,6 @@ from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer, Evidence
 from tailramp.route_record import OffAnswer, RouteRecord, taken_over
 from tailramp.spec import PlatformFile, RampSpec
-
-_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
 
 
 def take_over(plan: Plan, request: PreflightRequest) -> Change:
@@ -97,15 +96,7 @@ class PreflightActivities:
         return [Problem(f"slots.{live}.url", reason, "Mend the baseline first", value=platform.slots[live].url)]
 
     async def _models_of(self, platform: PlatformFile, slot: str) -> frozenset[str]:
-        """The model names that the slot's own server answers to; empty if it does not answer."""
-        url = platform.slots[slot].url
-        try:
-            async with self._http.get(f"{url.rstrip('/')}/v1/models", timeout=_TIMEOUT) as response:
-                response.raise_for_status()
-                listed = await response.json(content_type=None)
-            return frozenset(str(entry["id"]) for entry in listed["data"])
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-            return frozenset()
+        return await models_of(self._http, platform.slots[slot].url)
 
     async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
         """The gateway computes our buckets, everyone is served by the baseline now, and the gateway says who served."""

@@ -4,15 +4,16 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
 
-from cli.command_table import LazyGroup
+from cli.command_table import LazyGroup, language_option
 from cli.console import Console, format_asked_for
 from cli.exit_codes import ExitCode
 from cli.failures import failure_of
+from cli.language import Language, language_asked_for
 from tailramp import __version__
 
 
@@ -30,10 +31,21 @@ def root(console: Console, debug: bool) -> None:
     console.debug = debug
 
 
+root.params.append(language_option())
+
+
+def _speaker(language: Language) -> Callable[[str], str]:
+    if language is Language.EN:
+        return str
+    from cli.language.zh import translator
+
+    return translator()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.  Nothing is raised, whatever happens."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    console = Console(format_asked_for(arguments))
+    console = Console(format_asked_for(arguments), say=_speaker(language_asked_for(arguments)))
     try:
         code = root.main(args=arguments, prog_name="tailramp", standalone_mode=False, obj=console)
         return int(code or ExitCode.DONE)

@@ -11,22 +11,37 @@ from typing import Final
 
 import click
 
+from cli.language import Language
+from cli.language.help_pages import Context
+
 
 @dataclass(frozen=True)
 class Entry:
-    """``module`` has the command as ``<name>_command``; ``summary`` is the first sentence of its help."""
+    """``module`` has the command as ``<name>_command``; ``summary`` is the first sentence of its help, ``example`` a
+    call of it."""
 
     module: str
     summary: str
+    example: str = ""
 
 
 COMMANDS: Final = {
     "demo": Entry("cli.demo_command", "Ramp a toy LLM service on real servers, without a cluster."),
     "validate": Entry("cli.validate_command", "Check the two files and show what a ramp would do."),
+    "plan": Entry("cli.plan.command", "Show what a ramp would do, tell and write.", "tailramp plan --users 200000"),
     "start": Entry("cli.start_command", "Start a ramp."),
     "apply": Entry("cli.apply_command", "Make the world match the files."),
     "status": Entry("cli.look_commands", "Show where a ramp is, why, and what comes next."),
     "watch": Entry("cli.look_commands", "Follow a ramp until it ends."),
+    "explain": Entry(
+        "cli.explain_command",
+        "Say in sentences where a ramp is, why it waits, and what would take it back.",
+        "tailramp explain default/chat",
+    ),
+    "list": Entry("cli.list_command", "List the ramps of a namespace.", "tailramp list --phase HOLDING --sort share"),
+    "history": Entry(
+        "cli.history_command", "Show every decision of a route's ramps.", "tailramp history default/chat --ramps 5"
+    ),
     "pause": Entry("cli.act_commands", "Stop advancing; the checks go on."),
     "resume": Entry("cli.act_commands", "Let a paused ramp go on."),
     "promote": Entry("cli.act_commands", "Skip the rest of the present step's hold."),
@@ -40,8 +55,20 @@ COMMANDS: Final = {
 }
 
 
+def language_option() -> click.Option:
+    """``--lang``, which stands wherever the user puts it; ``main`` has read it before anything is parsed."""
+    return click.Option(
+        ["--lang"],
+        type=click.Choice([language.value for language in Language]),
+        expose_value=False,
+        help="Language of what people read; else LC_ALL, LC_MESSAGES or LANG says it. JSON stays English.",
+    )
+
+
 class LazyGroup(click.Group):
     """The root command: it lists COMMANDS and imports the one that is run."""
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -54,6 +81,11 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[cmd_name].module)
         command = getattr(module, f"{cmd_name}_command")
         assert isinstance(command, click.Command)  # noqa: S101
+        command.context_class = Context
+        if not any(param.name == "lang" for param in command.params):
+            command.params.append(language_option())
+        if COMMANDS[cmd_name].example:
+            command.epilog = f"Example: {COMMANDS[cmd_name].example}"
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -35,21 +35,24 @@ class Console:
     def is_json(self) -> bool:
         return self.format is OutputFormat.JSON
 
-    def answer(self, text: str, data: object) -> None:
-        """Print ``text``, or ``data`` as one line of JSON."""
-        click.echo(json.dumps(data, ensure_ascii=False) if self.is_json else visible(text))
+    def answer(self, text: str, data: object, *, said: bool = False) -> None:
+        """Print ``text``, or ``data`` as one line of JSON.  ``said``: the text is in the user's language already."""
+        if self.is_json:
+            click.echo(json.dumps(data, ensure_ascii=False))
+        else:
+            click.echo(visible(text) if said else self.say(visible(text)))
 
     def aside(self, text: str) -> None:
         """A remark for the person at the keyboard, on standard error; a program that reads JSON has no use for it."""
         if not self.is_json:
-            click.echo(visible(text), err=True)
+            click.echo(self.say(visible(text)), err=True)
 
     def complain(self, text: str, data: object) -> None:
         """An error: text goes to standard error, JSON to standard output, where a program reads."""
         if self.is_json:
             click.echo(json.dumps(data, ensure_ascii=False))
         else:
-            click.echo(visible(text), err=True)
+            click.echo(self.say(visible(text)), err=True)
 
 
 def visible(text: str) -> str:

@@ -96,12 +96,16 @@ def _leave_lines(console: Console, scene: Scene | None) -> None:
     if scene is None:
         return
     for decision in scene.decisions[-_KEPT_LINES:]:
-        console.answer(f"{decision.at.astimezone():%H:%M:%S}  {one_line(decision.sentence)}", None)
+        console.answer(
+            f"{decision.at.astimezone():%H:%M:%S}  {console.say(one_line(decision.sentence))}", None, said=True
+        )
     elapsed = "" if scene.started_at is None else clock_text((scene.ended_at or datetime.now(UTC)) - scene.started_at)
     ended = f" ({console.say(scene.result.reason)})" if scene.result is not None else ""
-    console.answer(f"{scene.name}  {console.say(scene.phase)}{ended}  {scene.share * 100:g} %  {elapsed}", None)
+    console.answer(
+        f"{scene.name}  {console.say(scene.phase)}{ended}  {scene.share * 100:g} %  {elapsed}", None, said=True
+    )
     for trouble in scene.troubles:
-        console.answer(f"! {one_line(trouble)}", None)
+        console.answer(f"! {console.say(one_line(trouble))}", None, said=True)
 
 
 @contextlib.asynccontextmanager

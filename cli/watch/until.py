@@ -56,7 +56,7 @@ async def _print_changes(
 ) -> Change | None:
     async with contextlib.aclosing(follower.changes(from_start=from_start)) as changes:
         async for change in changes:
-            console.answer(as_line(change, console.say), as_data(change))
+            console.answer(as_line(change, console.say), as_data(change), said=True)
             if ends(change):
                 return change
     return None

@@ -1,0 +1,62 @@
+"""What ``plan`` and ``doctor`` ask of the world before anybody is moved: reading only, and never failing.
+
+Every answer is what was seen or, in words, why it could not be seen.
+"""
+
+import time
+from dataclasses import dataclass
+
+import aiohttp
+
+from activities.metrics import PrometheusMetrics
+from tailramp.checks import checks_of, slot_match
+from tailramp.spec import RampSpec
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+
+
+@dataclass(frozen=True)
+class MeasuredRates:
+    """``rates``: answers per second of the baseline, by check, over the last ``seconds``; None: no answer, see
+    ``faults``."""
+
+    seconds: int
+    rates: dict[str, float | None]
+    faults: dict[str, str]
+
+
+async def models_of(http: aiohttp.ClientSession, url: str) -> frozenset[str]:
+    """The model names that a slot's own server answers to; empty if it does not answer."""
+    try:
+        async with http.get(f"{url.rstrip('/')}/v1/models", timeout=_TIMEOUT) as response:
+            response.raise_for_status()
+            listed = await response.json(content_type=None)
+        return frozenset(str(entry["id"]) for entry in listed["data"])
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+async def measured_rates(spec: RampSpec, slot: str, *, seconds: int = 300, looks: int = 20) -> MeasuredRates:
+    """Count what each check counts for ``slot`` over the last ``seconds``, as the judges count it."""
+    prometheus, match = spec.platform.prometheus, slot_match(spec.platform, slot)
+    checks = checks_of(spec)
+    step = max(1, seconds // looks)
+    end = int(time.time() - prometheus.scrape_interval.total_seconds())
+    metrics = PrometheusMetrics(prometheus.url, prometheus.timeout.total_seconds())
+    try:
+        readings = await metrics.read_range(checks, [match], end - seconds, end, step)
+    finally:
+        metrics.close()
+    rates: dict[str, float | None] = {}
+    faults: dict[str, str] = {}
+    for check in checks:
+        arm, fault, queries = check.arm(), "", check.queries(match)
+        for number, reading in enumerate(readings):
+            answers = {part: reading.answers[query] for part, query in queries.items()}
+            fault = next((answer.fault for answer in answers.values() if answer.fault), "")
+            if not fault:
+                arm.take({part: answer.samples for part, answer in answers.items()}, starting=number == 0)
+        rates[check.name] = None if fault else arm.total.n / (len(readings) - 1) / step
+        if fault:
+            faults[check.name] = fault
+    return MeasuredRates(seconds=seconds, rates=rates, faults=faults)

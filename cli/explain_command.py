@@ -1,0 +1,141 @@
+"""``tailramp explain``: a ramp in sentences, for whoever is woken up by it."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import files
+from cli.console import Console, one_line, output_option
+from cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from cli.following import Follower
+    from cli.watch.scene import CheckRow, Scene
+    from tailramp.spec import RampSpec
+
+
+@click.command("explain")
+@files.route_argument
+@files.platform_option
+@output_option
+@click.pass_obj
+def explain_command(console: Console, route: str | None, platform: Path | None) -> ExitCode:
+    """Say in sentences where a ramp is, why it waits, and what would take it back.
+
+    For each check: its present number against its limit, and what is missing for a verdict.
+    """
+    from cli.watch.lines import as_data
+
+    follower, scene = asyncio.run(_look(files.resolve_route(route, platform)))
+    sections = _sections(scene, follower.spec)
+    lines: list[str] = []
+    for title, sentences in sections:
+        if sentences:
+            lines.append(console.say(title))
+            lines += [f"  {console.say(one_line(sentence))}" for sentence in sentences]
+    data: dict[str, Any] = {"ramp": scene.name, "phase": str(scene.phase), "share": scene.share}
+    data |= {title: list(sentences) for title, sentences in sections}
+    data["checks"] = [row.verdict.model_dump(mode="json") for row in scene.checks]
+    data["latest"] = None if follower.stands is None else as_data(follower.stands)
+    console.answer("\n".join(lines), data, said=True)
+    return ExitCode.DONE
+
+
+async def _look(route: str) -> "tuple[Follower, Scene]":
+    from cli.following import Follower
+    from cli.ramps import Ramp
+    from cli.watch.scene import scene_of
+
+    follower = Follower(await Ramp.find(route))
+    async with contextlib.aclosing(follower.changes()) as changes:
+        await anext(changes)
+    over = follower.sighting is None or not follower.sighting.is_open
+    status = None if over else await follower.ramp.ask()
+    scene = scene_of(follower, status, datetime.now(UTC), unanswered=status is None, lost=None)
+    assert scene is not None  # noqa: S101 - the first change was there
+    return follower, scene
+
+
+def _sections(scene: "Scene", spec: "RampSpec | None") -> list[tuple[str, list[str]]]:
+    if scene.result is not None or scene.ended_at is not None:
+        return [("where", [_where(scene)]), ("why", _why_ended(scene)), ("next", ["nothing: the ramp is over"])]
+    return [
+        ("where", [_where(scene)]),
+        ("why it waits", _waits(scene)),
+        ("next", [scene.next]),
+        ("what would take it back", _takes_back(scene, spec)),
+        ("trouble", [*scene.troubles]),
+    ]
+
+
+def _where(scene: "Scene") -> str:
+    whom = f"{scene.share * 100:g} % of identified users are on the candidate"
+    if not scene.rungs:
+        return f"{scene.name} is {scene.phase}: {whom}"
+    current = next((rung for rung in scene.rungs if rung.standing == "current"), None)
+    if current is None:
+        return f"{scene.name} is {scene.phase}: {whom}"
+    return f"{scene.name} is {scene.phase}, step {current.index} of {len(scene.rungs)}: {whom}"
+
+
+def _why_ended(scene: "Scene") -> list[str]:
+    if scene.result is None:
+        return ["the workflow was ended from outside: nobody takes the candidate out"]
+    return [scene.result.detail, *scene.result.problems]
+
+
+_WAITS = {
+    "paused": "it is paused: `tailramp resume` lets it go on",
+    "approval": "a person must look: `tailramp promote` goes on, `tailramp abort` goes back",
+    "inconclusive": "its time is over and the evidence is not: it goes on once every check passes",
+    "blind": "Prometheus cannot be asked: it goes on once it answers",
+    "shared_incident": "the baseline breaks the same limit, so it is not the candidate's fault: it goes on after that",
+    "budget": "the day's budget is spent",
+    "drift": "somebody else changed the route: undo it, and it goes on",
+    "freeze": "the route is frozen: `tailramp lift` lets it go on",
+}
+
+
+def _waits(scene: "Scene") -> list[str]:
+    from tailramp.ramp import Phase
+    from tailramp.units import format_duration
+
+    sentences = [_WAITS[wait] for wait in scene.waits]
+    progress = scene.progress
+    if not sentences and progress is not None and progress.needed is not None and progress.running:
+        sentences.append(f"its hold of {format_duration(progress.needed)} is not over")
+    if not sentences and scene.phase is Phase.SETTLING:
+        sentences.append("traffic has not reached the step yet, or no full window has passed since")
+    return sentences + [
+        f"{row.name}: {row.verdict.reason}" for row in scene.checks if row.verdict.kind not in {"PASS", "FAIL"}
+    ]
+
+
+def _takes_back(scene: "Scene", spec: "RampSpec | None") -> list[str]:
+    from tailramp.units import format_duration
+
+    if spec is None:
+        return []
+    candidate, policy = spec.candidate, spec.platform.ramp
+    goes = "takes everyone back" if candidate.auto_rollback else "pauses the ramp and waits for a person"
+    sentences = [_check_said(row, goes) for row in scene.checks]
+    blind = "takes everyone back" if policy.on_blind == "rollback" else "holds everyone where they are"
+    sentences.append(f"no answer of Prometheus for {format_duration(policy.max_blind)} {blind}")
+    sentences.append(f"no completed look for {format_duration(policy.lease)}: the sentinel takes everyone back")
+    sentences.append('`tailramp abort`, `tailramp kill` or buckets: "" take everyone back at once')
+    return sentences
+
+
+def _check_said(row: "CheckRow", goes: str) -> str:
+    from tailramp.units import format_share
+
+    numbers = row.verdict.numbers
+    limit = "" if numbers.limit is None else f" above {format_share(numbers.limit)}"
+    now = "nothing is counted yet" if numbers.rate is None else f"now {numbers.rate * 100:.2g} % of {numbers.n:,}"
+    missing = f", {row.floor - numbers.seen:,} more are needed for a verdict" if numbers.seen < row.floor else ""
+    streak = f", {numbers.streak} of {numbers.needed} bad windows" if numbers.streak else ""
+    return f"{row.name}{limit} in {numbers.needed or 1} windows in a row {goes}: {now}{streak}{missing}"

@@ -1,0 +1,5 @@
+"""Errors: what is wrong, and the mend."""
+
+from typing import Final
+
+CATALOG: Final[dict[str, str]] = {}

@@ -1,0 +1,203 @@
+"""The command ``tailramp plan`` and how its answer reads."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import files
+from cli.console import Console, output_option
+from cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.plan.preview import Preview, StepPreview
+
+    Say = Callable[[str], str]
+
+
+@click.command("plan")
+@click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
+@files.platform_option
+@click.option("--offline", is_flag=True, help="Ask nobody: what the files alone can show.")
+@click.option("--users", type=click.IntRange(min=1), help="Identified users a day, to say how many each step exposes.")
+@click.option("--diff", is_flag=True, help="Print every write as a unified diff of its object.")
+@click.option("--override", metavar="REASON", help="Plan for a candidate that was taken out before.")
+@output_option
+@click.pass_obj
+def plan_command(
+    console: Console,
+    file: Path,
+    platform: Path | None,
+    offline: bool,
+    users: int | None,
+    diff: bool,
+    override: str | None,
+) -> ExitCode:
+    """Show what a ramp would do, tell and write.
+
+    Per step: who is exposed, for how long, how soon a check can tell a good candidate from a bad one at the rate that
+    Prometheus has measured over the last five minutes, and below which rate it cannot. With --diff, every write to
+    every object. Nothing is changed.
+
+    What cannot be looked up is named; with --offline nothing is looked up but the route file. Exits with 5 if the ramp
+    would be refused.
+    """
+    from cli.plan.preview import preview_of
+    from cli.plan.world import from_files, look
+    from tailramp.spec import load_spec
+
+    spec = load_spec(file, files.platform_beside(file, platform))
+    world = from_files(spec) if offline else asyncio.run(look(spec))
+    preview = preview_of(spec, world, users=users, override=override)
+    text = "\n".join(_lines(preview, console.say, offline=offline, diff=diff))
+    console.answer(text, _as_data(preview), said=True)
+    return ExitCode.REFUSED if world.problems else ExitCode.DONE
+
+
+def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list[str]:
+    from cli.tables import facts
+    from tailramp.units import format_duration
+
+    plan, spec, world = preview.plan, preview.spec, preview.world
+    target = spec.candidate.buckets
+    rows = [
+        (say("route"), plan.route),
+        (say("model"), say(f"{plan.model} in slot {plan.candidate}, beside {plan.baseline}")),
+        (say("target"), say(f"{target} ({target.share * 100:g} % of identified users)")),
+        (say("duration"), say(f"{format_duration(plan.shortest)} to {format_duration(preview.longest)}")),
+        (say("rate"), _rate_said(preview, say, offline=offline)),
+        (say("power"), _power_said(preview, say)),
+        (say("writes"), _writes_said(preview, say, diff=diff)),
+    ]
+    lines = [*facts(rows), "", *_steps_table(preview, say)]
+    if not plan.promotes:
+        lines += ["", say("the last step is held, checks on, until it is aborted")]
+    lines += [""] * bool(world.unknown or world.problems)
+    lines += [f"? {say('not looked up')}: {say(sentence)}" for sentence in world.unknown]
+    lines += [f"! {say('would be refused')}: {say(sentence)}" for sentence in world.problems]
+    if diff:
+        for difference in preview.differences:
+            lines += ["", f"# {say(difference.label)}: {difference.object}", difference.diff]
+    return lines
+
+
+def _steps_table(preview: "Preview", say: "Say") -> list[str]:
+    from cli.tables import table
+    from tailramp.units import format_duration
+
+    with_users = any(step.users is not None for step in preview.steps)
+    header = [say("step"), say("share"), *([say("users")] if with_users else []), say("hold"), say("answers")]
+    header += [say("PASS after"), say("FAIL after"), say("buckets")]
+    rows = [header]
+    for step in preview.steps:
+        approval = say(", then an approval") if step.step.approval else ""
+        rows.append(
+            [
+                str(step.step.index),
+                f"{step.step.share * 100:g} %",
+                *([_count(step.users)] if with_users else []),
+                format_duration(step.step.hold) + approval,
+                _count(step.answers),
+                *_slowest(step),
+                str(step.step.buckets),
+            ]
+        )
+    if preview.plan.promotes:
+        bake = say(f"bake {format_duration(preview.plan.bake)}")
+        blank = [""] * (len(header) - 5)
+        rows.append(
+            [str(len(rows)), "100 %", *([""] if with_users else []), bake, *blank[with_users:], say("everyone")]
+        )
+        rows[-1] += [""] * (len(header) - len(rows[-1]))
+    return table(rows, right=frozenset({0, 1, *({2} if with_users else ()), 3 + with_users}))
+
+
+def _slowest(step: "StepPreview") -> tuple[str, str]:
+    """The seconds until every check can pass, and until the last of them can fail."""
+    passes = [power.to_pass for power in step.power.values()]
+    fails = [power.to_fail for power in step.power.values()]
+    return _longest(passes), _longest(fails)
+
+
+def _longest(seconds: list[float | None]) -> str:
+    from tailramp.units import format_duration
+
+    known = [value for value in seconds if value is not None]
+    if not known or len(known) < len(seconds):
+        return "?"
+    return format_duration(timedelta(seconds=round(max(known))))
+
+
+def _count(number: float | None) -> str:
+    return "?" if number is None else f"{number:,.0f}"
+
+
+def _rate_said(preview: "Preview", say: "Say", *, offline: bool) -> str:
+    if preview.rate is None:
+        why = "nobody was asked" if offline else "Prometheus does not tell"
+        return say(f"unknown ({why}): answers and seconds to a verdict cannot be computed")
+    minutes = preview.world.rate_seconds // 60
+    return say(f"{preview.rate:,.3g} answers/s on the whole route, measured over the last {minutes} minutes")
+
+
+def _power_said(preview: "Preview", say: "Say") -> str:
+    from tailramp.checks import checks_of
+
+    if not checks_of(preview.spec):
+        return say("NONE: nothing would be checked")
+    if preview.powerless:
+        steps = ", ".join(dict.fromkeys(str(index) for index, _ in preview.powerless))
+        return say(f"NONE at step {steps}: the hold is shorter than the windows that a FAIL needs")
+    weakest = preview.weakest
+    if weakest is None:
+        return ""
+    check, index, rate = weakest
+    return say(f"no power below {rate:,.3g} answers/s on the route ({check} at step {index})")
+
+
+def _writes_said(preview: "Preview", say: "Say", *, diff: bool) -> str:
+    count = len(preview.differences)
+    if not count:
+        return ""
+    objects = ", ".join(dict.fromkeys(difference.object for difference in preview.differences))
+    hint = "" if diff else "; --diff shows them"
+    return say(f"{count} to {objects}{hint}")
+
+
+def _as_data(preview: "Preview") -> dict[str, Any]:
+    plan, world = preview.plan, preview.world
+    weakest = preview.weakest
+    return {
+        "route": plan.route,
+        "model": plan.model,
+        "slots": {"baseline": plan.baseline, "candidate": plan.candidate},
+        "digest": preview.spec.digest,
+        "promotes": plan.promotes,
+        "seconds": {"shortest": plan.shortest.total_seconds(), "longest": preview.longest.total_seconds()},
+        "rate": preview.rate,
+        "rates": world.rates,
+        "least_rate": None if weakest is None else weakest[2],
+        "steps": [
+            {
+                "step": s.step.index,
+                "share": s.step.share,
+                "buckets": str(s.step.buckets),
+                "hold_seconds": s.step.hold.total_seconds(),
+                "approval": s.step.approval,
+                "users": s.users,
+                "answers": s.answers,
+                "power": {
+                    check: {"to_pass": p.to_pass, "to_fail": p.to_fail, "least_rate": p.least_rate}
+                    for check, p in s.power.items()
+                },
+            }
+            for s in preview.steps
+        ],
+        "writes": [{"when": d.label, "object": d.object, "diff": d.diff} for d in preview.differences],
+        "unknown": world.unknown,
+        "problems": world.problems,
+    }

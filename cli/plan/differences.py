@@ -1,0 +1,75 @@
+"""The exact difference that each write of a ramp makes to each object, computed as the router computes it."""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.route_document import RouteDocument
+from tailramp.assignment import Assignment
+from tailramp.plan import Plan
+from tailramp.route_record import OffAnswer, RouteRecord, concluded, served, taken_over
+from tailramp.spec import RampSpec
+
+THE_RAMP: Final = "the-new-ramp"
+"""Stands for the ramp's id, which only its start gives it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One write: ``label`` says when it comes, ``diff`` is a unified diff of ``object``."""
+
+    label: str
+    object: str
+    diff: str
+
+
+def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str | None) -> list[Difference]:
+    """Every write of a ramp that passes all its checks.
+
+    Raises Refused as the ramp's own first write would, and for a file that is none.
+    """
+    before = RouteDocument.parse(path.read_text(encoding="utf-8"))
+    differences = []
+    for label, record in _records(before.record, spec, plan, override):
+        after = before.with_record(record)
+        lines = difflib.unified_diff(
+            before.text().splitlines(), after.text().splitlines(), f"a/{path}", f"b/{path}", lineterm=""
+        )
+        differences.append(Difference(label, str(path), "\n".join(lines)))
+        before = after
+    return differences
+
+
+def _records(
+    record: RouteRecord, spec: RampSpec, plan: Plan, override: str | None
+) -> Iterator[tuple[str, RouteRecord]]:
+    off = spec.platform.off
+    record = taken_over(
+        record,
+        ramp=THE_RAMP,
+        baseline=plan.baseline,
+        candidate=plan.candidate,
+        model=plan.model,
+        digest=spec.candidate.digest,
+        override=override,
+        off_answer=OffAnswer(status=off.status, message=off.message),
+    )
+    yield "take-over", record
+    for label, assignment in _assignments(plan):
+        lease = spec.platform.ramp.lease.total_seconds()
+        record = served(record, ramp=THE_RAMP, epoch=record.epoch + 1, assignment=assignment, lease_seconds=lease)
+        yield label, record
+    if plan.promotes:
+        yield "end", concluded(record, ramp=THE_RAMP, epoch=record.epoch + 1)
+
+
+def _assignments(plan: Plan) -> Iterator[tuple[str, Assignment]]:
+    for step in plan.steps:
+        yield f"step {step.index}", step.assignment
+    if plan.promotes:
+        yield "promotion", plan.promoting
+        yield "rules removed", plan.baking
+        if plan.baking != plan.promoted:
+            yield "bake over", plan.promoted

@@ -1,0 +1,82 @@
+"""What a plan needs to know of the world, looked up where it can be and named where it cannot."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.route_document import RouteDocument
+from tailramp.errors import TailrampError
+from tailramp.route_record import RouteRecord
+from tailramp.spec import RampSpec
+
+
+@dataclass
+class World:
+    """``unknown`` is what could not be looked up, one sentence each; ``problems`` are what preflight would refuse.
+
+    ``rates`` are the measured answers per second of the whole route, by check.
+    """
+
+    default: str
+    candidate: str
+    record: RouteRecord | None = None
+    rates: dict[str, float | None] = field(default_factory=dict)
+    rate_seconds: int = 0
+    unknown: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def from_files(spec: RampSpec) -> World:
+    """What the route file beside this process says; without it the first two slots stand for the live one and its
+    candidate, since shares, buckets and holds do not depend on them."""
+    slots, path = list(spec.platform.slots), Path(spec.platform.router.file)
+    try:
+        record = RouteDocument.parse(path.read_text(encoding="utf-8")).record
+    except (OSError, UnicodeDecodeError, TailrampError) as error:
+        world = World(default=slots[0], candidate=slots[1])
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        world.unknown.append(f"which slot is live: the route file {path} cannot be read ({why})")
+        return world
+    default = record.assignment.default
+    free = [slot for slot in slots if slot != default] or slots
+    world = World(default=default, candidate=free[0], record=record)
+    if default not in slots:
+        world.problems.append(f"the route is served by {default}, which the platform file does not know")
+    return world
+
+
+async def look(spec: RampSpec) -> World:
+    """What the route file, the slots' servers and Prometheus say now."""
+    import asyncio
+
+    import aiohttp
+
+    from activities.surroundings import measured_rates, models_of
+
+    world = from_files(spec)
+    slots = spec.platform.slots
+    async with aiohttp.ClientSession() as http:
+        served = dict(zip(slots, await asyncio.gather(*(models_of(http, s.url) for s in slots.values())), strict=True))
+        _find_candidate(world, spec, served)
+        if world.default in slots:
+            measured = await measured_rates(spec, world.default)
+            world.rates, world.rate_seconds = measured.rates, measured.seconds
+            for check, fault in measured.faults.items():
+                world.unknown.append(f"how many answers {check} counts: {fault}")
+    return world
+
+
+def _find_candidate(world: World, spec: RampSpec, served: dict[str, frozenset[str]]) -> None:
+    model = spec.candidate.model
+    if model in served.get(world.default, ()):
+        world.problems.append(f"{model} is the baseline already, in slot {world.default}")
+        return
+    for slot, models in served.items():
+        if slot != world.default and model in models:
+            world.candidate = slot
+            return
+    silent = [slot for slot, models in served.items() if not models]
+    if silent:
+        names = ", ".join(silent)
+        world.unknown.append(f"which slot serves {model}: {names} did not answer")
+    else:
+        world.problems.append(f"no free slot serves {model}: deploy it into one first")
