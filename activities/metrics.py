@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,6 +55,8 @@ _MOST_HUNG = 32
 # connection.
 _NO_RETRY = Retry(total=0, read=False)
 _EXCERPT = 200
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{[^{}]*\})?|\{[^{}]*\}")
 
 _NO_ANSWER_OF_PROMETHEUS = (
     requests.RequestException,
@@ -202,8 +205,8 @@ class PrometheusMetrics:
     ) -> dict[str, tuple[RawSeries, ...]]:
         """Return every scrape after `start` and up to `end` (unix seconds) of every query, for `recount`.
 
-        Works for queries that are plain selectors. Raises Unreachable if any query is not answered: a recount must
-        not be made from half of the scrapes.
+        A query that is no plain selector has no scrapes; its value at every second stands for them. Raises Unreachable
+        if any query is not answered: a recount must not be made from half of the scrapes.
         """
         answers = await self._ask_all(_queries(checks, slots), lambda query: self._scrapes(query, start, end))
         for answer in answers.values():
@@ -285,7 +288,8 @@ class PrometheusMetrics:
         ]
 
     def _scrapes(self, query: str, start: int, end: int) -> tuple[RawSeries, ...]:
-        selector = f"{query}[{max(1, end - start)}s]"
+        resolution = "" if _SELECTOR.fullmatch(_QUOTED.sub('""', query)) else ":1s"
+        selector = f"{query if not resolution else f'({query})'}[{max(1, end - start)}s{resolution}]"
         result = self._client.custom_query(
             selector, params={"time": end, "timeout": self._limit}, timeout=self._timeout
         )

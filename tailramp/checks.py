@@ -10,6 +10,7 @@ from tailramp.evidence import (
     Source,
     ThresholdRule,
     gateway_errors,
+    hanging,
     latency,
     server_errors,
     toxicity,
@@ -52,6 +53,10 @@ def checks_of(spec: RampSpec) -> tuple[Check, ...]:
             checks.append(latency(limit.total_seconds(), rule, histogram, name=name, what=what))
     if candidate.max_toxicity is not None and (counters := settings.toxicity) is not None:
         checks.append(toxicity(candidate.max_toxicity, rule, counters))
+    if settings.max_hang is not None and (found := settings.in_flight) is not None:
+        in_flight, at_gateway = found
+        source = Source.GATEWAY if at_gateway else Source.SERVER
+        checks.append(hanging(settings.max_hang.total_seconds(), rule, in_flight, source))
     checks += [_custom(check, rule) for check in settings.custom]
     return tuple(checks)
 

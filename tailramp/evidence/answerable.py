@@ -7,7 +7,7 @@ moment, so what cannot be counted there will not be countable for a candidate ei
 from collections.abc import Sequence
 
 from tailramp.errors import Problem
-from tailramp.evidence.checks import Check, HistogramCheck, SlotMatch
+from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch
 from tailramp.evidence.counts import UnknownEdgeError, edges_of
 from tailramp.evidence.reading import Reading
 
@@ -30,6 +30,12 @@ def problems_of(check: Check, baseline: SlotMatch, reading: Reading) -> list[Pro
     if isinstance(check, HistogramCheck):
         return _histogram_problems(check, baseline, reading)
     matchers = f"{baseline.slot}'s {check.source} matchers {baseline.of(check.source)}"
+    if isinstance(check, HangingCheck):
+        for part, what in (("least", "requests in flight"), ("ended", "requests that ended")):
+            if not reading.answers[queries[part]].samples:
+                mend = f"Check that Prometheus scrapes this metric and that {matchers} select it"
+                return [Problem(f"checks.{check.name}", f"no series of {what} for the baseline", mend, queries[part])]
+        return _value_problems(check, baseline, reading)
     total, bad = (reading.answers[queries[part]].samples for part in ("total", "bad"))
     if not total:
         mend = f"Check that Prometheus scrapes this metric and that {matchers} select it"

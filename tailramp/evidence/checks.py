@@ -17,12 +17,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tailramp.evidence.counts import Arm, HistogramArm, RatioArm
+from tailramp.evidence.hanging import HangingArm
 from tailramp.evidence.judge import Judge
 from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
 from tailramp.evidence.wording import Wording, limit_percent
 from tailramp.matchers import is_matchers
 from tailramp.presets.gateways import ENVOY
-from tailramp.presets.model import Counted, Counters, Histogram, TimeUnit
+from tailramp.presets.model import Counted, Counters, Histogram, InFlight, TimeUnit
 from tailramp.presets.servers import DURATION, TOXIC_ANSWERS
 from tailramp.query_template import checked_template, render
 
@@ -156,7 +157,36 @@ class HistogramCheck(_CheckBase):
         return HistogramArm(edge=self.edge, others=self.ladder, unit=self.time_unit)
 
 
-Check = Annotated[RatioCheck | HistogramCheck, Field(discriminator="kind")]
+class HangingCheck(_CheckBase):
+    """A check on requests in flight: one that does not end within `seconds` is bad. See `hanging`."""
+
+    kind: Literal["hanging"] = "hanging"
+    active: str = Field(description="PromQL of the gauge of requests in flight")
+    ended: str = Field(description="PromQL of the counters of requests that came to an end, in whatever way")
+    seconds: float = Field(gt=0, allow_inf_nan=False, description="longer than this, a request hangs")
+
+    @field_validator("active", "ended")
+    @classmethod
+    def _query(cls, value: str) -> str:
+        return checked_template(value)
+
+    def queries(self, slot: SlotMatch) -> Mapping[str, str]:
+        """Return the PromQL for `slot` by part: `least` and `before` of the gauge, `ended` and `endedBefore`."""
+        match, ago = slot.of(self.source), f"{round(self.seconds * 1000)}ms"
+        active, ended = render(self.active, match), render(self.ended, match)
+        return {
+            "least": f"min_over_time({active}[{ago}])",
+            "before": f"{active} offset {ago}",
+            "ended": ended,
+            "endedBefore": f"{ended} offset {ago}",
+        }
+
+    def arm(self) -> Arm:
+        """Return a new, empty arm of this check."""
+        return HangingArm()
+
+
+Check = Annotated[RatioCheck | HistogramCheck | HangingCheck, Field(discriminator="kind")]
 
 
 def _spellings(edge: float) -> str:
@@ -257,3 +287,27 @@ def toxicity(
         bad_is="toxic",
         in_settle=True,
     )
+
+
+def hanging(seconds: float, rule: ThresholdRule, in_flight: InFlight, source: Source) -> HangingCheck:
+    """Requests that do not end within `seconds`, as a share of those that ended or hang.
+
+    A hung request is a fact and no estimate, so a few make a window, however many answers other checks want; a
+    candidate that hangs altogether has no more of them than it takes at a time.
+    """
+    return HangingCheck(
+        name="hanging",
+        source=source,
+        active=in_flight.active,
+        ended=in_flight.finished,
+        seconds=seconds,
+        limit=0.05,
+        rule=rule.model_copy(update={"min_sample": min(rule.min_sample, _HUNG_SAMPLE)}),
+        breach=f"requests in flight for more than {seconds:g} s",
+        unit="requests",
+        bad_is="hanging",
+        in_settle=True,
+    )
+
+
+_HUNG_SAMPLE = 20

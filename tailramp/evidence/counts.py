@@ -93,7 +93,7 @@ def spell(labels: Labels) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in labels) + "}"
 
 
-class _SeriesCounter:
+class SeriesCounter:
     """Growth of a set of counters that restart together, each set known by a key, each of its counters by a number."""
 
     def __init__(self) -> None:
@@ -134,14 +134,16 @@ class _SeriesCounter:
             self.growth = {counter: grown for counter, grown in self.growth.items() if counter in self._common}
 
 
-class _Sifted(NamedTuple):
+class Sifted(NamedTuple):
+    """Samples that can be counters, the labels of those that cannot, and what is wrong with the first of these."""
+
     good: list[Sample]
     faulty: list[Labels]
     fault: str
 
 
-def _sift(samples: Sequence[Sample]) -> _Sifted:
-    """Separate what can be a counter from what cannot, and say what is wrong with the first of the latter."""
+def sift(samples: Sequence[Sample]) -> Sifted:
+    """Separate what can be a counter from what cannot."""
     seen = Counter(sample.labels for sample in samples)
     good: list[Sample] = []
     faulty: list[Labels] = []
@@ -156,7 +158,7 @@ def _sift(samples: Sequence[Sample]) -> _Sifted:
             continue
         faulty.append(sample.labels)
         fault = fault or f"the series {spell(sample.labels)} {wrong}"
-    return _Sifted(good, faulty, fault)
+    return Sifted(good, faulty, fault)
 
 
 class Arm(Protocol):
@@ -187,7 +189,7 @@ class RatioArm:
         none.
         """
         self._bad_absent_is_zero = bad_absent_is_zero
-        self._counters = {"total": _SeriesCounter(), "bad": _SeriesCounter()}
+        self._counters = {"total": SeriesCounter(), "bad": SeriesCounter()}
         self._seen = False
         self.total = ArmCounts()
         self.vanished = False
@@ -197,7 +199,7 @@ class RatioArm:
         """See `Arm.take`."""
         faults: list[str] = []
         for part, counter in self._counters.items():
-            sifted = _sift(answers[part])
+            sifted = sift(answers[part])
             for sample in sifted.good:
                 counter.take(sample.labels, {_ONLY: sample.value}, starting=starting)
             for labels in sifted.faulty:
@@ -221,7 +223,7 @@ class HistogramArm:
         self._edge = edge
         self._unit = unit
         self._wanted = None if others is None else {edge, math.inf, *others}
-        self._counter = _SeriesCounter()  # cumulative, by edge
+        self._counter = SeriesCounter()  # cumulative, by edge
         self._seen = False
         self.total = ArmCounts()
         self.edges = self.before = NO_EDGES
@@ -230,7 +232,7 @@ class HistogramArm:
     def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
         """See `Arm.take`."""
         samples = answers["buckets"]
-        sifted = _sift(samples)
+        sifted = sift(samples)
         histograms, broken = _by_histogram(sifted.good)
         broken |= {_without_edge(labels)[0]: sifted.fault for labels in sifted.faulty}
         for key, buckets in histograms.items():

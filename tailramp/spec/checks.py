@@ -13,6 +13,7 @@ from tailramp.presets import (
     GatewayName,
     GatewayPreset,
     Histogram,
+    InFlight,
     ServerName,
     ServerPreset,
     TimeUnit,
@@ -85,6 +86,9 @@ class Checks(FileModel):
     max_per_output_token: Duration | None = Field(
         default=None, description="limit of the p99 of the time per output token"
     )
+    max_hang: Duration | None = Field(
+        default=None, description="a request in flight for longer hangs: well above the longest that may be asked for"
+    )
     custom: tuple[CustomCheck, ...] = Field(default=(), description="checks in your own PromQL")
 
     @field_validator("tick")
@@ -112,6 +116,21 @@ class Checks(FileModel):
             raise ValueError(
                 f"checks.server is {server}, which has no {what} ({others} have): leave this limit out, or write a "
                 "check of your own under checks.custom"
+            )
+        return value
+
+    @field_validator("max_hang")
+    @classmethod
+    def _somebody_counts_requests_in_flight(cls, value: Any, info: ValidationInfo) -> Any:
+        server, gateway = info.data.get("server"), info.data.get("gateway")
+        if value is None or server is None or gateway is None:
+            return value
+        if value.total_seconds() < 1:
+            raise ValueError("a request hangs after a second or more")
+        if GATEWAYS[gateway].in_flight is None and SERVERS[server].in_flight is None:
+            raise ValueError(
+                f"neither {gateway} nor {server} says how many requests of a slot are in flight: leave maxHang out, "
+                "and let the gateway answer 504 after a time limit, which counts as an error"
             )
         return value
 
@@ -161,6 +180,15 @@ class Checks(FileModel):
         scored = f"{self.scored_counter}{{match}}" if self.scored_counter else preset and preset.total
         toxic = f"{self.toxic_counter}{{match}}" if self.toxic_counter else preset and preset.bad
         return Counters(scored, toxic) if scored and toxic else None
+
+    @property
+    def in_flight(self) -> tuple[InFlight, bool] | None:
+        """What counts requests in flight, and whether it is the gateway; it is asked first, for it also knows of what
+        a server that is gone had in flight.
+        """
+        if (at_gateway := self.gateway_preset.in_flight) is not None:
+            return at_gateway, True
+        return (at_server, False) if (at_server := self.server_preset.in_flight) is not None else None
 
     def refusals(self, *, latency: bool, toxicity: bool) -> Iterator[Refusal]:
         """Say which of the canary file's limits cannot be watched, where it sets them."""

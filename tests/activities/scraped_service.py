@@ -4,23 +4,26 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from tailramp.evidence import Check, SlotMatch, ThresholdRule, latency, toxicity
+from tailramp.evidence import Check, SlotMatch, Source, ThresholdRule, hanging, latency, toxicity
+from tailramp.presets import InFlight
 
 BLUE = SlotMatch(slot="blue", metrics='slot="blue"', gateway='envoy_cluster_name="blue"')
 GREEN = SlotMatch(slot="green", metrics='slot="green"', gateway='envoy_cluster_name="green"')
 RULE = ThresholdRule(min_sample=10, floor=20, window=1, consecutive=3)
 CHECKS: list[Check] = [toxicity(rule=RULE), latency(rule=RULE)]
+HANGING = hanging(2.0, RULE, InFlight("llm_requests_active{match}", "llm_requests_ended_total{match}"), Source.SERVER)
 EDGES = ("0.5", "1.6", "2.0", "2.5", "+Inf")
 
 
 class ScrapedService:
     """Every scrape of a slot finds ten answers more; with `bad`, five of them toxic and slow. Two pods answer in
-    turn.
+    turn. Nine requests are always in flight.
     """
 
     def __init__(self) -> None:
         self.scrapes = {"green": 0, "blue": 0}
         self.bad = {"green": False, "blue": False}
+        self.hung: set[str] = set()  # slots that have nine requests in flight and end none any more
         self.hidden: set[str] = set()  # pods that are not exposed
         self.edges = EDGES
         self._counts: dict[tuple[str, str], tuple[int, int]] = {}
@@ -59,11 +62,16 @@ class ScrapedService:
         pod = "ab"[self.scrapes[slot] % 2]
         self.scrapes[slot] += 1
         answered, bad = self._counts.get((slot, pod), (0, 0))
-        self._counts[slot, pod] = (answered + 10, bad + 5 * self.bad[slot])
+        if slot not in self.hung:
+            self._counts[slot, pod] = (answered + 10, bad + 5 * self.bad[slot])
         lines = []
         for (of_slot, of_pod), (answered, bad) in self._counts.items():
             if of_slot == slot and of_pod not in self.hidden:
                 lines += self._series(f'pod="{of_pod}"', answered, bad)
+                lines += [
+                    f'llm_requests_active{{pod="{of_pod}"}} 9',
+                    f'llm_requests_ended_total{{pod="{of_pod}"}} {answered}',
+                ]
         types = [("llm_answers_scored_total", "counter"), ("llm_answers_toxic_total", "counter")]
         head = [f"# TYPE {name} {kind}" for name, kind in types]
         return web.Response(text="\n".join([*head, *lines]) + "\n")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from scraped_service import BLUE, CHECKS, GREEN, ScrapedService
+from scraped_service import BLUE, CHECKS, GREEN, HANGING, ScrapedService
 
 from activities.metrics import PrometheusMetrics, advance
 from lab.process import wait_until
@@ -146,6 +146,29 @@ async def test_a_dead_prometheus_is_blind_until_it_is_back(
     index = grid.last_due(time.time(), LAG) + 1
     await due(grid, index)
     assert VerdictKind.BLIND not in kinds(await advance(metrics, book, index))
+
+
+async def test_a_candidate_that_hangs_fails_while_its_scrapes_go_on_and_can_be_recounted(
+    metrics: PrometheusMetrics, service: ScrapedService
+) -> None:
+    await wait_until(lambda: service.scrapes["blue"] > 20, 20, "the gauge has been scraped for a while")
+    assert await metrics.preflight([HANGING], BLUE, int(time.time())) == []
+    grid = new_grid()
+    book = CheckBook([HANGING], [GREEN], BLUE, grid, run_up=0)
+    verdicts: list[Verdict] = []
+    index = -1
+    while VerdictKind.FAIL not in kinds(verdicts):
+        index += 1
+        await due(grid, index)
+        if index == 4:
+            assert kinds(verdicts) == [VerdictKind.PASS]
+            service.hung.add("green")
+        verdicts = await advance(metrics, book, index)
+        assert index < 20
+    assert verdicts[0].reason.startswith("requests in flight for more than 2 s: ")
+    scrapes = await metrics.read_scrapes([HANGING], SLOTS, grid.time(0) - 5, grid.time(index))
+    counted = recount([HANGING], [GREEN], BLUE, grid, scrapes, until=index, run_up=0)
+    assert counted.tick == index
 
 
 async def test_preflight_has_nothing_to_say_where_everything_is_measured(metrics: PrometheusMetrics) -> None:

@@ -9,7 +9,17 @@ from spec_samples import CANARY, PLATFORM, spec_of
 
 from tailramp.checks import checks_of, slot_match
 from tailramp.errors import InvalidFile, Problem
-from tailramp.evidence import ArmCounts, Check, CheckTick, HistogramCheck, RatioCheck, SlotMatch, Source, VerdictKind
+from tailramp.evidence import (
+    ArmCounts,
+    Check,
+    CheckTick,
+    HangingCheck,
+    HistogramCheck,
+    RatioCheck,
+    SlotMatch,
+    Source,
+    VerdictKind,
+)
 from tailramp.spec import RampSpec
 
 
@@ -261,3 +271,31 @@ def test_a_secret_is_never_sent_in_the_clear_beyond_this_machine(tmp_path: Path)
 def test_ticks_are_asked_for_as_late_as_their_samples_are_stored(tmp_path: Path) -> None:
     platform = PLATFORM.replace("prometheus:\n", "prometheus:\n  ingestionDelay: 45s\n")
     assert spec_of(tmp_path, platform=platform).platform.prometheus.lag == 60
+
+
+@pytest.mark.parametrize(
+    ("checks", "active", "source"),
+    [
+        ("maxHang: 60s", "envoy_cluster_upstream_rq_active{match}", "gateway"),
+        ("gateway: traefik\nserver: vllm\nmaxHang: 60s", "vllm:num_requests_running{match}", "server"),
+    ],
+)
+def test_requests_in_flight_are_asked_of_whoever_counts_them(
+    tmp_path: Path, checks: str, active: str, source: str
+) -> None:
+    check = checks_in(tmp_path, checks, NO_TOXICITY)["hanging"]
+    assert isinstance(check, HangingCheck)
+    assert (check.active, check.source, check.seconds) == (active, source, 60)
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        ("gateway: istio\nmaxHang: 60s", "neither istio nor llm says how many requests of a slot are in flight"),
+        ("maxHang: 10ms", "after a second or more"),
+    ],
+)
+def test_a_limit_for_hung_requests_that_nobody_can_count_is_refused(tmp_path: Path, checks: str, said: str) -> None:
+    [problem] = problems_in(tmp_path, checks)
+    assert problem.field == "checks.maxHang"
+    assert said in problem.reason
