@@ -10,6 +10,7 @@ import aiohttp
 
 from activities.metrics import PrometheusMetrics
 from tailramp.checks import checks_of, slot_match
+from tailramp.errors import Refused
 from tailramp.spec import RampSpec
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
@@ -42,7 +43,11 @@ async def measured_rates(spec: RampSpec, slot: str, *, seconds: int = 300, looks
     checks = checks_of(spec)
     step = max(1, seconds // looks)
     end = int(time.time() - prometheus.scrape_interval.total_seconds())
-    metrics = PrometheusMetrics(prometheus.url, prometheus.timeout.total_seconds())
+    try:
+        metrics = PrometheusMetrics.of(prometheus)
+    except Refused as error:  # a secret that this process does not have
+        names = [check.name for check in checks]
+        return MeasuredRates(seconds, dict.fromkeys(names), dict.fromkeys(names, str(error)))
     try:
         readings = await metrics.read_range(checks, [match], end - seconds, end, step)
     finally:

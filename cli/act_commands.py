@@ -1,4 +1,4 @@
-"""``tailramp pause``, ``resume``, ``promote`` and ``abort``: a person's word to a ramp.
+"""``tailramp pause``, ``resume``, ``promote``, ``ack`` and ``abort``: a person's word to a ramp.
 
 Each is a signal: durable, and accepted even when no worker runs.  What it does is then looked for, so that the answer
 is what happened and not what was asked.
@@ -86,6 +86,18 @@ def abort_command(console: Console, route: str | None, platform: Path | None, re
     return _act(console, route, platform, lambda ramp: _abort(ramp, reason))
 
 
+@click.command("ack")
+@_message_options
+@click.pass_obj
+def ack_command(console: Console, route: str | None, platform: Path | None, reason: str) -> ExitCode:
+    """Acknowledge an alert or a failed check that holds a ramp.
+
+    An alert of somebody else's then holds it no longer: the hold goes on with its checks. A failed check that paused
+    the ramp (autoRollback: false) is noted as seen; the pause lasts until `tailramp resume`. Needs a running worker.
+    """
+    return _act(console, route, platform, lambda ramp: _acknowledge(ramp, reason))
+
+
 def _act(
     console: Console,
     route: str | None,
@@ -144,6 +156,23 @@ async def _pause_or_resume(ramp: "Ramp", reason: str, *, pause: bool) -> "tuple[
     if _goes_back(sighting.status):
         raise Refused(f"{sighting.name} is {sighting.phase} ({sighting.reason}): there is nothing to {word}")
     return ("paused; the checks go on" if pause else f"runs; next: {sighting.next}"), sighting
+
+
+async def _acknowledge(ramp: "Ramp", reason: str) -> "tuple[str, Sighting]":
+    from cli.temporal import AlreadyOver, NoWorker
+    from workflows.messages import Message
+    from workflows.ramp import RampWorkflow
+
+    sighting = await ramp.look()
+    if not sighting.is_open:
+        raise AlreadyOver("over")
+    if sighting.status is None:
+        raise NoWorker(f"no worker answers for {ramp.route}, so what holds it is not known: `tailramp worker` runs one")
+    if not sighting.status.acknowledgeable:
+        raise Refused(f"{sighting.name}: no alert and no failed check waits to be acknowledged. Next: {sighting.next}")
+    await _send(ramp, RampWorkflow.acknowledge, Message(actor=asserted_actor(), reason=reason))
+    after = await _confirmed(ramp, lambda status: not status.acknowledgeable)
+    return f"acknowledged; next: {after.next}", after
 
 
 async def _promote(ramp: "Ramp", reason: str, full: bool) -> "tuple[str, Sighting]":

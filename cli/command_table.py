@@ -26,13 +26,26 @@ class Entry:
 
 
 COMMANDS: Final = {
-    "demo": Entry("cli.demo_command", "Ramp a toy LLM service on real servers, without a cluster."),
-    "validate": Entry("cli.validate_command", "Check the two files and show what a ramp would do."),
+    "demo": Entry(
+        "cli.demo_command",
+        "Ramp a toy LLM service on real servers, without a cluster.",
+        "tailramp demo --scenario slow --seed 3",
+    ),
+    "validate": Entry(
+        "cli.validate_command",
+        "Check the two files and show what a ramp would do.",
+        "tailramp validate deploy/canary.yaml",
+    ),
+    "doctor": Entry("cli.doctor.command", "Check the surroundings of a route.", "tailramp doctor"),
     "plan": Entry("cli.plan.command", "Show what a ramp would do, tell and write.", "tailramp plan --users 200000"),
-    "start": Entry("cli.start_command", "Start a ramp."),
-    "apply": Entry("cli.apply_command", "Make the world match the files."),
-    "status": Entry("cli.look_commands", "Show where a ramp is, why, and what comes next."),
-    "watch": Entry("cli.look_commands", "Follow a ramp until it ends."),
+    "start": Entry("cli.start_command", "Start a ramp.", "tailramp start --wait 2h"),
+    "apply": Entry(
+        "cli.apply_command", "Make the world match the files.", "tailramp apply deploy/canary.yaml --wait 2h"
+    ),
+    "status": Entry(
+        "cli.look_commands", "Show where a ramp is, why, and what comes next.", "tailramp status default/chat -o json"
+    ),
+    "watch": Entry("cli.look_commands", "Follow a ramp until it ends.", "tailramp watch default/chat --timeout 30m"),
     "explain": Entry(
         "cli.explain_command",
         "Say in sentences where a ramp is, why it waits, and what would take it back.",
@@ -42,16 +55,46 @@ COMMANDS: Final = {
     "history": Entry(
         "cli.history_command", "Show every decision of a route's ramps.", "tailramp history default/chat --ramps 5"
     ),
-    "pause": Entry("cli.act_commands", "Stop advancing; the checks go on."),
-    "resume": Entry("cli.act_commands", "Let a paused ramp go on."),
-    "promote": Entry("cli.act_commands", "Skip the rest of the present step's hold."),
-    "abort": Entry("cli.act_commands", "Put everyone back on the baseline and end the ramp."),
-    "kill": Entry("cli.kill_commands", "Take the candidates out at once, without Temporal or any worker."),
-    "lift": Entry("cli.kill_commands", "Remove the mark of a kill or a freeze, so that ramps may start again."),
-    "freeze": Entry("cli.freeze_command", "Let nothing start or grow on a route until `tailramp lift`."),
-    "bucket": Entry("cli.bucket_command", "Compute the bucket of user ids."),
-    "worker": Entry("cli.worker_command", "Run the worker processes."),
-    "sentinel": Entry("cli.sentinel_command", "Take candidates out when nobody looks at them any more."),
+    "pause": Entry(
+        "cli.act_commands", "Stop advancing; the checks go on.", 'tailramp pause --reason "looking at a complaint"'
+    ),
+    "resume": Entry("cli.act_commands", "Let a paused ramp go on.", "tailramp resume default/chat"),
+    "promote": Entry("cli.act_commands", "Skip the rest of the present step's hold.", "tailramp promote --full"),
+    "ack": Entry(
+        "cli.act_commands",
+        "Acknowledge an alert or a failed check that holds a ramp.",
+        'tailramp ack default/chat --reason "disk alert of the database, not ours"',
+    ),
+    "abort": Entry(
+        "cli.act_commands",
+        "Put everyone back on the baseline and end the ramp.",
+        'tailramp abort --reason "wrong model"',
+    ),
+    "kill": Entry(
+        "cli.kill_commands",
+        "Take the candidates out at once, without Temporal or any worker.",
+        'tailramp kill default/chat --reason "harmful answers"',
+    ),
+    "lift": Entry(
+        "cli.kill_commands",
+        "Remove the mark of a kill or a freeze, so that ramps may start again.",
+        'tailramp lift default/chat --reason "mended in v3"',
+    ),
+    "freeze": Entry(
+        "cli.freeze_command",
+        "Let nothing start or grow on a route until `tailramp lift`.",
+        'tailramp freeze default/chat --reason "sale until Sunday"',
+    ),
+    "uninstall": Entry(
+        "cli.uninstall_command", "Leave a route as it was found.", "tailramp uninstall default/chat --yes"
+    ),
+    "bucket": Entry("cli.bucket_command", "Compute the bucket of user ids.", "tailramp bucket 13800001234"),
+    "worker": Entry("cli.worker_command", "Run the worker processes.", "tailramp worker --role control"),
+    "sentinel": Entry(
+        "cli.sentinel_command",
+        "Take candidates out when nobody looks at them any more.",
+        "tailramp sentinel '/etc/envoy/routes/*.json'",
+    ),
 }
 
 

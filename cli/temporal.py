@@ -76,7 +76,7 @@ def _in_words(error: RPCError, client: Client, route: str) -> TailrampError | No
         words = NoWorker(f"no worker answers for {route}: `tailramp worker` runs one")
     elif "no mapping defined for search attribute" in message:
         words = Refused(
-            f"Temporal's namespace {client.namespace} lacks search attributes: {message}. {_register(client)}"
+            f"Temporal's namespace {client.namespace} lacks search attributes: {message}. {register_command(client)}"
         )
     elif error.status in _FORBIDDEN:
         words = Unreachable(f"Temporal at {address} refuses: {message}. Check TEMPORAL_API_KEY and TEMPORAL_TLS_*")
@@ -85,7 +85,8 @@ def _in_words(error: RPCError, client: Client, route: str) -> TailrampError | No
     return words
 
 
-def _register(client: Client) -> str:
+def register_command(client: Client) -> str:
+    """How the search attributes of ramps are registered."""
     attributes = " ".join(
         f"--name {key.name} --type {key.indexed_value_type.name.title()}" for key in search_attributes.ALL
     )

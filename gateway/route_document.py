@@ -130,6 +130,19 @@ class RouteDocument:
         data["version_info"] = f"{record.epoch}-{_digest(config)[:12]}"
         return RouteDocument(data)
 
+    def without_record(self) -> "RouteDocument":
+        """The document as the platform team's alone: the record is gone, and so are tailramp's own entries."""
+        data = copy.deepcopy(self.data)
+        config = data["resources"][0]
+        filters = config["metadata"]["filter_metadata"]
+        del filters["tailramp"]
+        if not filters:
+            del config["metadata"]
+        for host in config["virtual_hosts"]:
+            host["routes"] = [r for r in host["routes"] if not str(r.get("name", "")).startswith(_OWN)]
+        data["version_info"] = f"released-{_digest(config)[:12]}"
+        return RouteDocument(data)
+
     @property
     def drift(self) -> tuple[str, ...]:
         """What somebody else changed in tailramp's own part: entries that are not what the record means."""

@@ -24,6 +24,7 @@ class DecisionKind(StrEnum):
     PROMOTED = "promoted"
     TARGET_CHANGED = "target_changed"
     ALERTED = "alerted"
+    ACKNOWLEDGED = "acknowledged"
     ABORTED = "aborted"
     PROMOTION_INTENDED = "promotion_intended"
     DEFAULT_MOVED = "default_moved"

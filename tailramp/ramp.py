@@ -119,7 +119,8 @@ class RampState(BaseModel):
 
     ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
     ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerating`` says that
-    a failed check is waiting for a person (``autoRollback: false``) and must not be reported again.
+    a failed check is waiting for a person (``autoRollback: false``) and must not be reported again; ``acknowledged``
+    that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody else's alert.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,6 +139,8 @@ class RampState(BaseModel):
     full: bool = False
     shrink_to: Assignment | None = None
     tolerating: bool = False
+    acknowledged: bool = False
+    alerted: bool = False
     default_moved: bool = False
     baked: bool = False
 
@@ -361,7 +364,8 @@ def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
 def advanced(plan: Plan, state: RampState) -> RampState:
     """Leave the hold of the present step for the next step, or for the promotion."""
     kept = state.blocked_by & {Block.FREEZE}
-    cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None, "tolerating": False}
+    cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
+    cleared |= {"tolerating": False, "acknowledged": False, "alerted": False}
     if is_final(plan, state):
         return state
     if state.step == len(plan.steps):
@@ -392,7 +396,7 @@ def check_failed(state: RampState, detail: str, *, auto_rollback: bool, now: dat
     """A check failed.  Without automatic rollback the ramp pauses and waits for a person; otherwise it stops."""
     if auto_rollback:
         return stopped(state, Reason.UNHEALTHY, detail)
-    return paused(state, now).model_copy(update={"tolerating": True})
+    return paused(state, now).model_copy(update={"tolerating": True, "acknowledged": False})
 
 
 def stopped(state: RampState, reason: Reason, detail: str = "") -> RampState:
@@ -443,7 +447,7 @@ def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
     if step != state.step or state.stop is not None:
         return state
     if state.phase is Phase.PROMOTING and Block.APPROVAL in state.blocked_by:
-        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}})
+        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
     if state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}:
         return state
     return state.model_copy(update={"promoted_step": step, "full": state.full or full})
@@ -455,8 +459,22 @@ def alerted(state: RampState, name: str, *, attributed: bool) -> RampState:
         return stopped(state, Reason.ALERT, f"alert {name}")
     if state.phase.is_terminal or state.phase.is_rollback:
         return state
+    gate = Block.APPROVAL in state.blocked_by and not state.alerted
     blocked = state.blocked_by | {Block.APPROVAL}
-    return state.model_copy(update={"blocked_by": blocked, "promoted_step": None, "full": False})
+    update = {"blocked_by": blocked, "promoted_step": None, "full": False, "alerted": not gate}
+    return state.model_copy(update=update)
+
+
+def acknowledged(state: RampState) -> RampState:
+    """A person has seen what holds the ramp: an alert holds it no longer, a failed check is known.
+
+    Neither skips anything: the hold goes on with its checks, and a pause lasts until it is resumed.
+    """
+    if state.alerted and Block.APPROVAL in state.blocked_by:
+        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
+    if state.tolerating and not state.acknowledged:
+        return state.model_copy(update={"acknowledged": True})
+    return state
 
 
 def freeze_met(state: RampState) -> RampState:

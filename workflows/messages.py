@@ -96,6 +96,7 @@ class RampStatus(BaseModel):
     anchor: int | None = Field(default=None, description="whole second at which the present time grid starts")
     held: tuple[Interval, ...] = Field(default=(), description="the stretches in which the present hold's clock ran")
     default_moved: bool = False
+    acknowledgeable: bool = Field(default=False, description="an alert or a failed check waits to be acknowledged")
     started_at: datetime
     assignment: Assignment | None
     plan: Plan | None

@@ -56,6 +56,12 @@ class RampWorkflow(Forward, Rollback):
         self._receive(state, DecisionKind.PROMOTED, f"promoted {to} by {message.actor}", message)
 
     @workflow.signal
+    def acknowledge(self, message: Message) -> None:
+        """A person has seen the alert or the failed check that holds the ramp."""
+        state = ramp.acknowledged(self._state)
+        self._receive(state, DecisionKind.ACKNOWLEDGED, f"acknowledged by {message.actor}", message)
+
+    @workflow.signal
     def abort(self, message: Message) -> None:
         """Everyone back on the baseline, now."""
         sentence = f"aborted by {message.actor}"
@@ -125,6 +131,7 @@ class RampWorkflow(Forward, Rollback):
             anchor=state.anchor,
             held=state.held,
             default_moved=state.default_moved,
+            acknowledgeable=ramp.acknowledged(state) is not state,
             started_at=self._started_at,
             assignment=state.applied,
             plan=plan,

@@ -15,7 +15,7 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from activities.routers.protocol import Change, Clear
@@ -37,6 +37,7 @@ class RouteFile:
         self.pending = path.parent / "pending" / path.name
         self.clearing = path.parent / "clearing" / path.name
         self._ready = path.parent / "ready" / path.name
+        self._lock = path.with_name(f".{path.name}.lock")
 
     def read(self) -> RouteDocument:
         """Raises Refused for a file that is missing or not a route file."""
@@ -81,6 +82,31 @@ class RouteFile:
             finally:
                 os.close(descriptor)
                 temporary.unlink(missing_ok=True)
+
+    def release(self, check: Callable[[RouteRecord], None]) -> None:
+        """Take the record out of the file, and whatever lies beside it for tailramp's sake.
+
+        ``check`` raises Refused for a record that is still needed.  Raises Unreachable if the lock cannot be had: a
+        writer that is under way must end first.
+        """
+        with self._locked(LOCK_SECONDS) as locked:
+            if not locked:
+                raise Unreachable(f"{self.path} is being written by somebody else: try again")
+            temporary = self.clearing / uuid.uuid4().hex
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                document = self.read()
+                check(document.record)
+                _write_file(temporary, document.without_record().text())
+                self._remove_others(temporary)
+                temporary.rename(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._ready.unlink(missing_ok=True)
+            for folder in (self.pending, self.clearing, self.pending.parent, self.clearing.parent, self._ready.parent):
+                with contextlib.suppress(OSError):  # another route's files lie there too, or it was never made
+                    folder.rmdir()
+            self._lock.unlink(missing_ok=True)
 
     def make_ready(self, change: Change) -> None:
         """Lay the file that ``change`` means beside the route file, ready for a clear on a full disk."""
@@ -159,7 +185,7 @@ class RouteFile:
     @contextlib.contextmanager
     def _locked(self, seconds: float) -> Iterator[bool]:
         """Hold the lock if it can be had within ``seconds``; yields whether it was."""
-        descriptor = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             until = time.monotonic() + seconds
             locked = False

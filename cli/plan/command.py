@@ -136,12 +136,17 @@ def _count(number: float | None) -> str:
     return "?" if number is None else f"{number:,.0f}"
 
 
+def _per_second(rate: float) -> str:
+    """Three digits, and no more of them than a measurement has."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 def _rate_said(preview: "Preview", say: "Say", *, offline: bool) -> str:
     if preview.rate is None:
         why = "nobody was asked" if offline else "Prometheus does not tell"
         return say(f"unknown ({why}): answers and seconds to a verdict cannot be computed")
     minutes = preview.world.rate_seconds // 60
-    return say(f"{preview.rate:,.3g} answers/s on the whole route, measured over the last {minutes} minutes")
+    return say(f"{_per_second(preview.rate)} answers/s on the whole route, measured over the last {minutes} minutes")
 
 
 def _power_said(preview: "Preview", say: "Say") -> str:
@@ -156,7 +161,7 @@ def _power_said(preview: "Preview", say: "Say") -> str:
     if weakest is None:
         return ""
     check, index, rate = weakest
-    return say(f"no power below {rate:,.3g} answers/s on the route ({check} at step {index})")
+    return say(f"no power below {_per_second(rate)} answers/s on the route ({check} at step {index})")
 
 
 def _writes_said(preview: "Preview", say: "Say", *, diff: bool) -> str:

@@ -248,3 +248,34 @@ async def test_a_lift_removes_a_freeze_too(folder: Folder) -> None:
     lifted = await folder.run("lift", "--reason", "it is over")
     assert "the freeze by ada@desk" in lifted.out
     assert record_of(folder.route_file).freeze is None
+
+
+async def test_uninstall_leaves_the_route_as_it_was_found(folder: Folder) -> None:
+    before = json.loads(folder.route_file.read_text(encoding="utf-8"))
+    (folder.route_file.parent / "pending").mkdir()
+    here = ("uninstall", "--route-file", str(folder.route_file))
+    assert (await folder.run(*here)).code == 0
+    assert json.loads(folder.route_file.read_text(encoding="utf-8")) == before
+
+    done = await folder.run(*here, "--yes", "-o", "json")
+    assert (done.code, done.data["done"]) == (0, True)
+    after = json.loads(folder.route_file.read_text(encoding="utf-8"))
+    assert "tailramp" not in json.dumps(after["resources"][0].get("metadata", {}))
+    assert after["resources"][0]["virtual_hosts"] == before["resources"][0]["virtual_hosts"]
+    assert sorted(path.name for path in folder.route_file.parent.iterdir()) == ["chat.json"]
+    assert (await folder.run(*here, "--yes")).code == 5  # nothing is left to take out
+
+
+async def test_uninstall_is_refused_while_somebody_needs_the_record(folder: Folder) -> None:
+    here = ("uninstall", "--route-file", str(folder.route_file), "--yes")
+    await serve(folder, rule("00-04"))
+    shown = await folder.run(*here)
+    assert (shown.code, "still serves green" in shown.err) == (5, True)
+    assert (await folder.run("kill", "--off")).code == 0
+    shown = await folder.run(*here)
+    assert (shown.code, "is shut off" in shown.err) == (5, True)
+
+
+async def test_uninstall_asks_the_gateway_what_it_serves(folder: Folder) -> None:
+    shown = await folder.run("uninstall", "--yes")
+    assert (shown.code, "nobody can say what the gateway serves" in shown.err) == (5, True)
