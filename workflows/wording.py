@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
 from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, clock, is_final
-from tailramp.spec import RampSpec
+from tailramp.spec import LatencyKind, RampSpec
 from tailramp.units import format_duration, format_share
 
 
@@ -29,14 +29,21 @@ def place(plan: Plan, state: RampState) -> str:
 
 
 def limits(spec: RampSpec) -> str:
-    """``errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %``."""
-    candidate, parts = spec.candidate, []
-    if spec.platform.checks.max_errors is not None:
-        parts.append(f"errors ≤ {format_share(spec.platform.checks.max_errors)}")
-    if candidate.max_latency is not None:
-        parts.append(f"p99 ≤ {format_duration(candidate.max_latency)}")
+    """``errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %``, and what else the platform file checks."""
+    checks, candidate = spec.platform.checks, spec.candidate
+    shares = (("errors", checks.max_errors), ("server errors", checks.max_server_errors))
+    p99 = {LatencyKind.FIRST_TOKEN: "p99 to the first token", LatencyKind.GATEWAY: "p99 at the gateway"}
+    times = (
+        (p99.get(checks.latency, "p99"), candidate.max_latency),
+        ("p99 to the first token", checks.max_first_token),
+        ("p99 per output token", checks.max_per_output_token),
+        ("in flight", checks.max_hang),
+    )
+    parts = [f"{name} ≤ {format_share(limit)}" for name, limit in shares if limit is not None]
+    parts += [f"{name} ≤ {format_duration(limit)}" for name, limit in times if limit is not None]
     if candidate.max_toxicity is not None:
         parts.append(f"toxicity ≤ {format_share(candidate.max_toxicity)}")
+    parts += [f"not {check.name} {check.fail_when}" for check in checks.custom]
     return ", ".join(parts)
 
 

@@ -38,7 +38,7 @@ def problems_of(check: Check, baseline: SlotMatch, reading: Reading) -> list[Pro
         return _value_problems(check, baseline, reading)
     total, bad = (reading.answers[queries[part]].samples for part in ("total", "bad"))
     if not total:
-        mend = f"Check that Prometheus scrapes this metric and that {matchers} select it"
+        mend = f"Check that Prometheus scrapes this metric and that {matchers} select it{_hint(check)}"
         return [Problem(f"checks.{check.name}", "no series for the baseline", mend, queries["total"])]
     if not bad and not check.bad_absent_is_zero:
         mend = "Export it from the start, at 0; or set bad_absent_is_zero if the first bad answer creates it"
@@ -55,7 +55,8 @@ def _histogram_problems(check: HistogramCheck, baseline: SlotMatch, reading: Rea
         return [Problem(field, fault, _MEND_QUERY, query)]
     histograms = edges_of(reading.answers[query].samples)
     if not histograms:
-        mend = f"Check that Prometheus scrapes this histogram and that {baseline.of(check.source)} selects it"
+        matchers = f"{baseline.slot}'s {check.source} matchers {baseline.of(check.source)}"
+        mend = f"Check that Prometheus scrapes this histogram and that {matchers} select it{_hint(check)}"
         return [Problem(field, "no series for the baseline", mend, query)]
     for edges in histograms.values():
         if check.edge not in edges:
@@ -67,6 +68,10 @@ def _histogram_problems(check: HistogramCheck, baseline: SlotMatch, reading: Rea
         mend = f"Let the exporter write the edge as {check.edge:g}"
         return [Problem(field, f"the histogram writes its edge at {check.edge:g} in an unknown way", mend, counted)]
     return _value_problems(check, baseline, reading)
+
+
+def _hint(check: Check) -> str:
+    return f"; {check.hint}" if check.hint else ""
 
 
 def _value_problems(check: Check, baseline: SlotMatch, reading: Reading) -> list[Problem]:

@@ -71,6 +71,7 @@ class _CheckBase(BaseModel):
     unit: str = Field(default="answers", min_length=1, description="what is counted")
     bad_is: str = Field(min_length=1, description="what a bad one is: slower than 2 s")
     in_settle: bool = Field(description="may fail while a step still settles; not latency, which cold caches explain")
+    hint: str = Field(default="", description="what to see to if Prometheus has no series for it")
 
     @property
     def words(self) -> Wording:
@@ -265,6 +266,7 @@ def latency(
         unit=histogram.counts,
         bad_is=f"slower than {seconds:g} s",
         in_settle=False,
+        hint=histogram.enable,
     )
 
 
@@ -286,6 +288,7 @@ def toxicity(
         unit="scored answers",
         bad_is="toxic",
         in_settle=True,
+        hint="a gauge of toxicity is not enough: have counters of the scored and of the toxic answers exported",
     )
 
 

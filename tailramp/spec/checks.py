@@ -190,6 +190,18 @@ class Checks(FileModel):
             return at_gateway, True
         return (at_server, False) if (at_server := self.server_preset.in_flight) is not None else None
 
+    @property
+    def watches_anything(self) -> bool:
+        """Whether the platform file alone asks for a check."""
+        limits = (
+            self.max_errors,
+            self.max_server_errors,
+            self.max_first_token,
+            self.max_per_output_token,
+            self.max_hang,
+        )
+        return bool(self.custom) or any(limit is not None for limit in limits)
+
     def refusals(self, *, latency: bool, toxicity: bool) -> Iterator[Refusal]:
         """Say which of the canary file's limits cannot be watched, where it sets them."""
         if latency and self.timed is None:

@@ -88,7 +88,8 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
         problem(("canary",), reason, f"Write ramp.holdBack for resolution {resolution}")
     for index, candidate in enumerate(spec.candidates):
         at: Location = ("canary",) if spec.canary.canary is not None else ("canaries", index)
-        if candidate.max_latency is None and candidate.max_toxicity is None and spec.platform.checks.max_errors is None:
+        limited = candidate.max_latency is not None or candidate.max_toxicity is not None
+        if not limited and not spec.platform.checks.watches_anything:
             mend = "Set maxLatency or maxToxicity here, or checks.maxErrors in the platform file"
             problem(at, "nothing would be checked, so nothing could ever pass", mend)
         limits = {"latency": candidate.max_latency is not None, "toxicity": candidate.max_toxicity is not None}

@@ -11,6 +11,7 @@ from activities.metrics import PrometheusMetrics, advance
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
 from tailramp.evidence import CheckBook, Grid, Reading, Verdict, VerdictKind, latency, recount, toxicity
+from tailramp.presets import SERVERS, ServerName
 
 LAG = 0.5
 SLOTS = [GREEN, BLUE]
@@ -191,6 +192,15 @@ async def test_preflight_names_every_query_without_series(metrics: PrometheusMet
     ]
     assert problems[0].value == 'llm_answers_scored_total{slot="bleu"}'
     assert 'slot="bleu"' in problems[0].mend
+    assert "a gauge of toxicity is not enough" in problems[0].mend
+
+
+async def test_preflight_says_what_has_to_be_switched_on_for_a_histogram(metrics: PrometheusMetrics) -> None:
+    histogram = SERVERS[ServerName.TRITON].first_token
+    assert histogram is not None
+    [problem] = await metrics.preflight([latency(2.0, histogram=histogram)], BLUE, int(time.time()))
+    assert problem.reason == "no series for the baseline"
+    assert problem.mend.endswith("start Triton with --metrics-config histogram_latencies=true")
 
 
 async def test_preflight_names_what_prometheus_refuses_and_what_cannot_be_counted(metrics: PrometheusMetrics) -> None:
