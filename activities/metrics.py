@@ -8,11 +8,9 @@ fixed number of threads, so hung ones cannot pile up.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,6 +26,7 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import HTTPBasicAuth
 from urllib3.util.retry import Retry
 
+from activities.query_threads import QueryThreads, Unanswered
 from tailramp.checks import checks_of, slot_match
 from tailramp.errors import Problem, Refused, Unreachable
 from tailramp.evidence import (
@@ -49,8 +48,9 @@ from tailramp.spec import Prometheus, RampSpec
 MOST_POINTS = 11_000
 """Points per series that Prometheus returns for one range query; it refuses more."""
 
+Parsed = TypeVar("Parsed")
+
 _AT_ONCE = 8
-_MOST_HUNG = 32
 # The library's default retries three times, beyond every time limit. read=False: a late answer is told from a refused
 # connection.
 _NO_RETRY = Retry(total=0, read=False)
@@ -69,51 +69,6 @@ _NO_ANSWER_OF_PROMETHEUS = (
     ValueError,
 )
 """What parsing some other server's answer raises, in the library and here."""
-
-Parsed = TypeVar("Parsed")
-
-
-class _Unanswered(Exception):
-    """A query that brought no usable answer; the text says why, in words for a verdict."""
-
-
-class _Threads:
-    """Runs blocking calls in daemon threads, and gives up on those that hang.
-
-    A pool would be used up by a few connections that drip one byte at a time, which no timeout of requests ends, and
-    would keep the process from ending. Here a call that nobody waits for any more costs one thread until its
-    connection breaks, and there are never more than `_MOST_HUNG` of them.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-
-    async def run(self, call: Callable[[], Parsed]) -> Parsed:
-        """Return what `call` returns or raises; _Unanswered at once if too many earlier calls still hang."""
-        with self._lock:
-            if self._running >= _MOST_HUNG:
-                raise _Unanswered(f"{self._running} earlier queries still hang")
-            self._running += 1
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Parsed] = loop.create_future()
-
-        def work() -> None:
-            try:
-                result = call()
-            except BaseException as error:
-                self._tell(loop, future, lambda error=error: future.set_exception(error))  # type: ignore[misc]
-            else:
-                self._tell(loop, future, lambda: future.set_result(result))
-
-        threading.Thread(target=work, name="prometheus", daemon=True).start()
-        return await future
-
-    def _tell(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]", settle: Callable[[], None]) -> None:
-        with self._lock:
-            self._running -= 1
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(lambda: None if future.done() else settle())
 
 
 class PrometheusMetrics:
@@ -156,7 +111,7 @@ class PrometheusMetrics:
             auth=_just_the_headers if auth is None else HTTPBasicAuth(*auth),
             session=session,
         )
-        self._threads = _Threads()
+        self._threads = QueryThreads()
 
     @classmethod
     def of(cls, settings: Prometheus, environment: Mapping[str, str] = os.environ) -> Self:
@@ -235,7 +190,7 @@ class PrometheusMetrics:
             async with at_once:
                 try:
                     return await self._threads.run(lambda: self._guarded(ask, query))
-                except _Unanswered as error:
+                except Unanswered as error:
                     return str(error)
 
         asked = {query: asyncio.create_task(one(query)) for query in queries}
@@ -251,7 +206,7 @@ class PrometheusMetrics:
     def _guarded(self, ask: Callable[[str], Parsed], query: str) -> Parsed | str:
         try:
             return ask(query)
-        except _Unanswered as error:
+        except Unanswered as error:
             return str(error)
         except requests.ConnectionError as error:
             root = _root_of(error)
@@ -388,14 +343,14 @@ def _columns_to_readings(
 def _vector(result: Any, query: str, field: str) -> list[dict[str, Any]]:
     """Return the series of a result, or say why it is none that raw counters can give."""
     if not isinstance(result, list):
-        raise _Unanswered(f"the query {query} does not return series")
+        raise Unanswered(f"the query {query} does not return series")
     for series in result:
         if not isinstance(series, dict):
-            raise _Unanswered(f"the query {query} returns a number, not series of a counter")
+            raise Unanswered(f"the query {query} returns a number, not series of a counter")
         if field not in series:
             native = "histogram" in series or "histograms" in series
             told = "native histograms; classic buckets with a label le are needed" if native else "no values"
-            raise _Unanswered(f"the query {query} returns {told}")
+            raise Unanswered(f"the query {query} returns {told}")
     return result
 
 
