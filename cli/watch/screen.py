@@ -6,6 +6,7 @@ latest decisions fill what is left.  Every mark can be told without colour.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 Say = Callable[[str], str]
 
 _WIDE: Final = 100
+_NARROW: Final = 76
 _MOST_RUNGS: Final = 8
+_FEW_RUNGS: Final = 3
 _VERDICT_STYLE: Final = {
     VerdictKind.PASS: "green",
     VerdictKind.FAIL: "bold red",
@@ -36,6 +39,14 @@ _VERDICT_STYLE: Final = {
 _PLAIN_MARKS: Final = {Standing.DONE: "x", Standing.CURRENT: ">", Standing.NEXT: " "}
 _MARKS: Final = {Standing.DONE: "✓", Standing.CURRENT: "▶", Standing.NEXT: "·"}
 _STYLES: Final = {Standing.DONE: "green", Standing.CURRENT: "bold", Standing.NEXT: "dim"}
+
+
+class _Detail(IntEnum):
+    """How much is drawn, so that a low terminal still shows where the ramp is and what comes next."""
+
+    LEAST = 0
+    LESS = 1
+    FULL = 2
 
 
 class Screen:
@@ -49,7 +60,11 @@ class Screen:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or console.size.height
         plain = not options.encoding.lower().startswith("utf")
-        fixed = console.render_lines(Group(*self._parts(width, plain)), options.update(height=None), pad=False)
+        for detail in reversed(_Detail):
+            parts = Group(*self._parts(width, plain, detail))
+            fixed = console.render_lines(parts, options.update(height=None), pad=False)
+            if len(fixed) < height:
+                break
         room = height - len(fixed) - 1
         lines = fixed
         if room > 0:
@@ -65,21 +80,23 @@ class Screen:
                 yield Segment.line()
             yield from line
 
-    def _parts(self, width: int, plain: bool) -> Iterable[RenderableType]:
+    def _parts(self, width: int, plain: bool, detail: "_Detail") -> Iterable[RenderableType]:
         scene, say = self._scene, self._say
         yield self._header(width)
         yield Rule(style="dim", characters="-" if plain else "─")
         if scene.rungs:
-            yield self._ladder(width, plain)
+            yield self._ladder(width, plain, _FEW_RUNGS if detail is _Detail.LEAST else _MOST_RUNGS)
             yield ""
         if scene.checks:
             yield self._checks(width, plain)
-            yield from self._doubts()
+            if detail is _Detail.FULL:
+                yield from self._doubts()
             yield ""
         yield from self._facts()
         for trouble in scene.troubles:
             yield _fact(say("trouble"), say(trouble), "bold red")
-        yield ""
+        if detail is _Detail.FULL:
+            yield ""
 
     def _header(self, width: int) -> RenderableType:
         scene, say = self._scene, self._say
@@ -104,13 +121,14 @@ class Screen:
             return ""
         return clock_text((scene.ended_at or self._now) - scene.started_at)
 
-    def _ladder(self, width: int, plain: bool) -> RenderableType:
+    def _ladder(self, width: int, plain: bool, most: int) -> RenderableType:
         table = Table.grid(padding=(0, 2, 0, 0))
-        columns: tuple[JustifyMethod, ...] = ("left", "right", "right", "left", "left")
-        for justify in columns:
-            table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
+        columns: tuple[tuple[JustifyMethod, int], ...] = (("left", 1), ("right", 2), ("right", 5), ("left", 8))
+        for justify, least in columns:
+            table.add_column(justify=justify, no_wrap=True, overflow="ellipsis", min_width=least)
+        table.add_column(no_wrap=True, overflow="ellipsis")
         marks = _PLAIN_MARKS if plain else _MARKS
-        for rung in _around_current(self._scene.rungs):
+        for rung in _around_current(self._scene.rungs, most):
             buckets = rung.buckets or self._say("everyone")
             room = max(8, width - 48)
             buckets = buckets if len(buckets) <= room else f"{buckets[: room - 1]}…"
@@ -152,9 +170,13 @@ class Screen:
         say, rows = self._say, self._scene.checks
         several = len({row.slot for row in rows}) > 1
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-        for title in ("check", "verdict", "candidate", "limit", "baseline", "evidence"):
+        titles = ["check", "verdict", "candidate", "limit", "baseline", "evidence"]
+        if width < _NARROW:
+            titles.remove("baseline")
+        for title in titles:
             justify: JustifyMethod = "right" if title in {"candidate", "limit", "baseline"} else "left"
-            table.add_column(say(title), justify=justify, no_wrap=True, overflow="ellipsis")
+            least = 5 if title == "limit" else None
+            table.add_column(say(title), justify=justify, no_wrap=True, overflow="ellipsis", min_width=least)
         before = ""
         for row in rows:
             if several and row.slot != before:
@@ -169,27 +191,29 @@ class Screen:
         if row.rule and width >= _WIDE:
             name += f" ({say(row.rule)})"
         breaks = numbers.rate is not None and numbers.limit is not None and numbers.rate > numbers.limit
-        return [
+        cells = [
             Text(name),
             Text(say(verdict.kind), style=_VERDICT_STYLE[verdict.kind]),
             Text(_rate(numbers.rate), style="bold red" if breaks else ""),
             Text(
                 "" if numbers.limit is None else f"≤ {format_share(numbers.limit)}".replace("≤", "<=" if plain else "≤")
             ),
-            Text(_rate(numbers.baseline_rate), style="dim"),
-            self._evidence(verdict, row.floor, plain),
+            self._evidence(verdict, row.floor, plain, 10 if width >= _NARROW else 4),
         ]
+        if width >= _NARROW:
+            cells.insert(4, Text(_rate(numbers.baseline_rate), style="dim"))
+        return cells
 
-    def _evidence(self, verdict: "Verdict", floor: int, plain: bool) -> Text:
+    def _evidence(self, verdict: "Verdict", floor: int, plain: bool, cells: int) -> Text:
         """What is gathered of what a verdict needs: windows of a streak while one grows, else answers."""
         numbers = verdict.numbers
         if numbers.streak and numbers.needed:
-            text = bar(numbers.streak / numbers.needed, 10, plain, "red")
-            text.append(" " + self._say(f"{numbers.streak} of {numbers.needed} bad windows"))
+            text = bar(numbers.streak / numbers.needed, cells, plain, "red")
+            text.append(" " + self._say(f"{numbers.streak}/{numbers.needed} bad windows"))
             return text
         if not floor:
             return Text(f"{numbers.seen:,}")
-        text = bar(numbers.seen / floor, 10, plain, "green")
+        text = bar(numbers.seen / floor, cells, plain, "green")
         text.append(f" {numbers.seen:,}/{floor:,}")
         return text
 
@@ -245,19 +269,19 @@ class Screen:
 
 def _fact(label: str, text: str, style: str = "") -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, min_width=8)
+    grid.add_column(no_wrap=True, min_width=9)
     grid.add_column(overflow="fold")
     grid.add_row(Text(label, style="dim"), Text(visible(text), style=style))
     return grid
 
 
-def _around_current(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
-    """All of them, or those around the present one where there are many."""
-    if len(rungs) <= _MOST_RUNGS:
+def _around_current(rungs: tuple[Rung, ...], most: int) -> tuple[Rung, ...]:
+    """All of them, or the ``most`` around the present one where there are more."""
+    if len(rungs) <= most:
         return rungs
     at = next((i for i, rung in enumerate(rungs) if rung.standing is not Standing.DONE), len(rungs) - 1)
-    first = min(max(at - _MOST_RUNGS // 2, 0), len(rungs) - _MOST_RUNGS)
-    return rungs[first : first + _MOST_RUNGS]
+    first = min(max(at - most // 2, 0), len(rungs) - most)
+    return rungs[first : first + most]
 
 
 def _rate(rate: float | None) -> str:
