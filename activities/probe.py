@@ -187,7 +187,7 @@ class Prober:
             ):
                 await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            return f"no response: {error!r}"
+            return f"no response: {str(error) or type(error).__name__}"
         echoes = response.headers.getall(ECHO_HEADER, [])
         echo = Echo.parse(echoes[0]) if len(echoes) == 1 else None
         return _Response(response.status, response.headers.get(_VARIANT), echo)

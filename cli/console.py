@@ -47,12 +47,12 @@ class Console:
         if not self.is_json:
             click.echo(self.say(visible(text)), err=True)
 
-    def complain(self, text: str, data: object) -> None:
+    def complain(self, text: str, data: object, *, said: bool = False) -> None:
         """An error: text goes to standard error, JSON to standard output, where a program reads."""
         if self.is_json:
             click.echo(json.dumps(data, ensure_ascii=False))
         else:
-            click.echo(self.say(visible(text)), err=True)
+            click.echo(visible(text) if said else self.say(visible(text)), err=True)
 
 
 def visible(text: str) -> str:

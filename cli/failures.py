@@ -1,7 +1,7 @@
 """From an exception to an exit code and to words: the one place that decides how an error looks."""
 
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
@@ -21,17 +21,25 @@ class RefusedRamp(Refused):
 
 @dataclass(frozen=True)
 class Failure:
-    """``text`` is for people; ``error`` and ``problems`` are the same for programs."""
+    """``text`` is for people; ``error`` and ``problems`` are the same for programs.
+
+    ``causes`` are the problems of files, which are put into the user's language part by part: what stands between the
+    parts is the user's own.
+    """
 
     code: ExitCode
     text: str
     error: str
     problems: list[dict[str, Any]] = field(default_factory=list)
+    causes: list[Problem] = field(default_factory=list)
 
     def show(self, console: Console) -> ExitCode:
         data: dict[str, Any] = {"error": self.error, "code": int(self.code)}
         if self.problems:
             data["problems"] = self.problems
+        for cause in self.causes if not console.is_json else ():
+            said = replace(cause, reason=console.say(cause.reason), mend=console.say(cause.mend))
+            console.complain(str(said), None, said=True)
         console.complain(self.text, data)
         return self.code
 
@@ -69,8 +77,8 @@ def _usage(error: click.UsageError) -> Failure:
 
 def _invalid(problems: list[Problem]) -> Failure:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    text = "\n".join([*(str(problem) for problem in problems), f"{count} found."])
-    return Failure(ExitCode.REFUSED, text, f"invalid: {count}", [_as_data(problem) for problem in problems])
+    data = [_as_data(problem) for problem in problems]
+    return Failure(ExitCode.REFUSED, f"{count} found.", f"invalid: {count}", data, problems)
 
 
 def _as_data(problem: Problem) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``tailramp status`` and ``tailramp watch``: where a ramp is, now and from now on."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def status_command(console: Console, route: str | None, platform: Path | None) -
     """
     route = files.resolve_route(route, platform)
     sighting = asyncio.run(_look(route))
-    console.answer("\n".join(_lines(sighting)), as_data(sighting))
+    console.answer("\n".join(_lines(sighting, console.say)), as_data(sighting), said=True)
     return ExitCode.DONE
 
 
@@ -74,9 +75,16 @@ async def _watch(console: Console, route: str, limit: timedelta | None, lines: b
     return await show_until(console, await Ramp.find(route), limit, lines=lines)
 
 
-def _lines(sighting: "Sighting") -> list[str]:
+def _lines(sighting: "Sighting", say: Callable[[str], str]) -> list[str]:
+    from cli.tables import facts
+
+    said = [(say(label), say(one_line(text))) for label, text in _rows(sighting) if text]
+    return [f"{sighting.name}: {say(_place(sighting))}", *facts(said)]
+
+
+def _rows(sighting: "Sighting") -> list[tuple[str, str]]:
     status = sighting.status
-    rows = [("", f"{sighting.name}: {_place(sighting)}")]
+    rows: list[tuple[str, str]] = []
     if not sighting.is_open:
         rows.append(("ended", _ended(sighting)))
     elif status is None:
@@ -95,7 +103,7 @@ def _lines(sighting: "Sighting") -> list[str]:
         if pending.failure
     ]
     rows += [("trouble", f"Temporal reports {problem}") for problem in sighting.reported]
-    return [f"{label:<8} {one_line(text)}".strip() if label else one_line(text) for label, text in rows if text]
+    return rows
 
 
 def _place(sighting: "Sighting") -> str:

@@ -54,5 +54,7 @@ class EnvoyAdmin:
                 response.raise_for_status()
                 data = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Unreachable(f"Envoy's admin interface {self._url} does not answer: {error!r}") from None
+            raise Unreachable(
+                f"Envoy's admin interface {self._url} does not answer: {str(error) or type(error).__name__}"
+            ) from None
         return data if isinstance(data, dict) else {}

@@ -166,11 +166,11 @@ async def _clock(name: str, url: str, http: "aiohttp.ClientSession") -> Result:
         async with http.get(url, timeout=aiohttp.ClientTimeout(total=3), allow_redirects=False) as response:
             said = response.headers.get("Date", "")
     except (aiohttp.ClientError, TimeoutError) as error:
-        return unseen("clocks", f"the clock of {name}: {error!r}")
+        return unseen("clocks", f"the clock of {name} is not known ({str(error) or type(error).__name__})")
     try:
         skew = abs(email.utils.parsedate_to_datetime(said).timestamp() + 0.5 - time.time())
     except (ValueError, TypeError):
-        return unseen("clocks", f"the clock of {name}: it sends no Date")
+        return unseen("clocks", f"the clock of {name} is not known (it sends no Date)")
     if skew > _MOST_SKEW:
         text = f"the clock of {name} and the one here are {skew:.0f} s apart"
         return finding("clocks", text, "Synchronise both with NTP: a signed probe is refused at 10 s")
@@ -189,4 +189,4 @@ async def _sentinel(url: str | None, http: "aiohttp.ClientSession") -> Result:
                 return good("sentinel", f"{url} is ready")
             return finding("sentinel", f"{url} is not ready: {(await response.text())[:200]}", mend)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return finding("sentinel", f"{url} does not answer: {error!r}", mend)
+        return finding("sentinel", f"{url} does not answer: {str(error) or type(error).__name__}", mend)

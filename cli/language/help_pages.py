@@ -43,10 +43,10 @@ class HelpFormatter(click.HelpFormatter):
         self._say = say
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, prefix=self._say("Usage:") + " " if prefix is None else prefix)
+        super().write_usage(prog, args, prefix=self._say("Usage:") if prefix is None else prefix)
 
     def write_heading(self, heading: str) -> None:
-        super().write_heading(self._say(heading))
+        self.write(f"{' ' * self.current_indent}{self._say(heading)}：\n")
 
     def write_text(self, text: str) -> None:
         for number, paragraph in enumerate(re.split(r"\n\s*\n", text)):

@@ -4,7 +4,7 @@ A template is the English sentence with its changing parts in braces.  ``{#count
 an amount; both are taken over as they are, as is ``{any:words}``, which may be whole sentences of somebody else.
 ``{said:why}`` is itself a sentence of the product, or several with ``; `` between them, and is translated in turn.
 Where several templates fit, the one with the most fixed text is tried first; one whose ``said`` parts cannot be
-translated gives way to the next.
+translated gives way to the next, and of two with the same text the one that takes anything comes last.
 """
 
 import re
@@ -31,6 +31,7 @@ class Template:
         fixed = [piece for piece in _PART.split(sentence)[::3] if piece]
         self.weight = sum(map(len, fixed))
         self._longest = max(fixed, key=len, default="")
+        self.takes_anything = "{any:" in sentence and "{said:" in sentence
         self._said = [match[2] for match in _PART.finditer(sentence) if match[1] == "said:"]
 
     @cached_property
@@ -60,7 +61,7 @@ class Translator:
     def __init__(self, catalog: Mapping[str, str]) -> None:
         self._exact = {sentence: meaning for sentence, meaning in catalog.items() if "{" not in sentence}
         templates = (Template(sentence, meaning) for sentence, meaning in catalog.items() if "{" in sentence)
-        self._templates = sorted(templates, key=lambda template: -template.weight)
+        self._templates = sorted(templates, key=lambda template: (-template.weight, template.takes_anything))
         self._known: dict[str, str | None] = {}
         self.missing: set[str] = set()
 

@@ -66,7 +66,7 @@ CATALOG: Final[dict[str, str]] = {
     "{said:breach}: {#counts} of {#n} {said:unit} ({share}, limit {limit}) in 1 window": (
         "{breach}：{n} 个{unit}中有 {counts} 个（{share}，上限 {limit}），1 个窗口"
     ),
-    "{said:breach}, and the baseline shares it: {#counts} of {#n} {said:unit} ({share}, limit {limit}) in the last window": (  # noqa: E501
+    "{said:breach}, and the baseline shares it: {#counts} of {#n} {said:unit} ({share}, limit {limit}) in the last window": (
         "{breach}，基线也一样：最近一个窗口的 {n} 个{unit}中有 {counts} 个（{share}，上限 {limit}）"
     ),
     "{#counts} of {#n} {said:unit} ({share}, limit {limit}) {said:bad} since the step's anchor": (
@@ -112,7 +112,7 @@ CATALOG: Final[dict[str, str]] = {
     "success": "成功",
     "bake": "稳定期",
     "rollback": "回滚",
-    "hold": "保持",
+    "hold": "保持观察",
     "paused, waiting for a person": "暂停，等待人工处理",
     "blocked by nothing any more": "不再受阻",
     "blocked by {said:what}: {said:why}": "受阻（{what}）：{why}",
@@ -143,8 +143,15 @@ CATALOG: Final[dict[str, str]] = {
     "rollback: {said:reason}: {said:detail}": "回滚：{reason}：{detail}",
     "rolled back: {said:reason}: {said:detail}": "已回滚：{reason}：{detail}",
     "rolled back: {said:reason}: ": "已回滚：{reason}",
+    "rollback: {said:reason}: {any:detail}": "回滚：{reason}：{detail}",
+    "rolled back: {said:reason}: {any:detail}": "已回滚：{reason}：{detail}",
+    "step {#n}, {label} FAIL: {any:why} → {said:then}": "第 {n} 步，{label}，未通过：{why} → {then}",
+    "step {#n}, {label} BLIND: {any:why} → {said:then}": "第 {n} 步，{label}，看不到：{why} → {then}",
+    "step {#n}, {label} PASS: {any:why} → {said:place}": "第 {n} 步，{label}，通过：{why} → {place}",
+    "bake BLIND: {any:why} → {said:then}": "稳定期看不到：{why} → {then}",
     "cleared: {said:what}": "已清除：{what}",
     "the {said:who} had been there first ({said:reason})": "{who}已先行处理（{reason}）",
+    "the {said:who} had been there first ({any:reason})": "{who} 已先行处理（{reason}）",
     "sentinel": "哨兵",
     "kill": "一键关停",
     "default {slot}": "默认 {slot}",
@@ -157,7 +164,6 @@ CATALOG: Final[dict[str, str]] = {
     "the proof of zero traffic is missing; trying on": "尚未证实流量归零，继续尝试",
     "superseded by ramp {id}: nothing was touched": "被灰度 {id} 取代：未做任何改动",
     "the workflow was cancelled": "工作流被取消",
-    "refused: {said:why}": "被拒绝：{why}",
     "nothing was decided yet": "尚无决定",
     "SUCCEEDED: {said:why}": "成功：{why}",
     "ROLLED_BACK: {said:why}": "已回滚：{why}",
