@@ -12,7 +12,8 @@ since it was there all the time, it is no more than the least that the gauge has
 
 Short requests that come and go lower the bound, so it notices a few hung ones among many late: if a share `s` of the
 requests hangs, about `seconds / s` after the first. It never counts one that does not hang, as long as every end is
-counted. The bound is taken per process, since a restart ends all that a process had in flight.
+counted. The bound is taken per process, since a restart ends all that a process had in flight. Both ends of the
+`seconds` are seen at the scrape before them, so they are meant give or take one scrape interval.
 """
 
 from collections import defaultdict

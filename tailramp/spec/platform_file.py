@@ -69,3 +69,11 @@ class PlatformFile(FileModel):
             reason = f"ramp.lease ({format_duration(lease)}) is renewed at every checks.tick ({format_duration(tick)})"
             raise ValueError(f"{reason}: make it at least twice as long")
         return self
+
+    @model_validator(mode="after")
+    def _a_hang_outlives_two_scrapes(self) -> Self:
+        hang, scrape = self.checks.max_hang, self.prometheus.scrape_interval
+        if hang is not None and hang < 2 * scrape:
+            reason = f"checks.maxHang ({format_duration(hang)}) is seen only at a scrape, and they come every"
+            raise ValueError(f"{reason} {format_duration(scrape)}: make it at least twice as long")
+        return self

@@ -21,6 +21,7 @@ from tailramp.evidence import (
     VerdictKind,
 )
 from tailramp.spec import RampSpec
+from workflows.wording import limits
 
 
 def test_every_limit_of_the_files_becomes_a_check_with_that_limit(spec: RampSpec) -> None:
@@ -299,3 +300,16 @@ def test_a_limit_for_hung_requests_that_nobody_can_count_is_refused(tmp_path: Pa
     [problem] = problems_in(tmp_path, checks)
     assert problem.field == "checks.maxHang"
     assert said in problem.reason
+
+
+def test_a_request_cannot_be_seen_hanging_for_less_than_two_scrapes(tmp_path: Path) -> None:
+    [problem] = problems_in(tmp_path, "maxHang: 20s")
+    assert "checks.maxHang (20s) is seen only at a scrape, and they come every 15s" in problem.reason
+
+
+def test_every_limit_of_the_platform_file_is_told(tmp_path: Path) -> None:
+    checks = "server: tgi\nmaxServerErrors: 1%\nmaxPerOutputToken: 50ms\nmaxHang: 2m\n" + CUSTOM
+    spec = spec_of(tmp_path, NO_TOXICITY, platform_with(checks))
+    assert limits(spec) == (
+        "errors ≤ 5 %, server errors ≤ 1 %, p99 ≤ 2s, p99 per output token ≤ 50ms, in flight ≤ 2m, not refusals > 2%"
+    )
