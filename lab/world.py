@@ -55,6 +55,7 @@ class World:
         models: Mapping[str, str] | None = None,
         ramp: Mapping[str, object] | None = None,
         checks: Mapping[str, object] | None = None,
+        scrape_seconds: float = SCRAPE_SECONDS,
     ) -> None:
         self.directory = directory.resolve()
         self.seed = seed
@@ -62,6 +63,7 @@ class World:
         self.baseline = next(iter(self.models))
         self._ramp = {**QUICK_RAMP, **(ramp or {})}
         self._checks = {**QUICK_CHECKS, **(checks or {})}
+        self._scrape_seconds = scrape_seconds
         self._ports = {slot: free_port() for slot in self.models}
         self._gateway_port = free_port()
         self._admin_port = free_port()
@@ -78,7 +80,7 @@ class World:
                 "llm": [(f"127.0.0.1:{port}", {"slot": slot}) for slot, port in self._ports.items()],
                 "gateway": [(f"127.0.0.1:{self._admin_port}", {})],
             },
-            scrape_interval=SCRAPE_SECONDS,
+            scrape_interval=scrape_seconds,
             metrics_path={"gateway": "/stats/prometheus"},
         )
         self.http: aiohttp.ClientSession
@@ -182,7 +184,11 @@ class World:
                 for slot, port in self._ports.items()
             },
             "identity": {"header": "X-User-Id", "salt": SALT, "saltId": SALT},
-            "prometheus": {"url": self.prometheus.url, "timeout": "2s", "scrapeInterval": "500ms"},
+            "prometheus": {
+                "url": self.prometheus.url,
+                "timeout": "2s",
+                "scrapeInterval": f"{round(self._scrape_seconds * 1000)}ms",
+            },
             "ramp": self._ramp,
             "checks": self._checks,
         }
