@@ -88,7 +88,7 @@ class Ground:
                 raise RuntimeError(f"the ramp ended before the trigger: {status.last}")
             return status.phase is Phase.HOLDING
 
-        await wait_until(held, 300, "the first step is held")
+        await wait_until(held, 300, "the first step is held", interval=0.25)
         before = self.renewals
         await wait_until(lambda: self.renewals > before, 60, "a completed look")
         return handle
@@ -113,7 +113,7 @@ class Ground:
 
     async def out(self, within: float) -> None:
         """Wait until the route file serves nobody on the candidate."""
-        await wait_until(lambda: not self.record.candidates, within, "the candidate is out", interval=0.01)
+        await wait_until(lambda: not self.record.candidates, within, "the candidate is out", interval=0.02)
 
     async def killed(self, role: str, pid: int) -> None:
         """Kill the worker process ``pid`` of ``role``, as a crash would."""
@@ -156,6 +156,8 @@ class Cell:
     poll: float = 2.0
     scrape: float = 0.5
     doubled: tuple[str, ...] = ()
+    most: float = 60.0
+    """Seconds that a trial may take, for as long as which there must be users."""
 
 
 async def _send_abort(handle: RampHandle) -> None:
@@ -270,7 +272,7 @@ async def outage(ground: Ground, handle: RampHandle) -> Mapping[str, float]:
         lease = ground.record.leases.get("green")
         return lease is not None and lease.reason is not None
 
-    await wait_until(is_short, 400, "the lease is short", interval=0.005)
+    await wait_until(is_short, 400, "the lease is short", interval=0.02)
     looked = time.time()
     await ground.out(60)
     await world.temporal.start()
@@ -291,8 +293,8 @@ CELLS: dict[str, Cell] = {
         "all dead but the sentinel, a tenth", 100, lapse, "9.5 s", lease="9s", poll=0.2, checks=TENTH, scrape=1.5
     ),
     "outage-tenth": Cell("Temporal dead, a tenth", 100, outage, lease="9s", poll=0.2, checks=TENTH, scrape=1.5),
-    "lapse": Cell("all dead but the sentinel", 5, lapse, "95 s", checks=SHIPPED, scrape=15.0),
-    "outage": Cell("Temporal dead", 5, outage, "15 s", checks=SHIPPED, scrape=15.0),
+    "lapse": Cell("all dead but the sentinel", 5, lapse, "95 s", checks=SHIPPED, scrape=15.0, most=400),
+    "outage": Cell("Temporal dead", 5, outage, "15 s", checks=SHIPPED, scrape=15.0, most=600),
 }
 NOTES = """\
 One row a trigger; the clock begins before the message is sent, the command is started or the process is killed.
@@ -328,7 +330,7 @@ async def run_cell(cell: Cell, count: int, seed: int, directory: Path) -> None:
     """Run ``count`` trials in one world, and write each down once every answer of its time is in the log."""
     ground = Ground(directory, cell, seed)
     before: Ended | None = None
-    async with ground.running(seconds=3600 * 4):
+    async with ground.running(seconds=cell.most * count + 120):
         for number in range(count):
             began, log_at = time.time(), ground.log.stat().st_size
             handle = await ground.ramp()

@@ -31,6 +31,13 @@ class ClientRequest:
     error: str | None
     variant: str | None
     """The slot that the route named; None when no such header came."""
+    responded: float | None = None
+    """When the answer's headers were there; None when none came."""
+
+    @property
+    def began(self) -> float:
+        """When the answer began, by then at the latest it was decided who gives it; the end where none began."""
+        return self.answered if self.responded is None else self.responded
 
     @property
     def ok(self) -> bool:
@@ -124,15 +131,15 @@ def last_candidate_request_sent(requests: Iterable[ClientRequest], candidate: st
 
 
 Admitted = Callable[[str | None, float, float], bool]
-"""`admitted(user, sent, answered)`: whether some assignment in force between 0.5 s before `sent` and `answered` would
-send this user to the candidate. For None: whether the candidate was the default in that time."""
+"""`admitted(user, sent, began)`: whether some assignment in force between 0.5 s before `sent` and the answer's start
+would send this user to the candidate. For None: whether the candidate was the default in that time."""
 
 
 def served_without_admission(
     requests: Iterable[ClientRequest], candidate: str, admitted: Admitted
 ) -> list[ClientRequest]:
     """Everything that the candidate served though no assignment of that time allowed it."""
-    return [r for r in requests if r.variant == candidate and not admitted(r.user, r.sent, r.answered)]
+    return [r for r in requests if r.variant == candidate and not admitted(r.user, r.sent, r.began)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tailramp.buckets import BucketFunction
 
 LOOK_SECONDS = 0.005
 GRACE_SECONDS = 0.5
-"""A request is judged by every assignment that was in force from so long before its sending until its answer."""
+"""A request is judged by every assignment that was in force from so long before its sending until its answer began."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class RouteHistory:
                 found.append(version.assignment)
         return found
 
-    def may_serve(self, slot: str, user: str | None, sent: float, answered: float, bucket_of: BucketFunction) -> bool:
+    def may_serve(self, slot: str, user: str | None, sent: float, began: float, bucket_of: BucketFunction) -> bool:
         """Whether any assignment in force sends ``user`` to ``slot``."""
         bucket = bucket_of(user) if user else None
-        in_force = self.in_force(sent - GRACE_SECONDS, answered)
+        in_force = self.in_force(sent - GRACE_SECONDS, began)
         return any(assignment.slot_for(bucket) == slot for assignment in in_force)

@@ -191,10 +191,12 @@ class Users:
         status: int | None = None
         variant: str | None = None
         error: str | None = None
+        responded: float | None = None
         sent = self._clock.now()
         self._note_lateness(self._begun + arrival.due, sent)
         try:
             async with self._session.post(self._url, data=body, headers=headers) as response:
+                responded = round(self._clock.now(), 6)
                 variant = response.headers.get(VARIANT_HEADER)
                 await response.read()
                 status = response.status
@@ -210,6 +212,7 @@ class Users:
                 "status": status,
                 "error": error,
                 "variant": variant,
+                "responded": responded,
             }
         )
 

@@ -17,6 +17,7 @@ from lab.client_log import read_log
 from lab.process import ManagedProcess, wait_until
 from lab.route_history import RouteHistory
 from lab.world import SALT, World
+from tailramp.activity_contract import PREFLIGHT
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
 from tailramp.plan import make_plan
@@ -115,10 +116,10 @@ class Trial:
                 raise AssertionError(f"the ramp ended before {what}: {status.last}")
             return condition(status)
 
-        await wait_until(reached, within, what, interval=0.01)
+        await wait_until(reached, within, what)
 
     async def until_file(self, condition: Callable[[Assignment], bool], what: str, within: float = 40.0) -> None:
-        await wait_until(lambda: self.stands is not None and condition(self.stands), within, what, interval=0.002)
+        await wait_until(lambda: self.stands is not None and condition(self.stands), within, what, interval=0.005)
 
     async def until_watched(self) -> None:
         """Wait for a completed look of the watch that runs now: before it, nobody but the lease looks at anything."""
@@ -164,12 +165,18 @@ class Trial:
         strangers = [
             request
             for request in served
-            if not self.history.may_serve(str(request.variant), request.user, request.sent, request.answered, bucket_of)
+            if not self.history.may_serve(str(request.variant), request.user, request.sent, request.began, bucket_of)
         ]
         assert served, "nobody was served: the trial proves nothing"
         assert strangers == [], f"{len(strangers)} requests were served without admission, first {strangers[0]}"
         plan = make_plan(self.world.spec("chat-v2", "00-99", **CANARY), default="blue", candidate="green")
-        planned = [plan.baseline_only, plan.promoting, plan.promoted, *(step.assignment for step in plan.steps)]
+        planned = [
+            plan.baseline_only,
+            plan.promoting,
+            plan.baking,
+            plan.promoted,
+            *(step.assignment for step in plan.steps),
+        ]
         foreign = [version.assignment for version in self.history.versions if version.assignment not in planned]
         assert foreign == [], "an assignment that is not in the plan stood in the route file"
         epochs = [version.epoch for version in self.history.versions]
@@ -180,6 +187,16 @@ _QUERY = timedelta(seconds=2)
 _RESULT = timedelta(seconds=5)
 
 Injection = Callable[[Trial], Awaitable[None]]
+
+
+async def in_preflight(trial: Trial) -> None:
+    """It is asked for, and the process that should run it is frozen: once thawed, it meets whatever breaks now."""
+
+    async def asked_for() -> bool:
+        pending = (await trial.handle.describe()).raw_description.pending_activities
+        return any(activity.activity_type.name == PREFLIGHT for activity in pending)
+
+    await wait_until(asked_for, 20, "preflight is asked for")
 
 
 async def in_shifting(trial: Trial) -> None:
@@ -208,6 +225,14 @@ async def in_rolling_back(trial: Trial) -> None:
     await in_holding(trial)
     await trial.abort()
     await trial.until_file(lambda stands: stands == BASELINE_ONLY, "the cleared route")
+
+
+async def in_unverified(trial: Trial) -> None:
+    """Aborted in a hold; the route is cleared, and the baseline hangs, so that nothing can prove who answers."""
+    await in_holding(trial)
+    trial.world.servers["blue"].suspend()
+    await trial.abort()
+    await trial.until(lambda status: status.phase is Phase.ROLLBACK_UNVERIFIED, "the missing proof", within=60)
 
 
 async def in_pause(trial: Trial) -> None:
