@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -266,17 +265,12 @@ class PrometheusMetrics:
 class CheckMetrics:
     """The checks of one spec, asked of the slots of one plan."""
 
-    def __init__(self, spec: RampSpec, plan: Plan, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, spec: RampSpec, plan: Plan, wall: Callable[[], float]) -> None:
         """`wall` gives unix seconds."""
         self._prometheus = spec.platform.prometheus
         self._checks = checks_of(spec)
         self._baseline = slot_match(spec.platform, plan.baseline)
         self._wall = wall
-
-    @classmethod
-    def of(cls, spec: RampSpec, plan: Plan) -> Self:
-        """Return the metrics of `spec` under `plan`."""
-        return cls(spec, plan)
 
     async def preflight(self) -> list[Problem]:
         """Say what keeps the checks from being answered for the baseline; see `PrometheusMetrics.preflight`."""

@@ -7,6 +7,7 @@ as the last act.
 import aiohttp
 from temporalio import activity
 
+from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.metrics import CheckMetrics
 from activities.probe import Prober
@@ -66,7 +67,7 @@ class PreflightActivities:
         if problems:
             return plan, problems
         problems += await self._probe(spec, plan)
-        problems += await CheckMetrics.of(spec, plan).preflight()
+        problems += await CheckMetrics(spec, plan, server_clock()).preflight()
         return plan, problems
 
     async def _find_candidate(self, spec: RampSpec, record: RouteRecord) -> tuple[str | None, list[Problem]]:
@@ -100,7 +101,7 @@ class PreflightActivities:
 
     async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
         """The gateway computes our buckets, everyone is served by the baseline now, and the gateway says who served."""
-        prober = Prober(spec.platform, self._http)
+        prober = Prober(spec.platform, self._http, now=server_clock())
         if prober.signs and (problems := bucket_problems(await prober.compare_buckets())):
             return problems
         evidence = await prober.probe(plan.baseline_only)

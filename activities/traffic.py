@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import telemetry
+from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
 from activities.routers import Router, make_router
@@ -89,7 +90,7 @@ class TrafficActivities:
         Ends only with full evidence or at its time limit, which Temporal holds: what is missing then stands in the
         heartbeat details.
         """
-        router, prober = self._router(request), Prober(request.spec.platform, self._http)
+        router, prober = self._router(request), Prober(request.spec.platform, self._http, now=server_clock())
         async with heartbeating("looking") as heartbeat, final_refusals():
             while True:
                 evidence = await prove_assignment(router, prober, request.assignment, request.ramp)
@@ -140,7 +141,7 @@ class RollbackActivities:
         Fails as ``NotProven``, to be retried, with what was seen instead.
         """
         platform = request.spec.platform
-        router, prober = make_router(platform, self._http), Prober(platform, self._http)
+        router, prober = make_router(platform, self._http), Prober(platform, self._http, now=server_clock())
         async with heartbeating("proving"), tried_for_ever():
             view = await router.read()
             if view.loaded.answer is not Answer.YES:

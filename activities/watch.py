@@ -7,8 +7,6 @@ that it would have reached.
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +14,7 @@ import aiohttp
 from temporalio import activity
 
 from activities import telemetry
+from activities.clock import Wall, server_clock
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
@@ -35,11 +34,8 @@ _TICKS_AT_ONCE = 100
 
 
 class WatchActivities:
-    """``wall`` gives unix seconds."""
-
-    def __init__(self, http: aiohttp.ClientSession, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, http: aiohttp.ClientSession) -> None:
         self._http = http
-        self._wall = wall
 
     @activity.defn(name=WATCH)
     async def watch(self, request: WatchRequest) -> WatchResult:
@@ -52,7 +48,7 @@ class WatchActivities:
         router = make_router(request.spec.platform, self._http)
         async with heartbeating("reading what was missed") as heartbeat, final_refusals():
             with telemetry.RAMPS_WATCHED.track_inprogress():
-                return await _Watch(request, router, self._wall, heartbeat, activity.info().scheduled_time).run()
+                return await _Watch(request, router, server_clock(), heartbeat, activity.info().scheduled_time).run()
 
 
 class _Watch:
@@ -60,7 +56,7 @@ class _Watch:
         self,
         request: WatchRequest,
         router: Router,
-        wall: Callable[[], float],
+        wall: Wall,
         heartbeat: Heartbeat,
         since: datetime,
     ) -> None:

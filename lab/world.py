@@ -71,6 +71,8 @@ class World:
         self._stack = AsyncExitStack()
         self.servers: dict[str, ManagedProcess] = {}
         self.worker: ManagedProcess | None = None
+        self.worker_program = ["-m", "worker"]
+        """What Python runs as a worker role."""
         self._started: list[ManagedProcess] = []
         self.temporal = TemporalServer(self.directory / "temporal")
         self.envoy = EnvoyServer(self.directory / "envoy", self._gateway().bootstrap())
@@ -245,7 +247,7 @@ class World:
         return self._start_role("sentinel", str(self.route_file), TAILRAMP_SENTINEL_POLL=str(poll_seconds))
 
     def _start_role(self, role: str, *arguments: str, **environment: str) -> ManagedProcess:
-        argv = [sys.executable, "-m", "worker", role, *arguments]
+        argv = [sys.executable, *self.worker_program, role, *arguments]
         log = self.directory / ("sentinel.log" if role == "sentinel" else "worker.log")
         environment = {**self.worker_environment, **environment}
         process = ManagedProcess.start(argv, log, env=environment, name=f"worker {role}")

@@ -121,15 +121,16 @@ class Trial:
     async def until_file(self, condition: Callable[[Assignment], bool], what: str, within: float = 40.0) -> None:
         await wait_until(lambda: self.stands is not None and condition(self.stands), within, what, interval=0.005)
 
+    @property
+    def renewals(self) -> int:
+        """How often the candidate's lease has been renewed."""
+        lease = self.record.leases.get("green")
+        return lease.renewals if lease is not None else 0
+
     async def until_watched(self) -> None:
         """Wait for a completed look of the watch that runs now: before it, nobody but the lease looks at anything."""
-
-        def renewals() -> int:
-            lease = self.record.leases.get("green")
-            return lease.renewals if lease is not None else 0
-
-        before = renewals()
-        await wait_until(lambda: renewals() > before, 20, "a completed look")
+        before = self.renewals
+        await wait_until(lambda: self.renewals > before, 20, "a completed look")
 
     async def abort(self) -> None:
         await self.handle.signal(RampWorkflow.abort, Message(actor="test"))
