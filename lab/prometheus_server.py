@@ -7,13 +7,16 @@ evidence goes wrong, and no stand-in has them.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from lab import programs
 from lab.http_probe import answers_ok
-from lab.process import ManagedProcess, free_port
+from lab.process import ManagedProcess, ProcessError, free_port
 from lab.server import READY_SECONDS, Server
 
 Target = tuple[str, Mapping[str, str]]
@@ -54,7 +57,26 @@ class PrometheusServer(Server):
         """The address of its HTTP interface, without a slash at its end."""
         return f"http://127.0.0.1:{self._port}"
 
-    def _command(self) -> tuple[list[str], dict[str, str]]:
+    @property
+    def targets(self) -> dict[str, list[Target]]:
+        """What it scrapes now, by job."""
+        return {job: list(of_job) for job, of_job in self._targets.items()}
+
+    def scrape(self, targets: Mapping[str, Sequence[Target]]) -> None:
+        """Scrape other targets from now on; what is stored stays. A running server reads them within a second."""
+        self._targets = {job: list(of_job) for job, of_job in targets.items()}
+        self._write_config()
+        if self.is_running:
+            os.kill(self.process.pid, signal.SIGHUP)
+
+    def forget(self) -> None:
+        """Delete everything that is stored. Raises ProcessError while the server runs."""
+        if self.is_running:
+            raise ProcessError("prometheus is running: kill it before what it stores is deleted")
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
+
+    def _write_config(self) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
         config = {
             "global": {"scrape_interval": self._interval, "scrape_timeout": self._interval},
             "scrape_configs": [
@@ -69,6 +91,10 @@ class PrometheusServer(Server):
         file = self.directory / "prometheus.yml"
         # JSON is YAML, and quotes everything.
         file.write_text(json.dumps(config, indent=2), encoding="utf-8")
+        return file
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        file = self._write_config()
         argv = [str(programs.ensure("prometheus")), f"--config.file={file}", "--log.level=warn"]
         argv += [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.tsdb.path={self.directory / 'data'}"]
         # By default the first scrape comes up to 5 s after the start.

@@ -9,18 +9,20 @@ import sys
 import time
 from pathlib import Path
 
-SHIFT = Path(sys.argv.pop(1))
-_real_ns = time.time_ns
 
+def set_wrong_by(shift: Path) -> None:
+    """From now on this process's time of day is wrong by the seconds that stand in ``shift`` when it is asked for."""
+    right = time.time_ns
 
-def _shifted_ns() -> int:
-    return _real_ns() + round(float(SHIFT.read_text(encoding="utf-8")) * 1e9)
+    def wrong() -> int:
+        return right() + round(float(shift.read_text(encoding="utf-8")) * 1e9)
 
+    time.time_ns = wrong
+    time.time = lambda: wrong() / 1e9
 
-time.time_ns = _shifted_ns
-time.time = lambda: _shifted_ns() / 1e9
 
 if __name__ == "__main__":
+    set_wrong_by(Path(sys.argv.pop(1)))
     sys.path[0] = os.getcwd()  # noqa: PTH109 - as `python -m` has it
     from worker.__main__ import main
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import jumping_clock
 import pytest
 from fault_trial import Trial, in_baking, in_holding, in_rolling_back
 
@@ -21,6 +20,7 @@ HOUR = 3600.0
 ROLES = ["control", "watch", "sentinel"]
 JUMPS = {"ahead": HOUR, "behind": -HOUR}
 LOOKS = 3
+JUMPING_CLOCK = Path(__file__).with_name("jumping_clock.py")
 QUICK_TO_STEP_2 = {"steps": [{"share": "25%", "hold": "1s"}, {"share": "50%", "hold": "10m"}, "100%"]}
 
 CELLS = [
@@ -43,7 +43,7 @@ class JumpingTrial(Trial):
     def start_role(self, role: str) -> None:
         self.set_clock(0.0)
         if role == self._role:
-            self.world.worker_program = [str(Path(jumping_clock.__file__)), str(self._shift)]
+            self.world.worker_program = [str(JUMPING_CLOCK), str(self._shift)]
         super().start_role(role)
         self.world.worker_program = ["-m", "worker"]
 
