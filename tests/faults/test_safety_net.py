@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from fault_trial import BASELINE_ONLY, SENTINEL_POLL, Injection, Trial, in_baking, in_pause, in_promoting
+from fault_trial import BASELINE_ONLY, SENTINEL_POLL, Injection, Trial, in_baking, in_holding, in_pause, in_promoting
 
 from lab.process import ManagedProcess
 from tailramp.ramp import Phase
 from tailramp.route_record import SHORT_LEASE_SECONDS, Clearer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 OUTAGE_WITH_A_BAD_CANDIDATE_SECONDS = 15.0
+OUTAGE_SECONDS = 120.0
 SLACK_SECONDS = 0.5
 """What two looks of a process may be late on a busy machine."""
 
@@ -41,6 +42,35 @@ async def test_with_temporal_gone_for_good_a_bad_candidate_is_out_within_15_seco
         assert (record.cleared_by, record.cleared_reason) == (Clearer.SENTINEL, "unhealthy")
         await trial.world.temporal.start()
         result = await trial.result()
+        assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy")
+        await trial.assert_quiet_after_a_rollback(result)
+        await trial.assert_promises()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(in_pause, id="paused"), pytest.param(in_holding, id="holding"), pytest.param(in_baking, id="baking")],
+)
+async def test_temporal_that_is_down_for_two_minutes_hears_afterwards_what_was_done_meanwhile(
+    tmp_path: Path, moment: Injection
+) -> None:
+    ramp = {"hold": "10m", "bake": "10m"} if moment is not in_baking else {"bake": "10m"}
+    ramp |= {"steps": [{"share": "25%", "hold": "1s"}, "50%", "100%"]}
+    async with Trial(tmp_path / "world", lease="90s", ramp=ramp).running() as trial:
+        await trial.start()
+        await moment(trial)
+        await trial.until_watched()
+        down = time.monotonic()
+        await trial.world.temporal.kill()
+        await trial.world.fault("green", "errors")
+        await cleared_after(trial, down, OUTAGE_WITH_A_BAD_CANDIDATE_SECONDS)
+        cleared = trial.record
+        assert (cleared.cleared_by, cleared.cleared_reason) == (Clearer.SENTINEL, "unhealthy")
+        await asyncio.sleep(max(0.0, OUTAGE_SECONDS - (time.monotonic() - down)))  # the length of the outage
+        assert trial.record == cleared, "whoever is cut off from Temporal writes nothing more"
+        await trial.world.temporal.start()
+        result = await trial.result(90)
         assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy")
         await trial.assert_quiet_after_a_rollback(result)
         await trial.assert_promises()
