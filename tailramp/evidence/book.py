@@ -51,6 +51,9 @@ class _Page:
         faults = (reading.answers[query].fault for parts in self._queries for query in parts.values())
         return next((fault for fault in faults if fault), "")
 
+    def _has_series(self, reading: Reading) -> bool:
+        return any(reading.answers[query].samples for parts in self._queries for query in parts.values())
+
     def take(self, reading: Reading, index: int) -> None:
         if index < self.next or self.failed or not self.asked_in(reading):
             return
@@ -76,6 +79,9 @@ class _Page:
         # see.
         if self._arms[0].vanished:
             faults.append(f"all series of {self.slot} have vanished")
+        elif not self._has_series(reading):
+            # A candidate that nobody has asked yet may have none; the baseline had some when the ramp began.
+            faults.append(f"there is no series of {self.slot}, and none of the baseline")
         if index < 0:
             return
         at = self._grid.time(index)

@@ -152,6 +152,23 @@ def test_a_candidate_whose_series_have_all_vanished_is_blind_and_loses_nothing()
     assert (verdict.numbers.seen, verdict.numbers.baseline_seen) == (110, 110)
 
 
+def test_a_prometheus_that_has_lost_everything_blinds_a_watch_that_begins_after_it() -> None:
+    """It knows of no series that could have vanished; but without any at all nobody has looked."""
+    book = toxicity_book()
+    for one in history(5, bad_from=100):
+        [verdict] = book.observe(Reading(one.at, dict.fromkeys(one.answers, Answer())))
+        assert verdict.kind is VerdictKind.BLIND
+    assert verdict.reason == "toxicity could not be judged: there is no series of green, and none of the baseline"
+
+
+def test_a_candidate_that_nobody_has_asked_yet_is_waited_for_while_the_baseline_is_seen() -> None:
+    book, green = toxicity_book(), set(toxicity().queries(GREEN).values())
+    for one in history(5, bad_from=100):
+        answers = {query: Answer() if query in green else answer for query, answer in one.answers.items()}
+        [verdict] = book.observe(Reading(one.at, answers))
+        assert verdict.kind is VerdictKind.INCONCLUSIVE
+
+
 def test_a_baseline_whose_series_have_all_vanished_leaves_nothing_to_compare_with() -> None:
     book, readings = toxicity_book(), history(40, bad_from=3)
     gone = set(toxicity().queries(BLUE).values())

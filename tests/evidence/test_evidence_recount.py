@@ -70,4 +70,4 @@ def test_a_scrape_stands_for_five_minutes_and_not_longer() -> None:
 def test_without_any_scrapes_nothing_is_judged() -> None:
     counted = recount(CHECKS, [GREEN], BLUE, GRID, {}, until=39)
     assert counted.trigger is None
-    assert [verdict.kind for verdict in counted.verdicts] == [VerdictKind.INCONCLUSIVE]
+    assert [verdict.kind for verdict in counted.verdicts] == [VerdictKind.BLIND]
