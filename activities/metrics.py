@@ -26,7 +26,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.util.retry import Retry
 
 from activities.query_threads import QueryThreads, Unanswered
-from tailramp.checks import checks_of, slot_match
+from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Problem, Refused, Unreachable
 from tailramp.evidence import (
     Answer,
@@ -268,7 +268,7 @@ class CheckMetrics:
     def __init__(self, spec: RampSpec, plan: Plan, wall: Callable[[], float]) -> None:
         """`wall` gives unix seconds."""
         self._prometheus = spec.platform.prometheus
-        self._checks = checks_of(spec)
+        self._checks = all_checks(spec)
         self._baseline = slot_match(spec.platform, plan.baseline)
         self._wall = wall
 

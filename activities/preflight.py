@@ -4,6 +4,8 @@ What cannot work is refused in words that say what to mend.  Only when nothing i
 as the last act.
 """
 
+import asyncio
+
 import aiohttp
 from temporalio import activity
 
@@ -15,10 +17,11 @@ from activities.routers import Change, Router, make_router
 from activities.surroundings import models_of
 from activities.traffic import final_refusals
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
+from tailramp.assignment import SlotName
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer, Evidence
-from tailramp.route_record import OffAnswer, RouteRecord, taken_over
+from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, taken_over
 from tailramp.spec import PlatformFile, RampSpec
 
 
@@ -28,9 +31,10 @@ def take_over(plan: Plan, request: PreflightRequest) -> Change:
         record,
         ramp=request.ramp,
         baseline=plan.baseline,
-        candidate=plan.candidate,
-        model=plan.model,
-        digest=request.spec.candidate.digest,
+        candidates={
+            variant.slot: SlotRecord(model=variant.model, digest=request.spec.candidate_of(variant.model).digest)
+            for variant in plan.candidates
+        },
         override=request.override,
         off_answer=OffAnswer(status=request.spec.platform.off.status, message=request.spec.platform.off.message),
     )
@@ -59,10 +63,10 @@ class PreflightActivities:
 
     async def _examine(self, router: Router, spec: RampSpec) -> tuple[Plan | None, list[Problem]]:
         record = await router.record()
-        candidate, problems = await self._find_candidate(spec, record)
-        if candidate is None:
+        slots, problems = await self._find_candidates(spec, record)
+        if slots is None:
             return None, problems
-        plan = make_plan(spec, default=record.assignment.default, candidate=candidate)
+        plan = make_plan(spec, default=record.assignment.default, candidates=slots)
         problems += await router.preflight(plan)
         if problems:
             return plan, problems
@@ -70,24 +74,39 @@ class PreflightActivities:
         problems += await CheckMetrics(spec, plan, server_clock()).preflight()
         return plan, problems
 
-    async def _find_candidate(self, spec: RampSpec, record: RouteRecord) -> tuple[str | None, list[Problem]]:
-        """The free slot that serves the candidate's model; the live one is what the route says, never a file."""
-        live, model = record.assignment.default, spec.candidate.model
-        slots = spec.platform.slots
+    async def _find_candidates(
+        self, spec: RampSpec, record: RouteRecord
+    ) -> tuple[list[SlotName] | None, list[Problem]]:
+        """The free slot that serves each candidate's model; the live one is what the route says, never a file."""
+        live, slots = record.assignment.default, spec.platform.slots
         if live not in slots:
             mend = f"Add the slot {live} to the platform file"
             return None, [Problem("slots", f"the route is served by {live}, which the file does not know", mend)]
+        served = dict(
+            zip(slots, await asyncio.gather(*(self._models_of(spec.platform, slot) for slot in slots)), strict=True)
+        )
         free = [slot for slot in slots if slot != live]
-        served = {slot: await self._models_of(spec.platform, slot) for slot in slots}
-        if model in served[live]:
-            mend = "Nothing to do: it serves everyone already"
-            return None, [Problem("canary.model", f"is already the baseline in slot {live}", mend, value=model)]
-        for slot in free:
-            if model in served[slot]:
-                return slot, self._baseline_problems(spec.platform, live, served[live])
-        seen = ", ".join(f"{slot} serves {'/'.join(sorted(served[slot])) or 'nothing that answers'}" for slot in free)
-        mend = "Deploy the model into a free slot, and wait until it answers"
-        return None, [Problem("canary.model", f"no free slot serves it: {seen}", mend, value=model)]
+        found: list[SlotName] = []
+        problems: list[Problem] = []
+        for index, candidate in enumerate(spec.candidates):
+            at = "canary" if spec.canary.canary is not None else f"canaries[{index}]"
+            if candidate.model in served[live]:
+                reason, mend = f"is already the baseline in slot {live}", "Nothing to do: it serves everyone already"
+            elif slot := next((slot for slot in free if candidate.model in served[slot] and slot not in found), None):
+                found.append(slot)
+                continue
+            else:
+                seen = ", ".join(
+                    f"{slot} serves {'/'.join(sorted(served[slot])) or 'nothing that answers'}" for slot in free
+                )
+                reason, mend = (
+                    f"no free slot serves it: {seen}",
+                    "Deploy the model into a free slot, and wait until it answers",
+                )
+            problems.append(Problem(f"{at}.model", reason, mend, value=candidate.model))
+        if problems:
+            return None, problems
+        return found, self._baseline_problems(spec.platform, live, served[live])
 
     @staticmethod
     def _baseline_problems(platform: PlatformFile, live: str, models: frozenset[str]) -> list[Problem]:

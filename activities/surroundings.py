@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from activities.metrics import PrometheusMetrics
-from tailramp.checks import checks_of, slot_match
+from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Refused
 from tailramp.spec import RampSpec
 
@@ -40,7 +40,7 @@ async def models_of(http: aiohttp.ClientSession, url: str) -> frozenset[str]:
 async def measured_rates(spec: RampSpec, slot: str, *, seconds: int = 300, looks: int = 20) -> MeasuredRates:
     """Count what each check counts for ``slot`` over the last ``seconds``, as the judges count it."""
     prometheus, match = spec.platform.prometheus, slot_match(spec.platform, slot)
-    checks = checks_of(spec)
+    checks = all_checks(spec)
     step = max(1, seconds // looks)
     end = int(time.time() - prometheus.scrape_interval.total_seconds())
     try:

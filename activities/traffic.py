@@ -24,6 +24,7 @@ from tailramp.activity_contract import (
     REFUSED,
     RESTORE,
     VERIFY,
+    WITHDRAW,
     ClearReport,
     ClearRequest,
     ConcludeRequest,
@@ -31,13 +32,14 @@ from tailramp.activity_contract import (
     RestoreReport,
     RestoreRequest,
     VerifyRequest,
+    WithdrawRequest,
     WriteRequest,
     ZeroRequest,
 )
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused, Unreachable
 from tailramp.proof import Answer, Evidence, Finding
-from tailramp.route_record import Clearer, RouteRecord, cleared, concluded, served
+from tailramp.route_record import Clearer, RouteRecord, cleared, concluded, served, without
 
 _BETWEEN_LOOKS = 0.05  # seconds between two looks of a verification that waits for the data plane
 
@@ -134,9 +136,27 @@ class RollbackActivities:
             telemetry.stage_ended(telemetry.RollbackStage.CLEAR, activity.info().scheduled_time)
             return report
 
+    @activity.defn(name=WITHDRAW)
+    async def withdraw_candidates(self, request: WithdrawRequest) -> None:
+        """Take the rules of some candidates away, and refuse those candidates from now on."""
+        lease = request.spec.platform.ramp.lease.total_seconds()
+
+        def lower(record: RouteRecord) -> RouteRecord:
+            return without(
+                record,
+                ramp=request.ramp,
+                epoch=request.epoch,
+                assignment=request.assignment,
+                reasons={slot: str(reason) for slot, reason in request.reasons.items()},
+                lease_seconds=lease,
+            )
+
+        async with heartbeating("withdrawing"), final_refusals():
+            await make_router(request.spec.platform, self._http).apply(lower)
+
     @activity.defn(name=PROVE_ZERO)
     async def prove_zero(self, request: ZeroRequest) -> Evidence:
-        """Prove by the gateway's own counters and by probes that no new request reaches the candidates.
+        """Prove by the gateway's own counters and by probes that no new request reaches some candidates.
 
         Fails as ``NotProven``, to be retried, with what was seen instead.
         """
@@ -149,8 +169,8 @@ class RollbackActivities:
             observations = platform.router.zero_observations
             seconds = platform.router.zero_interval.total_seconds()
             counted = [await _count_stands_still(router, slot, observations, seconds) for slot in request.slots]
-            probed = await prober.probe(request.plan.baseline_only)
-            returned = await prober.probe_members(request.plan.steps[-1].buckets, request.plan.baseline)
+            probed = await prober.probe(request.assignment)
+            returned = await prober.probe_members(request.returned, request.assignment.default)
             evidence = Evidence(findings=(*view.loaded.findings, *counted, *probed.findings, *returned.findings))
             if evidence.answer is not Answer.YES:
                 raise ApplicationError(evidence.missing(), type=NOT_PROVEN)

@@ -7,6 +7,7 @@ that it would have reached.
 
 import asyncio
 import logging
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +21,12 @@ from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
-from tailramp.checks import checks_of, slot_match
+from tailramp.assignment import SlotName
+from tailramp.checks import shelf_of
 from tailramp.errors import Unreachable
-from tailramp.evidence import RUN_UP, CheckBook, Grid
+from tailramp.evidence import RUN_UP, Grid
 from tailramp.ramp import Block, Reason, WatchOutcome
-from tailramp.route_record import renewed, shortened
+from tailramp.route_record import RouteRecord, renewed, shortened
 from tailramp.units import format_duration
 from tailramp.watching import Outcome, Watching
 
@@ -69,9 +71,7 @@ class _Watch:
         self._metrics = PrometheusMetrics.of(platform.prometheus)
         self._grid = Grid(anchor=request.anchor, tick=int(platform.checks.tick.total_seconds()))
         self._lag = platform.prometheus.lag
-        self._checks = checks_of(request.spec)
-        candidate, baseline = slot_match(platform, plan.candidate), slot_match(platform, plan.baseline)
-        self._book = CheckBook(self._checks, [candidate], baseline, self._grid)
+        self._shelf = shelf_of(request.spec, plan, self._grid)
         self._ticks = 0
         self._at = request.anchor
         self._renewed_at: float | None = None
@@ -82,7 +82,7 @@ class _Watch:
             index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
             while outcome is None:
                 await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
-                with telemetry.tick(lambda: self._book.verdicts):
+                with telemetry.tick(lambda: self._shelf.verdicts):
                     outcome = await self._tick(self._grid.time(index))
                 if outcome is None and self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
                     outcome = Outcome(WatchOutcome.SEGMENT_OVER, "nothing to decide yet")
@@ -98,22 +98,22 @@ class _Watch:
         return await self._observe_range(start, self._grid.time(last)) if last >= 0 else None
 
     async def _tick(self, at: int) -> Outcome | None:
-        reading = await self._metrics.read(self._checks, self._book.slots, at)
-        late, first = self._book.behind(reading)
-        if late and (outcome := await self._observe_range(self._grid.time(first), at - self._grid.tick)):
+        reading = await self._metrics.read(self._shelf.checks, self._shelf.slots, at)
+        first = self._shelf.behind(reading)
+        if first is not None and (outcome := await self._observe_range(self._grid.time(first), at - self._grid.tick)):
             return outcome
-        self._book.observe(reading)
-        if self._watching.fails(self._book.verdicts) is not None and not self._request.tolerating:
+        self._shelf.observe(reading)
+        if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
         return self._observe(at, await self._renew())
 
     async def _observe_range(self, start: int, end: int) -> Outcome | None:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
-        readings = await self._metrics.read_range(self._checks, self._book.slots, start, end, self._grid.tick)
+        readings = await self._metrics.read_range(self._shelf.checks, self._shelf.slots, start, end, self._grid.tick)
         for number, reading in enumerate(readings):
             if number % _TICKS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # a day of ticks takes a second: others share this loop
-            self._book.observe(reading)
+            self._shelf.observe(reading)
             if reading.at >= self._request.anchor and (outcome := self._observe(reading.at)):
                 return outcome
         return None
@@ -122,7 +122,7 @@ class _Watch:
         self._ticks += 1
         self._at = at
         self._heartbeat.details = self._live_table(at)
-        return self._watching.observe(at, self._book.verdicts, route)
+        return self._watching.observe(at, self._shelf.verdicts, route)
 
     async def _renew(self) -> frozenset[Block]:
         """Renew the leases; returns what the route itself shows.  An unreachable route is left to its lease."""
@@ -144,29 +144,35 @@ class _Watch:
             blocks.add(Block.FREEZE)
         return frozenset(blocks)
 
-    async def _shorten(self, reason: Reason) -> None:
+    async def _shorten(self, slots: Collection[SlotName], reason: Reason) -> None:
         """Leave a note that acts by itself: whoever should roll back may be gone."""
         request = self._request
-        slot = request.plan.candidate
+
+        def shorten(record: RouteRecord) -> RouteRecord:
+            for slot in slots:
+                record = shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
+            return record
+
         try:
             with telemetry.lease_write():
-                await self._router.renew(
-                    lambda record: shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
-                )
+                await self._router.renew(shorten)
         except Unreachable as error:
             log.warning("%s: the lease could not be shortened: %s", request.plan.route, error)
 
     async def _result(self, outcome: Outcome) -> WatchResult:
-        if outcome.kind is WatchOutcome.FAILED and self._request.spec.candidate.auto_rollback:
-            await self._shorten(Reason.UNHEALTHY)
-        if outcome.kind is WatchOutcome.BLIND and self._request.spec.platform.ramp.on_blind == "rollback":
-            await self._shorten(Reason.BLIND)
+        spec, plan = self._request.spec, self._request.plan
+        automatic = {v.slot for v in plan.candidates if spec.candidate_of(v.model).auto_rollback}
+        if bad := automatic & set(outcome.failed):
+            await self._shorten(bad, Reason.UNHEALTHY)
+        if outcome.kind is WatchOutcome.BLIND and spec.platform.ramp.on_blind == "rollback":
+            await self._shorten(plan.slots, Reason.BLIND)
         return WatchResult(
             outcome=outcome.kind,
             at=datetime.fromtimestamp(self._at, UTC),
             sentence=outcome.sentence,
-            verdicts=tuple(self._book.verdicts),
+            verdicts=tuple(self._shelf.verdicts),
             blocks=tuple(sorted(outcome.blocks)),
+            failed=outcome.failed,
             ticks=self._ticks,
         )
 
@@ -176,8 +182,8 @@ class _Watch:
             "tick": datetime.fromtimestamp(at, UTC).isoformat(),
             "mode": self._request.mode,
             "left": format_duration(left) if left is not None else "without end",
-            "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in self._book.verdicts},
+            "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in self._shelf.verdicts},
             # The same in numbers, for who draws them.
-            "verdicts": [verdict.model_dump(mode="json") for verdict in self._book.verdicts],
+            "verdicts": [verdict.model_dump(mode="json") for verdict in self._shelf.verdicts],
             "renewed": None if self._renewed_at is None else datetime.fromtimestamp(self._renewed_at, UTC).isoformat(),
         }

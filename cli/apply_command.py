@@ -58,7 +58,8 @@ async def _apply(console: Console, spec: "RampSpec", wait: timedelta | None, ove
     record = await _record(spec.platform)
     default = record.assignment.default
     model = spec.candidate.model
-    if record.slots.get(default) is not None and record.slots[default].model == model:
+    alone = len(spec.candidates) == 1
+    if alone and record.slots.get(default) is not None and record.slots[default].model == model:
         text = f"{model} is the baseline of {record.route} already: nothing to do"
         console.answer(text, {"event": "unchanged", "route": record.route, "model": model})
         return ExitCode.DONE

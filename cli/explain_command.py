@@ -120,14 +120,21 @@ def _takes_back(scene: "Scene", spec: "RampSpec | None") -> list[str]:
 
     if spec is None:
         return []
-    candidate, policy = spec.candidate, spec.platform.ramp
-    goes = "takes everyone back" if candidate.auto_rollback else "pauses the ramp and waits for a person"
-    sentences = [_check_said(row, goes) for row in scene.checks]
+    policy = spec.platform.ramp
+    sentences = [_check_said(row, _consequence(row.slot, scene, spec)) for row in scene.checks]
     blind = "takes everyone back" if policy.on_blind == "rollback" else "holds everyone where they are"
     sentences.append(f"no answer of Prometheus for {format_duration(policy.max_blind)} {blind}")
     sentences.append(f"no completed look for {format_duration(policy.lease)}: the sentinel takes everyone back")
     sentences.append('`tailramp abort`, `tailramp kill` or buckets: "" take everyone back at once')
     return sentences
+
+
+def _consequence(slot: str, scene: "Scene", spec: "RampSpec") -> str:
+    """What a failed check of the candidate in ``slot`` does."""
+    automatic = {variant.slot: spec.candidate_of(variant.model).auto_rollback for variant in scene.candidates}
+    if not automatic.get(slot, True):
+        return "pauses the ramp and waits for a person"
+    return "takes everyone back" if len(automatic) == 1 else f"takes the users of {slot} back"
 
 
 def _check_said(row: "CheckRow", goes: str) -> str:

@@ -315,7 +315,7 @@ class _Following:
             self._serves(verified.plan, verified.assignment)
 
     def _serves(self, plan: Plan, assignment: Assignment) -> None:
-        share = assignment.share_of(plan.candidate)
+        share = plan.share_in(assignment)
         self.stands = replace(self.stands, plan=plan, steps=len(plan.steps), share=share)
 
     def _decided(self, decision: Decision) -> Change:

@@ -49,32 +49,34 @@ def validate_command(console: Console, file: Path, platform: Path | None) -> Exi
 def preview(spec: "RampSpec") -> "Plan | None":
     """The steps of a ramp, or None for an empty target.  Raises Refused as preflight would.
 
-    Which slot is live is read from the route when the ramp starts; the first two slots stand in for it here, since
+    Which slot is live is read from the route when the ramp starts; the first slots stand in for it here, since
     shares, buckets and holds do not depend on it.
     """
     from tailramp.plan import make_plan
 
-    if not len(spec.candidate.buckets):
+    if not any(len(candidate.buckets) for candidate in spec.candidates):
         return None
-    default, candidate = list(spec.platform.slots)[:2]
-    return make_plan(spec, default=default, candidate=candidate)
+    default, *others = spec.platform.slots
+    return make_plan(spec, default=default, candidates=others[: len(spec.candidates)])
 
 
 def _summary(spec: "RampSpec", plan: "Plan | None") -> list[str]:
     from tailramp.units import format_duration
     from workflows.wording import limits
 
-    candidate, policy = spec.candidate, spec.platform.ramp
-    lines = [f"route      {spec.platform.route.full_name}", f"model      {candidate.model}"]
+    policy = spec.platform.ramp
+    lines = [f"route      {spec.platform.route.full_name}"]
     if plan is None:
+        lines += [f"model      {candidate.model}" for candidate in spec.candidates]
         return [*lines, 'target     nobody (buckets: ""): there is nothing to ramp']
-    lines += [
-        f"target     {candidate.buckets} ({candidate.buckets.share * 100:g} % of identified users)",
-        f"checks     {limits(spec) or 'NONE: nothing would take a bad candidate back'}",
-        f"a failed check {'rolls back' if candidate.auto_rollback else 'pauses the ramp and waits for a person'}",
-        "",
-    ]
-    rows = [(str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), str(s.buckets)) for s in plan.steps]
+    for candidate in spec.candidates:
+        lines += [
+            f"model      {candidate.model}",
+            f"target     {candidate.buckets} ({candidate.buckets.share * 100:g} % of identified users)",
+            f"a failed check {'rolls back' if candidate.auto_rollback else 'pauses the ramp and waits for a person'}",
+        ]
+    lines += [f"checks     {limits(spec) or 'NONE: nothing would take a bad candidate back'}", ""]
+    rows = [(str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), s.who) for s in plan.steps]
     if plan.promotes:
         rows.append((str(len(rows) + 1), "100 %", f"bake {format_duration(plan.bake)}", "everyone: the new default"))
     header = ("step", "users", "hold", "buckets")
@@ -95,25 +97,29 @@ def _shortened(text: str, length: int = 60) -> str:
 
 
 def _as_data(spec: "RampSpec", plan: "Plan | None", file: Path, platform: Path) -> dict[str, Any]:
-    candidate = spec.candidate
     return {
         "valid": True,
         "files": {"canary": str(file), "platform": str(platform)},
         "digest": spec.digest,
         "route": spec.platform.route.full_name,
-        "model": candidate.model,
-        "buckets": str(candidate.buckets),
-        "share": candidate.buckets.share,
-        "auto_rollback": candidate.auto_rollback,
-        "limits": {
-            "errors": spec.platform.checks.max_errors,
-            "latency_seconds": _seconds(candidate.max_latency),
-            "toxicity": candidate.max_toxicity,
-        },
+        "candidates": [
+            {
+                "model": candidate.model,
+                "buckets": str(candidate.buckets),
+                "share": candidate.buckets.share,
+                "auto_rollback": candidate.auto_rollback,
+                "limits": {
+                    "errors": spec.platform.checks.max_errors,
+                    "latency_seconds": _seconds(candidate.max_latency),
+                    "toxicity": candidate.max_toxicity,
+                },
+            }
+            for candidate in spec.candidates
+        ],
         "steps": []
         if plan is None
         else [
-            {"step": s.index, "share": s.share, "buckets": str(s.buckets), "hold_seconds": s.hold.total_seconds()}
+            {"step": s.index, "share": s.share, "buckets": s.who, "hold_seconds": s.hold.total_seconds()}
             for s in plan.steps
         ],
         "promotes": plan is not None and plan.promotes,

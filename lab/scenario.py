@@ -163,7 +163,7 @@ async def trigger_of(spec: RampSpec, status: RampStatus, *, until: float) -> flo
     plan, platform = status.plan, spec.platform
     if plan is None or status.anchor is None:
         return None
-    checks = checks_of(spec)
+    checks = checks_of(platform, spec.candidate)
     grid = Grid(anchor=status.anchor, tick=int(platform.checks.tick.total_seconds()))
     baseline, candidate = slot_match(platform, plan.baseline), slot_match(platform, plan.candidate)
     last = grid.last_due(until, 0)

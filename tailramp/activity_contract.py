@@ -10,9 +10,10 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from tailramp.assignment import Assignment, SlotName
+from tailramp.buckets import BucketSet
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Interval, WatchMode, WatchOutcome
+from tailramp.ramp import Block, Interval, Reason, WatchMode, WatchOutcome
 from tailramp.route_record import Clearer
 from tailramp.spec import RampSpec
 from tailramp.units import Duration
@@ -25,6 +26,7 @@ WATCH_QUEUE: Final = "tailramp-watch"
 # Names of activities, as Temporal's UI shows them.
 PREFLIGHT: Final = "preflight"
 APPLY: Final = "apply_assignment"
+WITHDRAW: Final = "withdraw_candidates"
 VERIFY: Final = "verify_assignment"
 WATCH: Final = "watch"
 CONCLUDE: Final = "conclude"
@@ -81,6 +83,12 @@ class ConcludeRequest(Request):
     epoch: int
 
 
+class WithdrawRequest(WriteRequest):
+    """Take the users of ``slots`` back, and only theirs; each is refused from now on for ``reasons[slot]``."""
+
+    reasons: dict[SlotName, Reason]
+
+
 class VerifyRequest(Request):
     """Prove by responses that the gateway serves ``assignment``."""
 
@@ -113,10 +121,12 @@ class ClearReport(BaseModel):
 
 
 class ZeroRequest(Request):
-    """Prove that no new request reaches ``slots``."""
+    """Prove that no new request reaches ``slots``, that the gateway serves ``assignment``, and that the users in
+    ``returned`` are back on its default."""
 
-    plan: Plan
     slots: tuple[SlotName, ...]
+    assignment: Assignment
+    returned: BucketSet
 
 
 class RestoreRequest(Request):
@@ -137,7 +147,7 @@ class WatchRequest(Request):
 
     ``held`` are the stretches in which the hold's clock ran before; ``hold`` is how much it needs, None without end.
     ``overdue``: the ramp knows that the clock is over and the evidence is not.  ``blocks``: what it knows of those that
-    a watch can see.  ``tolerating``: it knows of a failed check and waits for a person.
+    a watch can see.  ``tolerated``: candidates of which it knows a failed check, and waits for a person.
     """
 
     plan: Plan
@@ -149,12 +159,13 @@ class WatchRequest(Request):
     hold: Duration | None = None
     overdue: bool = False
     blocks: tuple[Block, ...] = ()
-    tolerating: bool = False
+    tolerated: tuple[SlotName, ...] = ()
     segment: Duration
 
 
 class WatchResult(BaseModel):
-    """``at`` is the grid time of the deciding tick; ``sentence`` is the decision's reason in words."""
+    """``at`` is the grid time of the deciding tick; ``sentence`` is the decision's reason in words; ``failed`` are the
+    candidates whose checks failed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -163,4 +174,5 @@ class WatchResult(BaseModel):
     sentence: str
     verdicts: tuple[Verdict, ...] = ()
     blocks: tuple[Block, ...] = ()
+    failed: tuple[SlotName, ...] = ()
     ticks: int = 0

@@ -1,5 +1,6 @@
 """Who is served by what: the one value that every router writes and every proof compares against."""
 
+from collections.abc import Collection
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -65,6 +66,10 @@ class Assignment(BaseModel):
             if rule.slot == slot:
                 buckets = buckets.union(rule.buckets)
         return buckets
+
+    def without(self, slots: Collection[str]) -> "Assignment":
+        """This assignment, with everyone whom a rule gives to one of ``slots`` on the default."""
+        return self.model_copy(update={"rules": tuple(rule for rule in self.rules if rule.slot not in slots)})
 
     def share_of(self, slot: str) -> float:
         """Share of identified users, 0 to 1, that ``slot`` serves; segments count as if everyone had them."""

@@ -2,9 +2,12 @@
 
 import math
 
+from tailramp.assignment import SlotName
 from tailramp.errors import Refused
 from tailramp.evidence import (
     Check,
+    CheckBook,
+    Grid,
     RatioCheck,
     SlotMatch,
     Source,
@@ -15,17 +18,41 @@ from tailramp.evidence import (
     server_errors,
     toxicity,
 )
+from tailramp.evidence.shelf import Shelf
 from tailramp.evidence.wording import limit_percent
-from tailramp.spec import CustomCheck, PlatformFile, RampSpec
+from tailramp.plan import Plan
+from tailramp.spec import Candidate, CustomCheck, PlatformFile, RampSpec
 
 
-def checks_of(spec: RampSpec) -> tuple[Check, ...]:
+def shelf_of(spec: RampSpec, plan: Plan, grid: Grid) -> Shelf:
+    """The books of all candidates of the plan, each with the checks of its own limits."""
+    baseline = slot_match(spec.platform, plan.baseline)
+    return Shelf(
+        [
+            CheckBook(checks, [slot_match(spec.platform, slot)], baseline, grid)
+            for slot, checks in checks_by_slot(spec, plan).items()
+        ]
+    )
+
+
+def checks_by_slot(spec: RampSpec, plan: Plan) -> dict[SlotName, tuple[Check, ...]]:
+    """The checks of each candidate of the plan."""
+    return {v.slot: checks_of(spec.platform, spec.candidate_of(v.model)) for v in plan.candidates}
+
+
+def all_checks(spec: RampSpec) -> tuple[Check, ...]:
+    """The checks of all candidates; those that several share come once."""
+    of_each = (checks_of(spec.platform, candidate) for candidate in spec.candidates)
+    return tuple(dict.fromkeys(check for checks in of_each for check in checks))
+
+
+def checks_of(platform: PlatformFile, candidate: Candidate) -> tuple[Check, ...]:
     """Gateway errors, tokens' times and custom checks by the platform's limits, latency and toxicity by the
     candidate's.
 
     Raises Refused for a limit that the metrics cannot answer: what is not watched must not look as if it were.
     """
-    settings, candidate = spec.platform.checks, spec.candidate
+    settings = platform.checks
     limits = {"latency": candidate.max_latency is not None, "toxicity": candidate.max_toxicity is not None}
     for refusal in settings.refusals(**limits):
         raise Refused(f"{refusal.field}: {refusal.reason}. {refusal.mend}")

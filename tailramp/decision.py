@@ -22,6 +22,7 @@ class DecisionKind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     PROMOTED = "promoted"
+    WITHDRAWN = "withdrawn"
     TARGET_CHANGED = "target_changed"
     ALERTED = "alerted"
     ACKNOWLEDGED = "acknowledged"

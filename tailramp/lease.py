@@ -28,7 +28,8 @@ class Lapse:
         """The clearing change; None if the lease has been renewed after all, or the route changed hands."""
         if record.closed or record.ramp != self.ramp or _lease(record, self.slot) != self.lease:
             return None
-        return cleared(record, by=Clearer.SENTINEL, reason=self.reason)
+        blamed = None if self.lease.reason is None else (self.slot,)  # nobody looked any more: at none of them
+        return cleared(record, by=Clearer.SENTINEL, reason=self.reason, blamed=blamed)
 
 
 class LeaseObserver:

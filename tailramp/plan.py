@@ -5,15 +5,27 @@ ramp will do.
 """
 
 import math
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from tailramp.assignment import Assignment, Rule, SlotName
+from tailramp.assignment import Assignment, Rule, Segment, SlotName
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
 from tailramp.spec import RampSpec
 from tailramp.units import Duration, format_duration
+
+
+class Variant(BaseModel):
+    """A candidate in its slot, and the users it may reach in the end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    slot: SlotName
+    model: str
+    buckets: BucketSet
+    segments: tuple[Segment, ...] = ()
 
 
 class Step(BaseModel):
@@ -23,37 +35,76 @@ class Step(BaseModel):
 
     index: int
     assignment: Assignment
-    buckets: BucketSet
     hold: Duration
     approval: bool = False
 
     @property
+    def buckets(self) -> BucketSet:
+        """The buckets of all candidates."""
+        first, *others = (rule.buckets for rule in self.assignment.rules)
+        for buckets in others:
+            first = first.union(buckets)
+        return first
+
+    @property
     def share(self) -> float:
-        """Share of identified users on the candidate, 0 to 1."""
-        return self.buckets.share
+        """Share of identified users on candidates, 0 to 1."""
+        return sum(rule.buckets.share for rule in self.assignment.rules)
+
+    @property
+    def who(self) -> str:
+        """``00-04``; with several candidates ``green 00-04, red 05-09``."""
+        rules = self.assignment.rules
+        return ", ".join(str(rule.buckets) if len(rules) == 1 else f"{rule.slot} {rule.buckets}" for rule in rules)
 
     @property
     def label(self) -> str:
-        return f"{self.share * 100:g} % ({self.buckets})"
+        """``5 % (00-04)``."""
+        return f"{self.share * 100:g} % ({self.who})"
 
 
 class Plan(BaseModel):
     """The steps, and what comes after the last: promotion and bake, or a hold without end.
 
     A target of every bucket ``promotes``: its last step makes the candidate's slot the default, because a rule that
-    lists every bucket would still leave out the users without an id.
+    lists every bucket would still leave out the users without an id.  ``candidates`` are those that are ACTIVE: one
+    that is withdrawn leaves the plan.
     """
 
     model_config = ConfigDict(frozen=True)
 
     route: str
-    model: str
     baseline: SlotName
-    candidate: SlotName
+    candidates: tuple[Variant, ...]
     steps: tuple[Step, ...]
     promotes: bool
     bake: Duration
     hold_back: BucketSet = BucketSet()
+
+    @property
+    def candidate(self) -> SlotName:
+        """The slot that a promotion makes the default: only a ramp with one candidate promotes."""
+        return self.candidates[0].slot
+
+    @property
+    def slots(self) -> tuple[SlotName, ...]:
+        """Those of the candidates."""
+        return tuple(variant.slot for variant in self.candidates)
+
+    @property
+    def journey(self) -> str:
+        """``blue → green``, or ``blue → green, red``."""
+        return f"{self.baseline} → {', '.join(self.slots)}"
+
+    def share_in(self, assignment: Assignment) -> float:
+        """Share of identified users, 0 to 1, that ``assignment`` gives to candidates."""
+        return sum(assignment.share_of(slot) for slot in self.slots)
+
+    def without(self, slots: Collection[SlotName]) -> "Plan":
+        """The plan of the other candidates, in the same steps.  ``slots`` must leave one."""
+        steps = tuple(step.model_copy(update={"assignment": step.assignment.without(slots)}) for step in self.steps)
+        left = tuple(variant for variant in self.candidates if variant.slot not in slots)
+        return self.model_copy(update={"candidates": left, "steps": steps})
 
     @property
     def baseline_only(self) -> Assignment:
@@ -101,47 +152,60 @@ class Plan(BaseModel):
         return "\n".join(rows)
 
 
-def make_plan(spec: RampSpec, *, default: str, candidate: str, served: BucketSet | None = None) -> Plan:
-    """The plan of a ramp from slot ``default`` to slot ``candidate``.
+def make_plan(
+    spec: RampSpec,
+    *,
+    default: SlotName,
+    candidates: Sequence[SlotName],
+    served: Mapping[SlotName, BucketSet] | None = None,
+) -> Plan:
+    """The plan of a ramp from slot ``default`` to ``candidates``: the slots of the spec's candidates, in their order.
 
-    ``served`` are the buckets that the candidate serves already.  Each step is what is served already together with the
-    first ceil(share x n) buckets of the target in written order; steps that change nothing are dropped.  Raises Refused
-    if nothing is left to do.
+    ``served`` are the buckets that a candidate's slot serves already.  Each step is what is served already together
+    with the first ceil(share x n) buckets of every target in written order; steps that change nothing are dropped.  A
+    candidate without buckets is left out.  Raises Refused if nothing is left to do.
     """
-    target = spec.candidate.buckets
-    already = served or BucketSet(resolution=target.resolution)
-    if not len(target):
+    variants = tuple(
+        Variant(slot=slot, model=candidate.model, buckets=candidate.buckets, segments=candidate.segments)
+        for slot, candidate in zip(candidates, spec.candidates, strict=True)
+        if len(candidate.buckets)
+    )
+    if not variants:
         raise Refused('the target is empty (buckets: ""): there is nothing to ramp')
     policy = spec.platform.ramp
-    promotes = target.is_everyone and not spec.candidate.segments
+    promotes = len(variants) == 1 and variants[0].buckets.is_everyone and not variants[0].segments
     steps: list[Step] = []
-    reached = BucketSet(resolution=target.resolution)
+    reached: dict[SlotName, BucketSet] = {}
     for entry in policy.steps:
-        buckets = already.union(target.first(_part_of(len(target), entry.share)))
-        if buckets.same_members(reached) or (promotes and buckets.is_everyone):
+        wanted = {variant.slot: _served_at(entry.share, variant, served or {}) for variant in variants}
+        changes = any(slot not in reached or not wanted[slot].same_members(reached[slot]) for slot in wanted)
+        if not changes or (promotes and wanted[variants[0].slot].is_everyone):
             continue
-        reached = buckets
-        rule = Rule(slot=candidate, buckets=buckets, segments=spec.candidate.segments)
-        assignment = Assignment(default=default, rules=(rule,))
+        reached = wanted
+        rules = tuple(Rule(slot=v.slot, buckets=wanted[v.slot], segments=v.segments) for v in variants)
+        assignment = Assignment(default=default, rules=rules)
         hold = policy.hold if entry.hold is None else entry.hold
-        step = Step(index=len(steps) + 1, assignment=assignment, buckets=buckets, hold=hold, approval=entry.approval)
-        steps.append(step)
+        steps.append(Step(index=len(steps) + 1, assignment=assignment, hold=hold, approval=entry.approval))
     if not steps:
         raise Refused("ramp.steps has no step below 100%: a ramp to everyone needs a smaller one to gather evidence in")
-    if promotes and len(both := reached.overlap(policy.hold_back)):
+    if promotes and len(both := reached[variants[0].slot].overlap(policy.hold_back)):
         raise Refused(
             f"ramp.holdBack: {both} would be moved to the candidate by a step before: hold back other buckets"
         )
     return Plan(
         route=spec.platform.route.full_name,
-        model=spec.candidate.model,
         baseline=default,
-        candidate=candidate,
+        candidates=variants,
         steps=tuple(steps),
         promotes=promotes,
         bake=policy.bake,
         hold_back=policy.hold_back if promotes else BucketSet(),
     )
+
+
+def _served_at(share: float, variant: Variant, served: Mapping[SlotName, BucketSet]) -> BucketSet:
+    already = served.get(variant.slot, BucketSet(resolution=variant.buckets.resolution))
+    return already.union(variant.buckets.first(_part_of(len(variant.buckets), share)))
 
 
 def _part_of(count: int, share: float) -> int:

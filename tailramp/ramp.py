@@ -12,13 +12,14 @@ The phases::
 """
 
 import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from tailramp.assignment import Assignment
+from tailramp.assignment import Assignment, SlotName
 from tailramp.plan import Plan, Step
 
 
@@ -118,9 +119,11 @@ class RampState(BaseModel):
     """Everything that must survive a crash or a continue-as-new.
 
     ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
-    ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerating`` says that
-    a failed check is waiting for a person (``autoRollback: false``) and must not be reported again; ``acknowledged``
-    that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody else's alert.
+    ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerated`` are the
+    candidates whose failed check is waiting for a person (``autoRollback: false``) and must not be reported again;
+    ``acknowledged`` that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody
+    else's alert.  ``withdrawn`` are the candidates that left a ramp which goes on with others, and why; all others are
+    ACTIVE.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,16 +141,17 @@ class RampState(BaseModel):
     promoted_step: int | None = None
     full: bool = False
     shrink_to: Assignment | None = None
-    tolerating: bool = False
+    tolerated: frozenset[SlotName] = frozenset()
     acknowledged: bool = False
     alerted: bool = False
+    withdrawn: dict[SlotName, Reason] = {}
     default_moved: bool = False
     baked: bool = False
 
-    @field_serializer("blocked_by")
-    def _in_order(self, blocks: frozenset[Block]) -> list[Block]:
+    @field_serializer("blocked_by", "tolerated")
+    def _in_order(self, members: frozenset[str]) -> list[str]:
         """A set has no order of its own, and what goes into history must not depend on one."""
-        return sorted(blocks)
+        return sorted(members)
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,14 @@ class Shift:
 class Shrink:
     """Take users back whom the target no longer names, paused or not."""
 
+    assignment: Assignment
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Take back the users of candidates that left the ramp; the others go on as if nothing had been."""
+
+    slots: tuple[SlotName, ...]
     assignment: Assignment
 
 
@@ -220,6 +232,7 @@ Action = (
     RunPreflight
     | Shift
     | Shrink
+    | Withdraw
     | Watch
     | Advance
     | MoveDefault
@@ -242,6 +255,8 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
         return RunPreflight()
     if state.shrink_to is not None:
         return Shrink(state.shrink_to)
+    if state.applied is not None and (leaving := _still_served(state)):
+        return Withdraw(leaving, state.applied.without(leaving))
     match state.phase:
         case Phase.SHIFTING:
             return _shifting(plan, state)
@@ -276,12 +291,18 @@ def _holding(plan: Plan, state: RampState) -> Action:
     return Watch(WatchMode.GUARD if Block.APPROVAL in state.blocked_by else WatchMode.HOLD)
 
 
+def _still_served(state: RampState) -> tuple[SlotName, ...]:
+    """Withdrawn candidates whose rules still stand."""
+    rules = state.applied.rules if state.applied is not None else ()
+    return tuple(rule.slot for rule in rules if rule.slot in state.withdrawn)
+
+
 def _may_not_grow(state: RampState) -> bool:
     return state.paused or Block.FREEZE in state.blocked_by
 
 
 def _somebody_is_served(plan: Plan, state: RampState) -> bool:
-    return state.applied is not None and state.applied.share_of(plan.candidate) > 0
+    return state.applied is not None and plan.share_in(state.applied) > 0
 
 
 def is_final(plan: Plan, state: RampState) -> bool:
@@ -365,7 +386,7 @@ def advanced(plan: Plan, state: RampState) -> RampState:
     """Leave the hold of the present step for the next step, or for the promotion."""
     kept = state.blocked_by & {Block.FREEZE}
     cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
-    cleared |= {"tolerating": False, "acknowledged": False, "alerted": False}
+    cleared |= {"tolerated": frozenset(), "acknowledged": False, "alerted": False}
     if is_final(plan, state):
         return state
     if state.step == len(plan.steps):
@@ -392,11 +413,41 @@ def concluded(state: RampState) -> RampState:
     return state.model_copy(update={"phase": Phase.SUCCEEDED})
 
 
-def check_failed(state: RampState, detail: str, *, auto_rollback: bool, now: datetime) -> RampState:
-    """A check failed.  Without automatic rollback the ramp pauses and waits for a person; otherwise it stops."""
-    if auto_rollback:
-        return stopped(state, Reason.UNHEALTHY, detail)
-    return paused(state, now).model_copy(update={"tolerating": True, "acknowledged": False})
+def check_failed(
+    plan: Plan,
+    state: RampState,
+    failed: Iterable[SlotName],
+    detail: str,
+    *,
+    automatic: Collection[SlotName],
+    now: datetime,
+) -> RampState:
+    """Checks of the candidates ``failed`` failed.
+
+    Those in ``automatic`` are taken out: withdrawn, or the ramp stops with the last of them.  For any other the ramp
+    pauses and waits for a person.
+    """
+    slots = list(failed)
+    state = withdrawn(plan, state, [slot for slot in slots if slot in automatic], Reason.UNHEALTHY, detail)
+    waiting = {slot for slot in slots if slot not in automatic} - state.tolerated
+    if waiting and state.stop is None:
+        return paused(state, now).model_copy(update={"tolerated": state.tolerated | waiting, "acknowledged": False})
+    return state
+
+
+def withdrawn(plan: Plan, state: RampState, slots: Collection[SlotName], reason: Reason, detail: str) -> RampState:
+    """The candidates ``slots`` leave the ramp, for ``reason``; with the last active one the ramp stops."""
+    leaving = [slot for slot in plan.slots if slot in slots]
+    if not leaving or state.stop is not None or state.phase.is_terminal:
+        return state
+    if len(leaving) == len(plan.slots):
+        return stopped(state, reason, detail)
+    return state.model_copy(update={"withdrawn": {**state.withdrawn, **dict.fromkeys(leaving, reason)}})
+
+
+def taken_back(state: RampState, applied: Assignment) -> RampState:
+    """A withdrawn candidate serves nobody any more.  Phase, hold and evidence of the others go on."""
+    return state.model_copy(update={"applied": applied})
 
 
 def stopped(state: RampState, reason: Reason, detail: str = "") -> RampState:
@@ -435,7 +486,7 @@ def resumed(state: RampState, now: datetime) -> RampState:
     held = state.held
     if state.phase in {Phase.HOLDING, Phase.BAKING}:
         held = (*held, Interval(start=now))
-    return state.model_copy(update={"paused": False, "held": held, "tolerating": False})
+    return state.model_copy(update={"paused": False, "held": held, "tolerated": frozenset()})
 
 
 def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
@@ -453,8 +504,11 @@ def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
     return state.model_copy(update={"promoted_step": step, "full": state.full or full})
 
 
-def alerted(state: RampState, name: str, *, attributed: bool) -> RampState:
-    """A firing alert.  One that is the candidate's fault stops the ramp; any other holds it until a person looks."""
+def alerted(plan: Plan | None, state: RampState, name: str, *, attributed: bool, slot: SlotName | None) -> RampState:
+    """A firing alert.  One that is a candidate's fault takes that one out, or all if it names none; any other holds the
+    ramp until a person looks."""
+    if attributed and plan is not None and slot in plan.slots:
+        return withdrawn(plan, state, (slot,), Reason.ALERT, f"alert {name}")
     if attributed:
         return stopped(state, Reason.ALERT, f"alert {name}")
     if state.phase.is_terminal or state.phase.is_rollback:
@@ -472,7 +526,7 @@ def acknowledged(state: RampState) -> RampState:
     """
     if state.alerted and Block.APPROVAL in state.blocked_by:
         return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
-    if state.tolerating and not state.acknowledged:
+    if state.tolerated and not state.acknowledged:
         return state.model_copy(update={"acknowledged": True})
     return state
 

@@ -9,6 +9,7 @@ when the record has moved on: a process that was frozen may wake at any instruct
 raise traffic.  Clearing ones take candidates out, raise the epoch and close the record to the ramp that held it.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -139,14 +140,14 @@ REFUSES_DIGEST = frozenset({"operator_abort", "cancelled"})
 """Reasons after which it is refused until the canary file changes: an unrelated merge must not restart it."""
 
 
-def refusal(record: RouteRecord, *, model: str, digest: str) -> str | None:
+def refusal(record: RouteRecord, *, model: str | None, digest: str | None) -> str | None:
     """Why this candidate may not be tried again without an override, or None."""
     return record.refused.get(f"model:{model}") or record.refused.get(f"digest:{digest}")
 
 
-def _with_refusals(record: RouteRecord, reason: str) -> dict[str, str]:
+def _with_refusals(record: RouteRecord, reason: str, slots: Collection[SlotName]) -> dict[str, str]:
     refused = dict(record.refused)
-    for slot in record.candidates:
+    for slot in slots:
         served = record.slots.get(slot, SlotRecord())
         if reason in REFUSES_MODEL and served.model:
             refused[f"model:{served.model}"] = reason
@@ -159,17 +160,15 @@ def taken_over(
     record: RouteRecord,
     *,
     ramp: str,
-    baseline: str,
-    candidate: str,
-    model: str,
-    digest: str,
+    baseline: SlotName,
+    candidates: Mapping[SlotName, SlotRecord],
     override: str | None = None,
     off_answer: OffAnswer | None = None,
 ) -> RouteRecord:
-    """Give the route to ``ramp``, with nobody on the candidate.  Repeating it for the same ramp changes nothing.
+    """Give the route to ``ramp``, with nobody on a candidate.  Repeating it for the same ramp changes nothing.
 
-    Raises Fenced for a ramp that was cleared meanwhile, Frozen for a frozen route, Refused for one that is shut off or
-    still serves another ramp's candidate.
+    ``candidates`` is what each of their slots holds now.  Raises Fenced for a ramp that was cleared meanwhile, Frozen
+    for a frozen route, Refused for one that is shut off or still serves another ramp's candidate.
     """
     if record.kill is not None:
         word = f"{record.kill.by}: {record.kill.reason}"
@@ -181,19 +180,21 @@ def taken_over(
         if record.closed:
             raise Fenced(f"this ramp was cleared by {record.cleared_by}", holder=ramp, epoch=record.epoch)
         return record
-    refused = refusal(record, model=model, digest=digest)
-    if refused is not None and not override:
-        raise Refused(
-            f"{model} was taken out of {record.route} before ({refused}). "
-            'Try it again with --override "reason", or change the canary file after an abort'
-        )
+    for held in candidates.values():
+        refused = refusal(record, model=held.model, digest=held.digest)
+        if refused is not None and not override:
+            raise Refused(
+                f"{held.model} was taken out of {record.route} before ({refused}). "
+                'Try it again with --override "reason", or change the canary file after an abort'
+            )
     if record.candidates:
         raise Refused(
             f"{record.route} still serves {', '.join(record.candidates)} for ramp {record.ramp}. "
             "`tailramp kill` puts everyone back"
         )
-    # What stood in the candidate's slot is gone: nobody may be sent back to it as if it were still there.
-    forgotten = {"previous_default": None, "previous_digest": None} if record.previous_default == candidate else {}
+    # What stood in a candidate's slot is gone: nobody may be sent back to it as if it were still there.
+    forgotten = {"previous_default": None, "previous_digest": None} if record.previous_default in candidates else {}
+    tried = {key for held in candidates.values() for key in (f"model:{held.model}", f"digest:{held.digest}")}
     return record.model_copy(
         update={
             "ramp": ramp,
@@ -203,12 +204,10 @@ def taken_over(
             "cleared_reason": "",
             "original_default": baseline,
             "assignment": Assignment(default=baseline),
-            "slots": {**record.slots, candidate: SlotRecord(model=model, digest=digest)},
+            "slots": {**record.slots, **candidates},
             "leases": {},
             "off_answer": off_answer or record.off_answer,
-            "refused": {
-                key: why for key, why in record.refused.items() if key not in {f"model:{model}", f"digest:{digest}"}
-            },
+            "refused": {key: why for key, why in record.refused.items() if key not in tried},
             **forgotten,
         }
     )
@@ -231,6 +230,27 @@ def served(
     before_write = {slot: record.leases.get(slot, Lease()).renewals for slot in changed.candidates}
     leases = {slot: Lease(seconds=lease_seconds, renewals=count + 1) for slot, count in before_write.items()}
     return changed.model_copy(update={"leases": leases})
+
+
+def without(
+    record: RouteRecord,
+    *,
+    ramp: str,
+    epoch: int,
+    assignment: Assignment,
+    reasons: Mapping[SlotName, str],
+    lease_seconds: float = LEASE_SECONDS,
+) -> RouteRecord:
+    """Serve ``assignment``, which is without the slots in ``reasons``; each is refused from now on for its reason.
+
+    Raises Fenced.
+    """
+    fence(record, ramp=ramp, epoch=epoch)
+    refused = record.refused
+    for slot, reason in reasons.items():
+        refused = _with_refusals(record.model_copy(update={"refused": refused}), reason, (slot,))
+    lowered = served(record, ramp=ramp, epoch=epoch, assignment=assignment, lease_seconds=lease_seconds)
+    return lowered if refused == record.refused else lowered.model_copy(update={"refused": refused})
 
 
 def _only_lowers(before: Assignment, after: Assignment) -> bool:
@@ -273,12 +293,19 @@ def concluded(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
 
 
 def cleared(
-    record: RouteRecord, *, by: Clearer, reason: str = "", ramp: str | None = None, epoch: int = 0
+    record: RouteRecord,
+    *,
+    by: Clearer,
+    reason: str = "",
+    ramp: str | None = None,
+    epoch: int = 0,
+    blamed: Collection[SlotName] | None = None,
 ) -> RouteRecord | None:
     """Everyone back on the original default, the record closed, its epoch raised: never a no-op.
 
     ``ramp`` None clears whoever holds the route.  A ramp clears only what is its own, and nothing under a kill mark:
-    None says that the record is to be left as it is.  Whoever cleared first stays named.
+    None says that the record is to be left as it is.  Whoever cleared first stays named.  ``reason`` is held against
+    the candidates ``blamed``; None means against all that are served.
     """
     if ramp is not None and (record.kill is not None or record.ramp not in {ramp, None}):
         return None
@@ -291,7 +318,9 @@ def cleared(
             "cleared_reason": reason if first else record.cleared_reason,
             "assignment": Assignment(default=record.original_default),
             "leases": {},
-            "refused": _with_refusals(record, "killed" if by is Clearer.KILL else reason),
+            "refused": _with_refusals(
+                record, "killed" if by is Clearer.KILL else reason, record.candidates if blamed is None else blamed
+            ),
         }
     )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tailramp.activity_contract import WatchRequest
-from tailramp.checks import checks_of
+from tailramp.assignment import SlotName
+from tailramp.checks import checks_by_slot
 from tailramp.evidence import Verdict, VerdictKind, combine
 from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
 
@@ -20,9 +21,33 @@ bring.  Users are not equally busy, so a few buckets may bring far less than the
 
 @dataclass(frozen=True)
 class Outcome:
+    """``failed`` are the candidates whose checks failed."""
+
     kind: WatchOutcome
     sentence: str
     blocks: frozenset[Block] = frozenset()
+    failed: tuple[SlotName, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """How much of the traffic has reached one candidate."""
+
+    whose: str
+    seen: int
+    together: int
+    expected: float
+
+    @property
+    def _share(self) -> float:
+        return self.seen / self.together if self.together else 0.0
+
+    @property
+    def reached(self) -> bool:
+        return self.seen > 0 and self._share >= SETTLED_SHARE * self.expected
+
+    def __str__(self) -> str:
+        return f"{self.seen:,} of {self.together:,} answers are {self.whose}'s ({self._share:.1%})"
 
 
 class Watching:
@@ -32,15 +57,29 @@ class Watching:
         """``since`` is when the watch was first asked for: a retry keeps it, so that blindness is not forgotten."""
         self._request = request
         self._since = since
-        self._settles = {check.name for check in checks_of(request.spec) if check.in_settle}
+        self._settles = {
+            (slot, check.name)
+            for slot, checks in checks_by_slot(request.spec, request.plan).items()
+            for check in checks
+            if check.in_settle
+        }
         self._seen_at = since
         self.answered = 0
 
     def fails(self, verdicts: Sequence[Verdict]) -> Outcome | None:
-        """The failed checks that count in this mode, whether or not a person is being waited for."""
+        """The failed checks that count in this mode, but for those of candidates that a person is waited for."""
         settling = self._request.mode is WatchMode.SETTLE
-        combined = combine(verdict for verdict in verdicts if not settling or verdict.check in self._settles)
-        return Outcome(WatchOutcome.FAILED, combined.reason) if combined.kind is VerdictKind.FAIL else None
+        failed = [
+            verdict
+            for verdict in verdicts
+            if verdict.kind is VerdictKind.FAIL and (not settling or (verdict.slot, verdict.check) in self._settles)
+        ]
+        slots = tuple(dict.fromkeys(verdict.slot for verdict in failed))
+        if not set(slots) - set(self._request.tolerated):
+            return None
+        several = len(self._request.plan.slots) > 1
+        told = (f"{verdict.slot}: {verdict.reason}" if several else verdict.reason for verdict in failed)
+        return Outcome(WatchOutcome.FAILED, "; ".join(told), failed=slots)
 
     def observe(self, at: int, verdicts: Sequence[Verdict], route: frozenset[Block] | None = None) -> Outcome | None:
         """What the tick at unix time ``at`` decides, or None to go on.
@@ -50,7 +89,7 @@ class Watching:
         """
         request, now = self._request, datetime.fromtimestamp(at, UTC)
         failed = self.fails(verdicts)
-        if failed is not None and not request.tolerating:
+        if failed is not None:
             return failed
         blind = any(verdict.kind is VerdictKind.BLIND for verdict in verdicts)
         if not blind:
@@ -63,7 +102,7 @@ class Watching:
         if route is not None and (changed := self._blocks_changed(verdicts, route)):
             return changed
         shared = any(verdict.shared for verdict in verdicts)
-        if failed is not None or blind or shared or request.blocks or request.mode is WatchMode.GUARD:
+        if request.tolerated or blind or shared or request.blocks or request.mode is WatchMode.GUARD:
             return None
         return self._settling(at, verdicts) if request.mode is WatchMode.SETTLE else self._holding(now, verdicts)
 
@@ -93,21 +132,26 @@ class Watching:
         request = self._request
         policy = request.spec.platform
         elapsed = timedelta(seconds=at - request.anchor)
-        counted = next((v for v in verdicts if v.check == "errors"), verdicts[0] if verdicts else None)
-        candidate = counted.numbers.seen if counted else 0
-        together = candidate + (counted.numbers.baseline_seen if counted else 0)
-        expected = request.assignment.share_of(request.plan.candidate)
-        share = candidate / together if together else 0.0
-        if elapsed >= policy.checks.window and candidate and share >= SETTLED_SHARE * expected:
-            return Outcome(
-                WatchOutcome.SETTLED, f"{candidate:,} of {together:,} answers are the candidate's ({share:.1%})"
-            )
+        arrivals = self._arrivals(verdicts)
+        if elapsed >= policy.checks.window and all(arrival.reached for arrival in arrivals):
+            return Outcome(WatchOutcome.SETTLED, "; ".join(str(arrival) for arrival in arrivals))
         if elapsed >= policy.ramp.max_settle and not request.overdue:
-            seen = (
-                f"{candidate:,} of {together:,} answers are the candidate's ({share:.1%}), {expected:.1%} were expected"
-            )
+            seen = "; ".join(f"{arrival}, {arrival.expected:.1%} were expected" for arrival in arrivals)
             return Outcome(WatchOutcome.INCONCLUSIVE, f"traffic has not reached the step: {seen}")
         return None
+
+    def _arrivals(self, verdicts: Sequence[Verdict]) -> list["_Arrival"]:
+        """The answers of each candidate since the anchor, beside all that were counted."""
+        slots, assignment = self._request.plan.slots, self._request.assignment
+        counted: dict[SlotName, Verdict] = {}
+        for verdict in verdicts:
+            if verdict.slot not in counted or verdict.check == "errors":
+                counted[verdict.slot] = verdict
+        seen = {slot: counted[slot].numbers.seen if slot in counted else 0 for slot in slots}
+        baseline = max((verdict.numbers.baseline_seen for verdict in counted.values()), default=0)
+        together = sum(seen.values()) + baseline
+        whose = {slot: slot if len(slots) > 1 else "the candidate" for slot in slots}
+        return [_Arrival(whose[slot], seen[slot], together, assignment.share_of(slot)) for slot in slots]
 
     def _holding(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
         request = self._request

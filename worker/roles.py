@@ -43,7 +43,13 @@ def make_workers(
                     ROLLBACK_QUEUE,
                     settings,
                     fatal,
-                    activities=[rollback.clear_route, rollback.prove_zero, rollback.restore, traffic.apply_assignment],
+                    activities=[
+                        rollback.clear_route,
+                        rollback.withdraw_candidates,
+                        rollback.prove_zero,
+                        rollback.restore,
+                        traffic.apply_assignment,
+                    ],
                 ),
             ]
         case Role.WATCH:

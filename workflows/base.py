@@ -16,8 +16,8 @@ with workflow.unsafe.imports_passed_through():
     from tailramp import ramp
     from tailramp.decision import Decision, DecisionKind
     from tailramp.evidence import Verdict
-    from tailramp.plan import Plan
-    from tailramp.ramp import Phase, Reason
+    from tailramp.plan import Plan, Variant
+    from tailramp.ramp import Phase, RampState, Reason
     from workflows import options, search_attributes, wording
     from workflows.messages import Carried, RampStart
 
@@ -37,6 +37,7 @@ class RampBase:
         self._ramp = workflow.info().first_execution_run_id
         self._state = carried.state if carried else ramp.RampState()
         self._plan: Plan | None = carried.plan if carried else None
+        self._variants: tuple[Variant, ...] = carried.variants if carried else ()
         self._snapshot = carried.snapshot if carried else ""
         self._started_at = carried.started_at if carried else workflow.now()
         self._last = carried.last if carried else f"started by {start.actor}"
@@ -154,6 +155,7 @@ class RampBase:
             spec=self._spec,
             state=self._state,
             plan=self._have_plan,
+            variants=self._variants,
             snapshot=self._snapshot,
             started_at=self._started_at,
             last=self._last,
@@ -176,6 +178,12 @@ class RampBase:
             )
             self._shown = shown
 
+    def _leave(self, before: RampState) -> None:
+        """Candidates that were withdrawn since ``before`` are part of the plan no more."""
+        gone = self._state.withdrawn.keys() - before.withdrawn.keys()
+        if gone:
+            self._plan = self._have_plan.without(gone)
+
     @property
     def _route(self) -> str:
         return self._spec.platform.route.full_name
@@ -189,7 +197,7 @@ class RampBase:
     def _share(self) -> float:
         if self._plan is None or self._state.applied is None:
             return 0.0
-        return self._state.applied.share_of(self._plan.candidate)
+        return self._plan.share_in(self._state.applied)
 
     @property
     def _reason(self) -> Reason | None:

@@ -10,7 +10,8 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from tailramp import activity_contract as contract
     from tailramp import ramp
-    from tailramp.assignment import Assignment
+    from tailramp.assignment import Assignment, SlotName
+    from tailramp.buckets import BucketSet
     from tailramp.decision import DecisionKind
     from tailramp.plan import Step
     from tailramp.proof import Evidence
@@ -44,6 +45,8 @@ class Forward(RampBase):
                     await self._shift(step)
                 case ramp.Shrink(assignment):
                     await self._shrink(assignment)
+                case ramp.Withdraw(slots, assignment):
+                    await self._withdraw(slots, assignment)
                 case ramp.Watch() | ramp.AwaitPerson() if workflow.info().is_continue_as_new_suggested():
                     self._continuing = True
                     return
@@ -96,7 +99,7 @@ class Forward(RampBase):
             self._state = ramp.preflight_refused(self._state)
             self._record(DecisionKind.REFUSED, "refused: " + "; ".join(report.problems))
             return
-        self._plan, self._snapshot = report.plan, report.snapshot
+        self._plan, self._variants, self._snapshot = report.plan, report.plan.candidates, report.snapshot
         self._state = ramp.preflight_passed(self._state, epoch=report.epoch, applied=report.applied)
         self._record(DecisionKind.PREFLIGHT_PASSED, wording.preflight_passed(report.plan))
 
@@ -127,6 +130,35 @@ class Forward(RampBase):
         self._state = ramp.shrunk(self._have_plan, self._state, assignment, workflow.now())
         sentence = f"shrunk: {assignment.describe()}, proven by {len(evidence.findings)} answers"
         self._record(DecisionKind.SHIFTED, sentence, evidence=evidence.model_dump(mode="json"))
+
+    async def _withdraw(self, slots: tuple[SlotName, ...], assignment: Assignment) -> None:
+        """Take the users of some candidates back, with proof, on the rollback queue; the others do not notice.
+
+        Without proof in time everybody goes back: nobody watches the others meanwhile.
+        """
+        state = self._state = ramp.with_next_epoch(self._state)
+        common = {"spec": self._spec, "ramp": self._ramp}
+        reasons = {slot: state.withdrawn[slot] for slot in slots}
+        who = ", ".join(slots)
+        self._record(DecisionKind.WITHDRAWN, f"{who} leaves the ramp: {', '.join(dict.fromkeys(reasons.values()))}")
+        write = contract.WithdrawRequest(
+            **common, plan=self._have_plan, epoch=state.epoch, assignment=assignment, reasons=reasons
+        )
+        label = f"WITHDRAW {who} → 0 %"
+        await self._settled(self._start(contract.WITHDRAW, options.SHRINK, write, None, "withdraw-apply", label))
+        returned = BucketSet()
+        for slot in slots:
+            returned = returned.union(state.applied.buckets_of(slot)) if state.applied is not None else returned
+        proof = contract.ZeroRequest(**common, slots=slots, assignment=assignment, returned=returned)
+        what = f"prove that no new request reaches {who}"
+        evidence = await self._settled(
+            self._start(
+                contract.PROVE_ZERO, options.PROVE_ZERO, proof, Evidence, "withdraw-prove", what, options.SHIFT_LIMIT
+            )
+        )
+        self._state = ramp.taken_back(self._state, assignment)
+        sentence = f"{who} serves nobody, proven by {len(evidence.findings)} answers: {assignment.describe()}"
+        self._record(DecisionKind.ZERO_PROVEN, sentence, evidence=evidence.model_dump(mode="json"))
 
     async def _serve(self, assignment: Assignment, name: str, label: str) -> "workflow.ActivityHandle[Evidence]":
         """Apply an assignment and begin to prove it; both share one time limit."""
@@ -170,9 +202,12 @@ class Forward(RampBase):
         name = wording.place(plan, state)
         match result.outcome:
             case WatchOutcome.FAILED:
-                automatic = self._spec.candidate.auto_rollback
-                self._state = ramp.check_failed(state, result.sentence, auto_rollback=automatic, now=workflow.now())
-                then = "rollback" if automatic else "paused, waiting for a person"
+                automatic = {v.slot for v in plan.candidates if self._spec.candidate_of(v.model).auto_rollback}
+                self._state = ramp.check_failed(
+                    plan, state, result.failed, result.sentence, automatic=automatic, now=workflow.now()
+                )
+                self._leave(state)
+                then = wording.after_failure(state, self._state)
                 self._record(DecisionKind.FAILED, f"{name} FAIL: {result.sentence} → {then}", evidence=evidence)
             case WatchOutcome.BLIND:
                 goes_back = self._spec.platform.ramp.on_blind == "rollback"

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tailramp.assignment import Assignment
+from tailramp.assignment import Assignment, SlotName
 from tailramp.decision import Decision
 from tailramp.evidence import Verdict
-from tailramp.plan import Plan
+from tailramp.plan import Plan, Variant
 from tailramp.ramp import Block, Interval, Phase, RampState, Reason
 from tailramp.spec import RampSpec
 
@@ -20,6 +20,7 @@ class Carried(BaseModel):
     spec: RampSpec
     state: RampState
     plan: Plan
+    variants: tuple[Variant, ...] = Field(description="all candidates that the ramp began with")
     snapshot: str
     started_at: datetime
     last: str
@@ -62,17 +63,31 @@ class Promote(Message):
 class Alert(Message):
     """A firing alert with the action ``rollback``.
 
-    ``attributed`` says that it compares the candidate with the baseline: it stops the ramp.  Any other holds it.
+    ``attributed`` says that it compares a candidate with the baseline: it takes out the one in ``slot``, or all if it
+    names none.  Any other holds the ramp, unless the platform file trusts all alerts.
     """
 
     name: str
     attributed: bool = False
+    slot: SlotName | None = None
 
 
 class SetTarget(Message):
     """The canary file has changed: ``spec`` is what both files say now."""
 
     spec: RampSpec
+
+
+class CandidateStatus(BaseModel):
+    """One candidate of a ramp.  ``share`` is 0 to 1, of identified users; ``withdrawn`` is None while it is ACTIVE."""
+
+    model_config = ConfigDict(frozen=True)
+
+    slot: SlotName
+    model: str
+    target: str
+    share: float
+    withdrawn: Reason | None = None
 
 
 class RampStatus(BaseModel):
@@ -83,6 +98,7 @@ class RampStatus(BaseModel):
     route: str
     ramp: str
     model: str
+    candidates: tuple[CandidateStatus, ...] = ()
     phase: Phase
     step: int
     steps: int
@@ -114,4 +130,5 @@ class RampResult(BaseModel):
     reason: Reason
     detail: str
     assignment: Assignment | None
+    candidates: tuple[CandidateStatus, ...] = ()
     problems: tuple[str, ...] = ()

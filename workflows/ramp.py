@@ -17,10 +17,20 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.decision import DecisionKind
     from tailramp.errors import Refused
     from tailramp.ramp import Reason
+    from tailramp.spec import Trust
     from tailramp.target import change_of_target
     from workflows import wording
     from workflows.forward import Forward
-    from workflows.messages import Alert, Message, Promote, RampResult, RampStart, RampStatus, SetTarget
+    from workflows.messages import (
+        Alert,
+        CandidateStatus,
+        Message,
+        Promote,
+        RampResult,
+        RampStart,
+        RampStatus,
+        SetTarget,
+    )
     from workflows.rollback import Rollback
 
 
@@ -71,8 +81,11 @@ class RampWorkflow(Forward, Rollback):
     @workflow.signal
     def alert(self, message: Alert) -> None:
         """A firing alert: back to the baseline if it is the candidate's fault, else hold until a person looks."""
-        state = ramp.alerted(self._state, message.name, attributed=message.attributed)
+        before = self._state
+        attributed = message.attributed or self._spec.platform.alerts.trust is Trust.ALL
+        state = ramp.alerted(self._plan, before, message.name, attributed=attributed, slot=message.slot)
         self._receive(state, DecisionKind.ALERTED, f"alert {message.name} from {message.actor}", message)
+        self._leave(before)
 
     @workflow.signal
     def empty_target(self, message: Message) -> None:
@@ -87,8 +100,9 @@ class RampWorkflow(Forward, Rollback):
         change = change_of_target(self._spec, message.spec, self._plan, self._state)
         if change is None:
             return "nothing to change"
+        plan, state = self._have_plan, self._state
         self._spec, self._plan = message.spec, change.plan
-        state = self._state
+        state = ramp.withdrawn(plan, state, change.emptied, Reason.TARGET_EMPTIED, change.sentence)
         if change.shrink_to is not None:
             state = ramp.shrink_wanted(state, change.shrink_to)
         self._messages += 1
@@ -102,6 +116,20 @@ class RampWorkflow(Forward, Rollback):
             change_of_target(self._spec, message.spec, self._plan, self._state)
         except Refused as error:
             raise ApplicationError(str(error), type=contract.REFUSED) from None
+
+    @property
+    def _candidates(self) -> tuple[CandidateStatus, ...]:
+        """Those of the spec that ever got a slot, in their order; then those that have left it."""
+        return tuple(
+            CandidateStatus(
+                slot=variant.slot,
+                model=variant.model,
+                target=str(variant.buckets),
+                share=self._state.applied.share_of(variant.slot) if self._state.applied is not None else 0.0,
+                withdrawn=self._state.withdrawn.get(variant.slot),
+            )
+            for variant in self._variants
+        )
 
     def _receive(self, state: ramp.RampState, kind: DecisionKind, sentence: str, message: Message) -> None:
         if state is self._state:
@@ -117,7 +145,8 @@ class RampWorkflow(Forward, Rollback):
         return RampStatus(
             route=self._route,
             ramp=self._ramp,
-            model=self._spec.candidate.model,
+            model=", ".join(candidate.model for candidate in self._spec.candidates),
+            candidates=self._candidates,
             phase=state.phase,
             step=state.step,
             steps=len(plan.steps) if plan else 0,
@@ -169,5 +198,6 @@ class RampWorkflow(Forward, Rollback):
             reason=self._reason or Reason.SUCCEEDED,
             detail=self._last,
             assignment=self._state.applied,
+            candidates=self._candidates,
             problems=self._problems,
         )

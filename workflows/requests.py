@@ -28,6 +28,6 @@ def watch_request(
         hold=None if is_final(plan, state) and not baking else hold,
         overdue=Block.INCONCLUSIVE in state.blocked_by,
         blocks=tuple(sorted(state.blocked_by & WATCHED_BLOCKS)),
-        tolerating=state.tolerating,
+        tolerated=tuple(sorted(state.tolerated)),
         segment=segment,
     )

@@ -66,7 +66,14 @@ class Rollback(RampBase):
         self._record(DecisionKind.ENDED, f"rolled back: {self._state.stop}: {detail}", reason=str(self._state.stop))
 
     async def _prove_zero(self, plan: Plan) -> None:
-        request = contract.ZeroRequest(spec=self._spec, ramp=self._ramp, plan=plan, slots=(plan.candidate,))
+        slots = tuple(variant.slot for variant in self._variants)
+        request = contract.ZeroRequest(
+            spec=self._spec,
+            ramp=self._ramp,
+            slots=slots,
+            assignment=plan.baseline_only,
+            returned=plan.steps[-1].buckets,
+        )
         handle = self._start(
             contract.PROVE_ZERO,
             options.PROVE_ZERO,
@@ -84,5 +91,5 @@ class Rollback(RampBase):
             self._record(DecisionKind.BLOCKED, "the proof of zero traffic is missing; trying on")
             self._show()
         evidence = await handle
-        sentence = f"zero traffic on {plan.candidate}, proven by counters and {len(evidence.findings)} answers"
+        sentence = f"zero traffic on {', '.join(slots)}, proven by counters and {len(evidence.findings)} answers"
         self._record(DecisionKind.ZERO_PROVEN, sentence, evidence=evidence.model_dump(mode="json"))

@@ -63,22 +63,25 @@ def _shares(spec: RampSpec) -> str:
 
 def _summary(spec: RampSpec) -> str:
     """At most 200 bytes, for the list of workflows."""
-    candidate = spec.candidate
-    text = f"{spec.platform.route.name} → {candidate.model}: {_shares(spec)} of {candidate.buckets}"
-    return text.encode()[:200].decode(errors="ignore")
+    what = ", ".join(f"{candidate.model}: {_shares(spec)} of {candidate.buckets}" for candidate in spec.candidates)
+    return f"{spec.platform.route.name} → {what}".encode()[:200].decode(errors="ignore")
 
 
 def _details(spec: RampSpec) -> str:
     """Markdown beside the workflow: what was asked for, and the digest that pins it."""
-    candidate, platform = spec.candidate, spec.platform
-    rows = [
-        ("route", platform.route.full_name),
-        ("model", candidate.model),
-        ("target", f"{candidate.buckets} ({format_share(candidate.buckets.share)} of identified users)"),
+    platform = spec.platform
+    rows = [("route", platform.route.full_name)]
+    for candidate in spec.candidates:
+        rows += [
+            ("model", candidate.model),
+            ("target", f"{candidate.buckets} ({format_share(candidate.buckets.share)} of identified users)"),
+            ("if a check fails", "its users go back" if candidate.auto_rollback else "pause and wait for a person"),
+        ]
+    rows += [
         ("steps", f"{_shares(spec)} of the target"),
         ("limits", wording.limits(spec)),
-        ("if a check fails", "everyone goes back" if candidate.auto_rollback else "pause and wait for a person"),
         ("spec", f"`{spec.digest[:16]}`"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"### {platform.route.full_name} → {candidate.model}\n\n| | |\n|---|---|\n{table}\n"
+    models = ", ".join(candidate.model for candidate in spec.candidates)
+    return f"### {platform.route.full_name} → {models}\n\n| | |\n|---|---|\n{table}\n"

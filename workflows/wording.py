@@ -5,17 +5,18 @@ from datetime import datetime, timedelta
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
 from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, clock, is_final
-from tailramp.spec import LatencyKind, RampSpec
+from tailramp.spec import Candidate, LatencyKind, RampSpec
 from tailramp.units import format_duration, format_share
 
 
 def started(spec: RampSpec, actor: str) -> str:
-    return f"{actor} starts {spec.candidate.model} on {spec.platform.route.full_name}, target {spec.candidate.buckets}"
+    what = ", ".join(f"{candidate.model}, target {candidate.buckets}" for candidate in spec.candidates)
+    return f"{actor} starts {what} on {spec.platform.route.full_name}"
 
 
 def preflight_passed(plan: Plan) -> str:
     then = f", then everyone, bake {format_duration(plan.bake)}" if plan.promotes else ", then hold"
-    return f"preflight passed: {plan.baseline} → {plan.candidate}, {plan.shares}{then}"
+    return f"preflight passed: {plan.journey}, {plan.shares}{then}"
 
 
 def place(plan: Plan, state: RampState) -> str:
@@ -29,8 +30,16 @@ def place(plan: Plan, state: RampState) -> str:
 
 
 def limits(spec: RampSpec) -> str:
-    """``errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %``, and what else the platform file checks."""
-    checks, candidate = spec.platform.checks, spec.candidate
+    """``errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %``; of several candidates, those that all of them share come once."""
+    of_each = [_limits_of(spec, candidate) for candidate in spec.candidates]
+    if len(set(of_each)) == 1:
+        return of_each[0]
+    return "; ".join(f"{candidate.model}: {told}" for candidate, told in zip(spec.candidates, of_each, strict=True))
+
+
+def _limits_of(spec: RampSpec, candidate: Candidate) -> str:
+    """What the candidate is held to, and what else the platform file checks."""
+    checks = spec.platform.checks
     shares = (("errors", checks.max_errors), ("server errors", checks.max_server_errors))
     p99 = {LatencyKind.FIRST_TOKEN: "p99 to the first token", LatencyKind.GATEWAY: "p99 at the gateway"}
     times = (
@@ -45,6 +54,17 @@ def limits(spec: RampSpec) -> str:
         parts.append(f"toxicity ≤ {format_share(candidate.max_toxicity)}")
     parts += [f"not {check.name} {check.fail_when}" for check in checks.custom]
     return ", ".join(parts)
+
+
+def after_failure(before: RampState, after: RampState) -> str:
+    """What a failed check led to."""
+    if after.stop is not None:
+        return "rollback"
+    gone = [slot for slot in after.withdrawn if slot not in before.withdrawn]
+    parts = [f"{', '.join(gone)} is withdrawn, the others go on"] if gone else []
+    if after.tolerated != before.tolerated:
+        parts.append("paused, waiting for a person")
+    return "; ".join(parts)
 
 
 def watch_summary(spec: RampSpec, plan: Plan, state: RampState, mode: WatchMode) -> str:

@@ -41,7 +41,7 @@ class EnvoyFile:
         if record.route != plan.route:
             mend = "Every route has a file of its own: check route and router.file"
             problems.append(Problem("router.file", f"holds the route {record.route}", mend, value=str(self._file.path)))
-        missing = {plan.baseline, plan.candidate} - record.slots.keys()
+        missing = {plan.baseline, *plan.slots} - record.slots.keys()
         problems += [
             Problem(f"slots.{slot}", "the route file knows no such slot", "Add it there") for slot in sorted(missing)
         ]

@@ -150,13 +150,13 @@ async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> As
 
 def _checks(platform: PlatformFile, canary: Path) -> tuple[tuple[Check, ...], str]:
     """The checks of the researcher's file beside, or the one that needs none."""
-    from tailramp.checks import checks_of
+    from tailramp.checks import all_checks
 
     try:
         spec = load_spec(canary, canary.parent / "tailramp.yaml")
     except (InvalidFile, OSError):
         return (gateway_errors(platform.checks.max_errors or 0.05),), "without a researcher's file"
-    return checks_of(spec), str(canary)
+    return all_checks(spec), str(canary)
 
 
 async def _clock(name: str, url: str, http: "aiohttp.ClientSession") -> Result:

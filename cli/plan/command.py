@@ -63,11 +63,14 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
     from tailramp.units import format_duration
 
     plan, spec, world = preview.plan, preview.spec, preview.world
-    target = spec.candidate.buckets
-    rows = [
-        (say("route"), plan.route),
-        (say("model"), say(f"{plan.model} in slot {plan.candidate}, beside {plan.baseline}")),
-        (say("target"), say(f"{target} ({target.share * 100:g} % of identified users)")),
+    rows = [(say("route"), plan.route)]
+    for variant in plan.candidates:
+        target = variant.buckets
+        rows += [
+            (say("model"), say(f"{variant.model} in slot {variant.slot}, beside {plan.baseline}")),
+            (say("target"), say(f"{target} ({target.share * 100:g} % of identified users)")),
+        ]
+    rows += [
         (say("duration"), say(f"{format_duration(plan.shortest)} to {format_duration(preview.longest)}")),
         (say("rate"), _rate_said(preview, say, offline=offline)),
         (say("power"), _power_said(preview, say)),
@@ -150,9 +153,9 @@ def _rate_said(preview: "Preview", say: "Say", *, offline: bool) -> str:
 
 
 def _power_said(preview: "Preview", say: "Say") -> str:
-    from tailramp.checks import checks_of
+    from tailramp.checks import all_checks
 
-    if not checks_of(preview.spec):
+    if not all_checks(preview.spec):
         return say("NONE: nothing would be checked")
     if preview.powerless:
         steps = ", ".join(dict.fromkeys(str(index) for index, _ in preview.powerless))
@@ -178,8 +181,11 @@ def _as_data(preview: "Preview") -> dict[str, Any]:
     weakest = preview.weakest
     return {
         "route": plan.route,
-        "model": plan.model,
-        "slots": {"baseline": plan.baseline, "candidate": plan.candidate},
+        "baseline": plan.baseline,
+        "candidates": [
+            {"slot": v.slot, "model": v.model, "buckets": str(v.buckets), "share": v.buckets.share}
+            for v in plan.candidates
+        ],
         "digest": preview.spec.digest,
         "promotes": plan.promotes,
         "seconds": {"shortest": plan.shortest.total_seconds(), "longest": preview.longest.total_seconds()},

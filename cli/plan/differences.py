@@ -9,7 +9,7 @@ from typing import Final
 from gateway.route_document import RouteDocument
 from tailramp.assignment import Assignment
 from tailramp.plan import Plan
-from tailramp.route_record import OffAnswer, RouteRecord, concluded, served, taken_over
+from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, concluded, served, taken_over
 from tailramp.spec import RampSpec
 
 THE_RAMP: Final = "the-new-ramp"
@@ -50,9 +50,7 @@ def _records(
         record,
         ramp=THE_RAMP,
         baseline=plan.baseline,
-        candidate=plan.candidate,
-        model=plan.model,
-        digest=spec.candidate.digest,
+        candidates={v.slot: SlotRecord(model=v.model, digest=spec.candidate_of(v.model).digest) for v in plan.candidates},
         override=override,
         off_answer=OffAnswer(status=off.status, message=off.message),
     )

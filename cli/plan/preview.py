@@ -5,10 +5,11 @@ from datetime import timedelta
 
 from cli.plan.differences import Difference, route_file_differences
 from cli.plan.world import World
-from tailramp.checks import checks_of
+from tailramp.assignment import SlotName
+from tailramp.checks import checks_by_slot
 from tailramp.errors import Refused
 from tailramp.evidence import Check
-from tailramp.plan import Plan, Step, make_plan
+from tailramp.plan import Plan, Plan, Step, make_plan
 from tailramp.power import Power, threshold_power
 from tailramp.spec import RampSpec
 
@@ -65,7 +66,7 @@ class Preview:
 
 def preview_of(spec: RampSpec, world: World, *, users: int | None, override: str | None) -> Preview:
     """Raises Refused for what no world could make work; what this world refuses is added to ``world.problems``."""
-    plan = make_plan(spec, default=world.default, candidate=world.candidate)
+    plan = make_plan(spec, default=world.default, candidates=world.candidates)
     differences: list[Difference] = []
     if world.record is not None:
         try:
@@ -78,14 +79,23 @@ def preview_of(spec: RampSpec, world: World, *, users: int | None, override: str
             step=step,
             users=None if users is None else users * step.share,
             answers=None if rate is None else rate * step.share * step.hold.total_seconds(),
-            power={check.name: _power(check, spec, step, world.rates.get(check.name)) for check in checks_of(spec)},
+            power={
+                _named(plan, slot, check): _power(check, spec, step, slot, world.rates.get(check.name))
+                for slot, checks in checks_by_slot(spec, plan).items()
+                for check in checks
+            },
         )
         for step in plan.steps
     )
     return Preview(spec, world, plan, steps, tuple(differences))
 
 
-def _power(check: Check, spec: RampSpec, step: Step, rate: float | None) -> Power:
+def _named(plan: Plan, slot: SlotName, check: Check) -> str:
+    """The check's name; with several candidates, whose it is too."""
+    return check.name if len(plan.slots) == 1 else f"{slot} {check.name}"
+
+
+def _power(check: Check, spec: RampSpec, step: Step, slot: SlotName, rate: float | None) -> Power:
     """The power of the judge that can fail the check first."""
-    tick = spec.platform.checks.tick.total_seconds()
-    return threshold_power(check.rule, tick=tick, share=step.share, hold=step.hold.total_seconds(), rate=rate)
+    tick, share = spec.platform.checks.tick.total_seconds(), step.assignment.share_of(slot)
+    return threshold_power(check.rule, tick=tick, share=share, hold=step.hold.total_seconds(), rate=rate)

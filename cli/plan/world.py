@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.route_document import RouteDocument
+from tailramp.assignment import SlotName
 from tailramp.errors import TailrampError
 from tailramp.route_record import RouteRecord
 from tailramp.spec import RampSpec
@@ -13,11 +14,11 @@ from tailramp.spec import RampSpec
 class World:
     """``unknown`` is what could not be looked up, one sentence each; ``problems`` are what preflight would refuse.
 
-    ``rates`` are the measured answers per second of the whole route, by check.
+    ``candidates`` are the slots of the spec's candidates, in their order; ``rates`` are the measured answers per second of the whole route, by check.
     """
 
-    default: str
-    candidate: str
+    default: SlotName
+    candidates: list[SlotName]
     record: RouteRecord | None = None
     rates: dict[str, float | None] = field(default_factory=dict)
     rate_seconds: int = 0
@@ -26,19 +27,20 @@ class World:
 
 
 def from_files(spec: RampSpec) -> World:
-    """What the route file beside this process says; without it the first two slots stand for the live one and its
-    candidate, since shares, buckets and holds do not depend on them."""
+    """What the route file beside this process says; without it the first slots stand for the live one and the
+    candidates', since shares, buckets and holds do not depend on them."""
+    count = len(spec.candidates)
     slots, path = list(spec.platform.slots), Path(spec.platform.router.file)
     try:
         record = RouteDocument.parse(path.read_text(encoding="utf-8")).record
     except (OSError, UnicodeDecodeError, TailrampError) as error:
-        world = World(default=slots[0], candidate=slots[1])
+        world = World(default=slots[0], candidates=slots[1 : 1 + count])
         why = error.strerror if isinstance(error, OSError) else str(error)
         world.unknown.append(f"which slot is live: the route file {path} cannot be read ({why})")
         return world
     default = record.assignment.default
-    free = [slot for slot in slots if slot != default] or slots
-    world = World(default=default, candidate=free[0], record=record)
+    free = [slot for slot in slots if slot != default]
+    world = World(default=default, candidates=free[:count], record=record)
     if default not in slots:
         world.problems.append(f"the route is served by {default}, which the platform file does not know")
     return world
@@ -56,7 +58,8 @@ async def look(spec: RampSpec) -> World:
     slots = spec.platform.slots
     async with aiohttp.ClientSession() as http:
         served = dict(zip(slots, await asyncio.gather(*(models_of(http, s.url) for s in slots.values())), strict=True))
-        _find_candidate(world, spec, served)
+        for index, candidate in enumerate(spec.candidates):
+            _find_slot(world, index, candidate.model, served)
         if world.default in slots:
             measured = await measured_rates(spec, world.default)
             world.rates, world.rate_seconds = measured.rates, measured.seconds
@@ -65,14 +68,13 @@ async def look(spec: RampSpec) -> World:
     return world
 
 
-def _find_candidate(world: World, spec: RampSpec, served: dict[str, frozenset[str]]) -> None:
-    model = spec.candidate.model
+def _find_slot(world: World, index: int, model: str, served: dict[str, frozenset[str]]) -> None:
     if model in served.get(world.default, ()):
         world.problems.append(f"{model} is the baseline already, in slot {world.default}")
         return
     for slot, models in served.items():
-        if slot != world.default and model in models:
-            world.candidate = slot
+        if slot != world.default and model in models and slot not in world.candidates[:index]:
+            world.candidates[index] = slot
             return
     silent = [slot for slot, models in served.items() if not models]
     if silent:

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tailramp.checks import checks_of
+from tailramp.checks import checks_by_slot
 from tailramp.ramp import Block, Phase, WatchMode, clock
 
 if TYPE_CHECKING:
     from cli.following import Follower
     from tailramp.decision import Decision
     from tailramp.evidence import Check, Verdict
-    from tailramp.plan import Plan
+    from tailramp.plan import Plan, Variant
     from workflows.messages import RampResult, RampStatus
 
 
@@ -67,6 +67,7 @@ class Scene:
     model: str
     baseline: str
     candidate: str
+    candidates: "tuple[Variant, ...]"
     phase: Phase
     share: float
     started_at: datetime | None
@@ -103,9 +104,10 @@ def scene_of(
     spec = follower.spec
     return Scene(
         name=ramp_name(stands.route, stands.ramp),
-        model=spec.candidate.model if spec is not None else "",
+        model=", ".join(candidate.model for candidate in spec.candidates) if spec is not None else "",
         baseline=plan.baseline if plan is not None else "",
-        candidate=plan.candidate if plan is not None else "",
+        candidate=", ".join(plan.slots) if plan is not None else "",
+        candidates=plan.candidates if plan is not None else (),
         phase=phase,
         share=stands.share if status is None or over else status.share,
         started_at=follower.started_at,
@@ -156,12 +158,14 @@ def _checks(follower: "Follower", status: "RampStatus | None") -> tuple[CheckRow
     spec, sighting = follower.spec, follower.sighting
     if spec is None or sighting is None:
         return ()
-    known = {check.name: check for check in checks_of(spec)}
+    plan = (status.plan if status is not None else None) or (follower.stands.plan if follower.stands else None)
+    by_slot = checks_by_slot(spec, plan) if plan is not None else {}
+    known = {(slot, check.name): check for slot, checks in by_slot.items() for check in checks}
     live = next((pending.verdicts for pending in sighting.pending if pending.verdicts), ())
     verdicts = live or (status.verdicts if status is not None else ()) or _decided(follower)
     return tuple(
-        CheckRow(v.slot, v.check, v, _rule(known.get(v.check)), known[v.check].rule.floor if v.check in known else 0)
-        for v in verdicts
+        CheckRow(v.slot, v.check, v, _rule(check), check.rule.floor if check is not None else 0)
+        for v, check in ((v, known.get((v.slot, v.check))) for v in verdicts)
     )
 
 

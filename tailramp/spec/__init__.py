@@ -10,7 +10,7 @@ from tailramp.spec.checks import Checks, LatencyKind
 from tailramp.spec.custom_check import CustomCheck
 from tailramp.spec.identity import Identity
 from tailramp.spec.loading import empties_target, load_platform, load_spec
-from tailramp.spec.platform_file import Off, PlatformFile, Route, Slot
+from tailramp.spec.platform_file import Alerts, Off, PlatformFile, Route, Slot, Trust
 from tailramp.spec.problems import validate
 from tailramp.spec.prometheus import BasicAuth, Prometheus
 from tailramp.spec.ramp_policy import RampPolicy, StepPolicy
@@ -18,6 +18,7 @@ from tailramp.spec.ramp_spec import RampSpec
 from tailramp.spec.router import EnvoyFileRouter
 
 __all__ = [
+    "Alerts",
     "BasicAuth",
     "CanaryFile",
     "Candidate",
@@ -34,6 +35,7 @@ __all__ = [
     "Route",
     "Slot",
     "StepPolicy",
+    "Trust",
     "empties_target",
     "load_platform",
     "load_spec",

@@ -77,10 +77,12 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
         text = None if value is None else json.dumps(value, ensure_ascii=False)
         problems.append(Problem(dotted(location), reason, mend, text, canary.file, canary.line_of(location)))
 
-    if len(spec.candidates) > 1:
-        free = len(spec.platform.slots) - 1
-        mend = f"The route has {free} free slot{'s' if free > 1 else ''}; try one candidate at a time"
-        problem(("canaries",), "this version ramps one candidate at a time", mend)
+    free = len(spec.platform.slots) - 1
+    if len(spec.candidates) > free:
+        reason = (
+            f"{len(spec.candidates)} candidates need as many slots beside the live one; the platform file has {free}"
+        )
+        problem(("canaries",), reason, "Try fewer at a time, or add slots to the platform file")
     resolution = spec.platform.identity.resolution
     held_back = spec.platform.ramp.hold_back
     if len(held_back) and held_back.resolution != resolution:

@@ -1,5 +1,6 @@
 """``tailramp.yaml``, the platform team's file: everything about the route that no researcher should have to know."""
 
+from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -47,6 +48,22 @@ class Off(FileModel):
     message: str = Field(default="This service is switched off. 服务已关闭。", min_length=1, max_length=2000)
 
 
+class Trust(StrEnum):
+    """Whose alerts with the action ``rollback`` take a candidate out at once."""
+
+    OWN = "own"
+    ALL = "all"
+
+
+class Alerts(FileModel):
+    """What a firing alert does that tailramp did not write itself."""
+
+    trust: Trust = Field(
+        default=Trust.OWN,
+        description="own: those that compare the candidate with the baseline, any other holds the ramp; all: every one",
+    )
+
+
 class PlatformFile(FileModel):
     """``tailramp.yaml``: everything that the platform team owns."""
 
@@ -60,6 +77,7 @@ class PlatformFile(FileModel):
     prometheus: Prometheus
     ramp: RampPolicy = RampPolicy()
     checks: Checks = Checks()
+    alerts: Alerts = Alerts()
     off: Off = Off()
 
     @model_validator(mode="after")

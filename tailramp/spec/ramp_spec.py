@@ -1,5 +1,7 @@
 """Both files as one value: the input of a ramp."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict
 
 from tailramp.spec.canary_file import CanaryFile, Candidate
@@ -22,6 +24,14 @@ class RampSpec(BaseModel):
     @property
     def candidate(self) -> Candidate:
         return self.candidates[0]
+
+    def candidate_of(self, model: str) -> Candidate:
+        """The candidate that tries ``model``.  KeyError if none does."""
+        return {candidate.model: candidate for candidate in self.candidates}[model]
+
+    def of(self, candidates: Sequence[Candidate]) -> "RampSpec":
+        """The same spec, for these candidates only."""
+        return self.model_copy(update={"canary": CanaryFile.model_construct(canary=None, canaries=tuple(candidates))})
 
     @property
     def digest(self) -> str:

@@ -55,7 +55,7 @@ class ScriptedActivities:
             await asyncio.sleep(_LOOK_SECONDS)
         if self.script.problems:
             return contract.PreflightReport(problems=self.script.problems)
-        plan = make_plan(request.spec, default="blue", candidate="green")
+        plan = make_plan(request.spec, default="blue", candidates=["green", "red"][: len(request.spec.candidates)])
         return contract.PreflightReport(plan=plan, epoch=1, applied=plan.baseline_only, snapshot="as it was")
 
     @activity.defn(name=contract.APPLY)
@@ -75,7 +75,7 @@ class ScriptedActivities:
                 return self._result(WatchOutcome.SETTLED, "traffic has reached the step")
             if request.mode is WatchMode.BAKE:
                 return self._result(WatchOutcome.PASSED, "baked")
-            if request.mode is WatchMode.HOLD and outcome is not None and not request.tolerating:
+            if request.mode is WatchMode.HOLD and outcome is not None and not request.tolerated:
                 return self._result(outcome, self.script.sentence)
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -83,7 +83,12 @@ class ScriptedActivities:
         kind = VerdictKind.FAIL if outcome is WatchOutcome.FAILED else VerdictKind.PASS
         verdict = Verdict(kind=kind, check="latency", slot="green", judge="threshold", reason=sentence)
         return contract.WatchResult(
-            outcome=outcome, at=datetime.now(UTC), sentence=sentence, verdicts=(verdict,), ticks=1
+            outcome=outcome,
+            at=datetime.now(UTC),
+            sentence=sentence,
+            verdicts=(verdict,),
+            failed=("green",) if outcome is WatchOutcome.FAILED else (),
+            ticks=1,
         )
 
     @activity.defn(name=contract.CONCLUDE)

@@ -17,7 +17,7 @@ from gateway.route_document import RouteDocument
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Fenced, Refused
-from tailramp.route_record import Mark, RouteRecord, concluded, frozen, served, taken_over
+from tailramp.route_record import Mark, RouteRecord, SlotRecord, concluded, frozen, served, taken_over
 
 RAMP = "0f5f36a0-ramp"
 
@@ -33,7 +33,11 @@ def rule(buckets: str) -> Assignment:
 async def serve(folder: Folder, *assignments: Assignment) -> None:
     """Let a ramp take the route and serve each assignment in turn."""
     router = record_router(folder.route_file)
-    take: dict[str, Any] = {"ramp": RAMP, "baseline": "blue", "candidate": "green", "model": "chat-v2", "digest": "d2"}
+    take: dict[str, Any] = {
+        "ramp": RAMP,
+        "baseline": "blue",
+        "candidates": {"green": SlotRecord(model="chat-v2", digest="d2")},
+    }
     record = await router.prepare(lambda record: taken_over(record, **take))
     for epoch, assignment in enumerate(assignments, start=record.epoch + 1):
         await router.apply(partial(served, ramp=RAMP, epoch=epoch, assignment=assignment))
@@ -96,9 +100,7 @@ async def test_nothing_that_a_ramp_writes_after_a_kill_raises_traffic(folder: Fo
     take: dict[str, Any] = {
         "ramp": "another",
         "baseline": "blue",
-        "candidate": "green",
-        "model": "chat-v3",
-        "digest": "d3",
+        "candidates": {"green": SlotRecord(model="chat-v3", digest="d3")},
     }
     with pytest.raises(Refused, match="was shut off by"):
         await router.prepare(lambda record: taken_over(record, **take))
@@ -233,9 +235,7 @@ async def test_a_lift_needs_a_reason_and_lets_ramps_start_again(folder: Folder) 
     take: dict[str, Any] = {
         "ramp": "another",
         "baseline": "blue",
-        "candidate": "green",
-        "model": "chat-v3",
-        "digest": "d3",
+        "candidates": {"green": SlotRecord(model="chat-v3", digest="d3")},
     }
     await record_router(folder.route_file).prepare(lambda record: taken_over(record, **take))
     again = await folder.run("lift", "--reason", "sure", "-o", "json")

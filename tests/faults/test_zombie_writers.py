@@ -45,7 +45,7 @@ MOVED = Assignment(default="green")
 
 def take_over(file: RouteFile, ramp: str, slot: str = "green", default: str = "blue") -> None:
     def change(record: RouteRecord) -> RouteRecord:
-        return taken_over(record, ramp=ramp, baseline=default, candidate=slot, model=ramp, digest=ramp)
+        return taken_over(record, ramp=ramp, baseline=default, candidates={slot: SlotRecord(model=ramp, digest=ramp)})
 
     file.change(change)
     file.make_ready(prepared)

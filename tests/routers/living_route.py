@@ -93,7 +93,7 @@ class LivingRoute:
 
     @property
     def plan(self) -> Plan:
-        return make_plan(self.spec, default="blue", candidate="green")
+        return make_plan(self.spec, default="blue", candidates=["green"])
 
     @property
     def router(self) -> Router:

@@ -45,7 +45,11 @@ def new_route(folder: Path) -> RouteFile:
 
 def take_over(ramp: str = RAMP) -> Change:
     return lambda record: taken_over(
-        record, ramp=ramp, baseline="blue", candidate="green", model="chat-v2", digest="d", override="again"
+        record,
+        ramp=ramp,
+        baseline="blue",
+        candidates={"green": SlotRecord(model="chat-v2", digest="d")},
+        override="again",
     )
 
 

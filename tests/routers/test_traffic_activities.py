@@ -61,7 +61,15 @@ class Acting:
         )
 
     async def prove_zero(self, *slots: str) -> Evidence:
-        return await self.environment.run(self.back.prove_zero, ZeroRequest(**self.planned, slots=slots or ("green",)))
+        return await self.environment.run(
+            self.back.prove_zero,
+            ZeroRequest(
+                **self.common,
+                slots=slots or ("green",),
+                assignment=BLUE,
+                returned=self.route.plan.steps[-1].buckets,
+            ),
+        )
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spec_samples import CANARY, plan_of, spec_of
+from spec_samples import CANARY, TWO_CANARIES, plan_of, spec_of, with_slot
 
 from tailramp.plan import Plan
 from tailramp.spec import RampSpec
@@ -31,3 +31,15 @@ def held(spec: RampSpec) -> Plan:
 def promoting(full_spec: RampSpec) -> Plan:
     """A plan that ends with everyone on the candidate: 1, 5, 25 %, then the promotion."""
     return plan_of(full_spec)
+
+
+@pytest.fixture(scope="session")
+def two_spec(tmp_path_factory: pytest.TempPathFactory) -> RampSpec:
+    """Two candidates beside each other, 20 % for each."""
+    return spec_of(tmp_path_factory.mktemp("two"), TWO_CANARIES, with_slot("red"))
+
+
+@pytest.fixture(scope="session")
+def two(two_spec: RampSpec) -> Plan:
+    """A plan with chat-70b in green (00-19) and chat-13b in red (20-39)."""
+    return plan_of(two_spec)

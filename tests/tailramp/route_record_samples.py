@@ -33,7 +33,11 @@ def at_epoch(record: RouteRecord | None, epoch: int) -> RouteRecord:
 def taken(record: RouteRecord = NEVER_RAMPED, ramp: str = RAMP) -> RouteRecord:
     """Held by ``ramp``, nobody served."""
     return taken_over(
-        record, ramp=ramp, baseline="blue", candidate="green", model="chat-v2", digest="d2", override="a test"
+        record,
+        ramp=ramp,
+        baseline="blue",
+        candidates={"green": SlotRecord(model="chat-v2", digest="d2")},
+        override="a test",
     )
 
 

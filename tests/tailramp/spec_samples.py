@@ -16,6 +16,12 @@ canary:
   maxToxicity: 0.05
 """
 
+TWO_CANARIES = """\
+canaries:
+  - {model: chat-70b, buckets: "00-19", maxLatency: 2000ms}
+  - {model: chat-13b, buckets: "20-39", maxLatency: 1000ms}
+"""
+
 PLATFORM = """\
 apiVersion: tailramp/v1
 route:
@@ -62,5 +68,16 @@ def spec_of(folder: Path, canary: str = CANARY, platform: str = PLATFORM) -> Ram
     return load_spec(*write_files(folder, canary, platform))
 
 
+def with_slot(name: str) -> str:
+    """The platform file with one more slot."""
+    slot = f"""\
+  {name}:
+    url: http://127.0.0.1:8003
+    metrics: slot="{name}"
+    gatewayMetrics: envoy_cluster_name="{name}"
+"""
+    return PLATFORM.replace("identity:\n", f"{slot}identity:\n")
+
+
 def plan_of(spec: RampSpec) -> Plan:
-    return make_plan(spec, default="blue", candidate="green")
+    return make_plan(spec, default="blue", candidates=["green", "red"][: len(spec.candidates)])

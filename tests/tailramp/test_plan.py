@@ -74,7 +74,7 @@ def test_buckets_come_in_the_order_in_which_they_were_written(spec: RampSpec) ->
 
 def test_whoever_is_served_already_stays_served(spec: RampSpec) -> None:
     target = with_target(spec, BucketSet.parse("00-09"), ["10%", "50%", "100%"])
-    plan = make_plan(target, default="blue", candidate="green", served=BucketSet.parse("05-06"))
+    plan = make_plan(target, default="blue", candidates=["green"], served={"green": BucketSet.parse("05-06")})
     assert served_at(plan) == ["05-06,00", "05-06,00-04", "05-06,00-04,07-09"]
 
 
@@ -109,9 +109,9 @@ def test_every_plan_follows_the_step_rule(
             expected.append(buckets)
     if not expected:
         with pytest.raises(Refused):
-            make_plan(ramp, default="blue", candidate="green", served=already)
+            make_plan(ramp, default="blue", candidates=["green"], served={"green": already})
         return
-    plan = make_plan(ramp, default="blue", candidate="green", served=already)
+    plan = make_plan(ramp, default="blue", candidates=["green"], served={"green": already})
     assert [set(step.buckets) for step in plan.steps] == expected
     assert plan.promotes == wanted.is_everyone
     for before, after in zip(plan.steps, plan.steps[1:], strict=False):

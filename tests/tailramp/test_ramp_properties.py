@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailramp import ramp
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketSet
+from tailramp.errors import Refused
 from tailramp.plan import Plan
 from tailramp.ramp import WATCHED_BLOCKS, Phase, RampState, Reason, WatchMode, WatchOutcome
+from tailramp.spec import RampSpec
+from tailramp.target import change_of_target
 
 BLUE = Assignment(default="blue")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
-WORDS = ["pause", "resume", "promote", "promote full", "promote another", "abort", "cancel", "alert", "foreign alert"]
+WORDS = [
+    *("pause", "resume", "promote", "promote full", "promote another", "abort", "cancel"),
+    *(
+        "alert",
+        "alert about one",
+        "foreign alert",
+        "target 00-03",
+        "target 00-09",
+        "target 00-14,20-24",
+        "target 20-29",
+    ),
+]
 REPORTS = ["done", "failed", "frozen", *WatchOutcome]
 
 
@@ -26,6 +42,7 @@ class Life:
     """A ramp that carries out its actions as the workflow does, with the reports that the test hands it."""
 
     plan: Plan
+    spec: RampSpec
     state: RampState = field(default_factory=RampState)
     now: datetime = NOON
     known: Plan | None = None
@@ -33,6 +50,8 @@ class Life:
     def hear(self, word: str) -> None:
         before = self.state
         match word:
+            case _ if word.startswith("target"):
+                self.change_target(BucketSet.parse(word.removeprefix("target ")))
             case "pause":
                 self.state = ramp.paused(self.state, self.now)
             case "resume":
@@ -46,11 +65,41 @@ class Life:
             case "cancel":
                 self.state = ramp.stopped(self.state, Reason.CANCELLED)
             case "alert":
-                self.state = ramp.alerted(self.state, "A", attributed=True)
+                self.state = ramp.alerted(self.known, self.state, "A", attributed=True, slot=None)
+            case "alert about one":
+                slot = self.known.slots[0] if self.known else None
+                self.state = ramp.alerted(self.known, self.state, "C", attributed=True, slot=slot)
+                self.leave()
             case "foreign alert":
-                self.state = ramp.alerted(self.state, "B", attributed=False)
+                self.state = ramp.alerted(self.known, self.state, "B", attributed=False, slot=None)
         assert self.state.applied == before.applied, "a word alone moves nobody"
         assert self.state.phase is before.phase
+
+    def change_target(self, buckets: BucketSet) -> None:
+        """Cut or widen every candidate's target to what ``buckets`` has of twenty buckets of its own."""
+        candidates = [
+            candidate.model_copy(
+                update={"buckets": buckets.overlap(BucketSet.parse(f"{20 * number:02}-{20 * number + 19}"))}
+            )
+            for number, candidate in enumerate(self.spec.candidates)
+        ]
+        wanted = self.spec.of([candidate for candidate in candidates if len(candidate.buckets)])
+        if not wanted.candidates:
+            return
+        try:
+            change = change_of_target(self.spec, wanted, self.known, self.state)
+        except Refused:
+            return
+        if change is None or self.known is None:
+            return
+        state = ramp.withdrawn(self.known, self.state, change.emptied, Reason.TARGET_EMPTIED, "")
+        self.state = state if change.shrink_to is None else ramp.shrink_wanted(state, change.shrink_to)
+        self.spec, self.known, self.plan = wanted, change.plan, change.plan
+
+    def leave(self) -> None:
+        """Candidates that were withdrawn are part of the plan no more."""
+        if self.known is not None and (gone := self.state.withdrawn.keys() & set(self.known.slots)):
+            self.known = self.plan = self.known.without(gone)
 
     def live(self, report: str, auto_rollback: bool) -> None:
         """Carry the next action out; ``report`` is how it ends."""
@@ -67,6 +116,10 @@ class Life:
                 self.state = ramp.freeze_met(self.state)
             case ramp.Shift(step):
                 self.state = ramp.shifted(ramp.with_next_epoch(self.state), step.assignment, self.now)
+            case ramp.Shrink(assignment):
+                self.state = ramp.shrunk(self.plan, ramp.with_next_epoch(self.state), assignment, self.now)
+            case ramp.Withdraw(_, assignment):
+                self.state = ramp.taken_back(ramp.with_next_epoch(self.state), assignment)
             case ramp.Watch(mode):
                 self.watch(mode, report, auto_rollback)
             case ramp.Advance():
@@ -97,7 +150,11 @@ class Life:
         if report in {WatchOutcome.SETTLED, WatchOutcome.PASSED} and wanted.get(mode) != report:
             return
         if report == WatchOutcome.FAILED:
-            self.state = ramp.check_failed(self.state, "bad", auto_rollback=auto_rollback, now=self.now)
+            automatic = self.plan.slots if auto_rollback else ()
+            self.state = ramp.check_failed(
+                self.plan, self.state, [self.plan.slots[-1]], "bad", automatic=automatic, now=self.now
+            )
+            self.leave()
         elif report == WatchOutcome.BLIND:
             self.state = ramp.stopped(self.state, Reason.BLIND)
         elif report == WatchOutcome.BLOCKS_CHANGED:
@@ -107,7 +164,20 @@ class Life:
 
     @property
     def share(self) -> float:
-        return self.state.applied.share_of(self.plan.candidate) if self.state.applied else 0.0
+        """Of identified users, who are not on the baseline."""
+        return 1 - self.state.applied.share_of("blue") if self.state.applied else 0.0
+
+
+@pytest.fixture
+def lives(
+    held: Plan, spec: RampSpec, promoting: Plan, full_spec: RampSpec, two: Plan, two_spec: RampSpec
+) -> dict[str, Callable[[], Life]]:
+    """New lives by kind: of a ramp that holds its target, that promotes, that has two candidates."""
+    return {
+        "held": lambda: Life(held, spec),
+        "promoting": lambda: Life(promoting, full_spec),
+        "two": lambda: Life(two, two_spec),
+    }
 
 
 events = st.lists(
@@ -117,41 +187,48 @@ events = st.lists(
 
 
 @settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=events, promotes=st.booleans(), auto_rollback=st.booleans(), hold_back=st.booleans())
+@given(events=events, kind=st.sampled_from(["held", "promoting", "two"]), automatic=st.booleans(), back=st.booleans())
 def test_no_life_of_a_ramp_breaks_its_promises(
-    held: Plan,
-    promoting: Plan,
+    lives: dict[str, Callable[[], Life]],
     events: list[tuple[str, str, int]],
-    promotes: bool,
-    auto_rollback: bool,
-    hold_back: bool,
+    kind: str,
+    automatic: bool,
+    back: bool,
 ) -> None:
-    plan = promoting if promotes else held
-    plan = plan.model_copy(update={"hold_back": BucketSet.parse("98-99" if promotes and hold_back else "")})
-    life = Life(plan)
-    planned = [BLUE, *(step.assignment for step in plan.steps), plan.promoting, plan.baking, plan.promoted]
+    life = lives[kind]()
+    life.plan = life.plan.model_copy(
+        update={"hold_back": BucketSet.parse("98-99" if life.plan.promotes and back else "")}
+    )
     for word, report, seconds in events:
         before, share = life.state, life.share
         life.now += timedelta(seconds=seconds)
         life.hear(word)
         heard = life.state
-        life.live(report, auto_rollback)
+        wanted = ramp.next_action(life.known, heard)
+        life.live(report, automatic)
         after = life.state
 
         if before.phase.is_terminal:
             assert after == before
             continue
-        assert after.applied is None or after.applied in planned
         assert after.epoch >= before.epoch
-        assert after.step - before.step in {0, 1}
         if heard.stop is not None:
             assert after.stop is heard.stop, "the first reason stays"
             assert life.share <= share, "nothing grows after a stop"
         elif life.share > share:
             assert not heard.paused, "nothing grows in a pause"
             assert after.epoch > before.epoch, "who grows has decided it at an epoch of its own"
+        if isinstance(wanted, ramp.Shift) and after.applied is not None and before.applied is not None:
+            assert after.applied.grows_from(before.applied), "a step takes nobody back, and passes nobody on"
+        if isinstance(wanted, ramp.Shrink | ramp.Withdraw):
+            assert life.share <= share
+        for rule in after.applied.rules if after.applied is not None and after.shrink_to is None else ():
+            allowed = {variant.slot: variant.buckets for variant in life.plan.candidates}
+            leaving = rule.slot in after.withdrawn or rule.slot == "blue" or after.stop is not None
+            assert leaving or allowed[rule.slot].issuperset(rule.buckets), "nobody beyond the target"
+        assert not set(life.plan.slots) & after.withdrawn.keys() or after.stop is not None
         if after.phase is Phase.SUCCEEDED:
-            assert promotes
+            assert life.plan.promotes
             assert after.applied == life.plan.promoted
         assert ramp.clock(after.held, life.now) <= life.now - NOON
         assert all(interval.end is not None for interval in after.held[:-1]), "only the last stretch may run"
@@ -161,11 +238,11 @@ def test_no_life_of_a_ramp_breaks_its_promises(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=events, promotes=st.booleans())
+@given(events=events, kind=st.sampled_from(["held", "promoting", "two"]))
 def test_whatever_a_ramp_has_lived_through_an_abort_puts_everyone_back(
-    held: Plan, promoting: Plan, events: list[tuple[str, str, int]], promotes: bool
+    lives: dict[str, Callable[[], Life]], events: list[tuple[str, str, int]], kind: str
 ) -> None:
-    life = Life(promoting if promotes else held)
+    life = lives[kind]()
     for word, report, _ in events:
         life.hear(word)
         life.live(report, auto_rollback=False)
@@ -178,8 +255,8 @@ def test_whatever_a_ramp_has_lived_through_an_abort_puts_everyone_back(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.sampled_from(["pause", "resume", "promote", "-"]), max_size=30))
-def test_a_healthy_ramp_that_is_let_go_on_succeeds(promoting: Plan, words: list[str]) -> None:
-    life = Life(promoting)
+def test_a_healthy_ramp_that_is_let_go_on_succeeds(lives: dict[str, Callable[[], Life]], words: list[str]) -> None:
+    life = lives["promoting"]()
     for word in words:
         life.hear(word)
         life.live("done", auto_rollback=True)

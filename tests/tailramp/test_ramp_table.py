@@ -227,30 +227,34 @@ def test_every_decision_to_write_has_an_epoch_of_its_own(promoting: Plan) -> Non
 
 
 def test_a_failed_check_stops_the_ramp(promoting: Plan) -> None:
-    state = ramp.check_failed(in_phase(Phase.HOLDING, promoting), "p99 3 s", auto_rollback=True, now=at(60))
+    state = ramp.check_failed(
+        promoting, in_phase(Phase.HOLDING, promoting), ["green"], "p99 3 s", automatic=["green"], now=at(60)
+    )
     assert (state.stop, state.stop_detail) == (Reason.UNHEALTHY, "p99 3 s")
 
 
 def test_without_automatic_rollback_a_failed_check_pauses_and_waits_for_a_person(promoting: Plan) -> None:
-    state = ramp.check_failed(in_phase(Phase.HOLDING, promoting), "p99 3 s", auto_rollback=False, now=at(60))
-    assert (state.stop, state.paused, state.tolerating) == (None, True, True)
+    state = ramp.check_failed(
+        promoting, in_phase(Phase.HOLDING, promoting), ["green"], "p99 3 s", automatic=[], now=at(60)
+    )
+    assert (state.stop, state.paused, state.tolerated) == (None, True, {"green"})
     assert ramp.clock(state.held, at(999)) == timedelta(seconds=60)
     assert ramp.next_action(promoting, state) == ramp.Watch(WatchMode.GUARD)
     resumed = ramp.resumed(state, at(100))
-    assert (resumed.paused, resumed.tolerating) == (False, False)
+    assert (resumed.paused, resumed.tolerated) == (False, frozenset())
 
 
 def test_tolerance_does_not_reach_into_the_next_step(promoting: Plan) -> None:
-    state = in_phase(Phase.HOLDING, promoting, tolerating=True, promoted_step=2)
-    assert ramp.advanced(promoting, state).tolerating is False
+    state = in_phase(Phase.HOLDING, promoting, tolerated=frozenset({"green"}), promoted_step=2)
+    assert ramp.advanced(promoting, state).tolerated == frozenset()
 
 
 @pytest.mark.parametrize("later", list(Reason))
 def test_the_first_reason_stays(promoting: Plan, later: Reason) -> None:
     first = ramp.stopped(in_phase(Phase.HOLDING, promoting), Reason.ALERT, "first")
     assert ramp.stopped(first, later, "later") == first
-    assert ramp.check_failed(first, "later", auto_rollback=True, now=at(1)) == first
-    assert ramp.alerted(first, "later", attributed=True) == first
+    assert ramp.check_failed(promoting, first, ["green"], "later", automatic=["green"], now=at(1)) == first
+    assert ramp.alerted(promoting, first, "later", attributed=True, slot=None) == first
 
 
 def test_a_rollback_ends_pause_and_blocks_and_keeps_its_reason(promoting: Plan) -> None:
@@ -279,8 +283,8 @@ def test_nothing_that_anybody_says_changes_a_ramp_that_is_over(promoting: Plan, 
         assert ramp.resumed(state, at(1)) is state
         assert ramp.promoted(state, state.step, full=True) is state
         assert ramp.stopped(state, Reason.OPERATOR_ABORT) is state
-        assert ramp.alerted(state, "Errors", attributed=True) is state
-        assert ramp.alerted(state, "Errors", attributed=False) is state
+        assert ramp.alerted(promoting, state, "Errors", attributed=True, slot=None) is state
+        assert ramp.alerted(promoting, state, "Errors", attributed=False, slot=None) is state
 
 
 @pytest.mark.parametrize("phase", ROLLBACK)
@@ -335,14 +339,14 @@ def test_a_full_promotion_skips_every_hold_but_no_settling(promoting: Plan) -> N
 @pytest.mark.parametrize("phase", FORWARD)
 def test_an_attributed_alert_stops_and_a_foreign_one_holds(promoting: Plan, phase: Phase) -> None:
     state = in_phase(phase, promoting)
-    assert ramp.alerted(state, "TailrampErrors", attributed=True).stop is Reason.ALERT
-    foreign = ramp.alerted(state, "DiskFull", attributed=False)
+    assert ramp.alerted(promoting, state, "TailrampErrors", attributed=True, slot=None).stop is Reason.ALERT
+    foreign = ramp.alerted(promoting, state, "DiskFull", attributed=False, slot=None)
     assert (foreign.stop, foreign.blocked_by) == (None, frozenset({Block.APPROVAL}))
 
 
 @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING])
 def test_a_foreign_alert_holds_the_step_until_a_person_promotes_it(promoting: Plan, phase: Phase) -> None:
-    state = ramp.alerted(in_phase(phase, promoting), "DiskFull", attributed=False)
+    state = ramp.alerted(promoting, in_phase(phase, promoting), "DiskFull", attributed=False, slot=None)
     if phase is Phase.SHIFTING:
         state = ramp.shifted(state, promoting.step(2).assignment, at(1))
     if state.phase is Phase.SETTLING:
@@ -352,12 +356,14 @@ def test_a_foreign_alert_holds_the_step_until_a_person_promotes_it(promoting: Pl
 
 
 def test_a_foreign_alert_holds_a_full_promotion_too(promoting: Plan) -> None:
-    state = ramp.alerted(in_phase(Phase.HOLDING, promoting, full=True), "DiskFull", attributed=False)
+    state = ramp.alerted(
+        promoting, in_phase(Phase.HOLDING, promoting, full=True), "DiskFull", attributed=False, slot=None
+    )
     assert ramp.next_action(promoting, state) == ramp.Watch(WatchMode.GUARD)
 
 
 def test_a_foreign_alert_holds_the_promotion_before_the_default_moves(promoting: Plan) -> None:
-    state = ramp.alerted(in_phase(Phase.PROMOTING, promoting), "DiskFull", attributed=False)
+    state = ramp.alerted(promoting, in_phase(Phase.PROMOTING, promoting), "DiskFull", attributed=False, slot=None)
     assert ramp.next_action(promoting, state) == ramp.Watch(WatchMode.GUARD)
 
 
@@ -430,7 +436,7 @@ def test_nothing_but_the_next_step_moves_the_grid(promoting: Plan, event: str) -
         "promote": lambda: ramp.promoted(state, 2),
         "inconclusive": lambda: ramp.watched(promoting, state, WatchOutcome.INCONCLUSIVE, at(9)),
         "blocks": lambda: ramp.blocks_changed(state, frozenset({Block.DRIFT})),
-        "alert": lambda: ramp.alerted(state, "DiskFull", attributed=False),
+        "alert": lambda: ramp.alerted(promoting, state, "DiskFull", attributed=False, slot=None),
         "freeze": lambda: ramp.freeze_met(state),
     }[event]()
     assert after.anchor == 77

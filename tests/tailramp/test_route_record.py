@@ -125,7 +125,9 @@ def test_a_marked_route_is_not_taken_over_until_it_is_lifted(mark: type, refusal
 
 
 def test_preparing_a_slot_forgets_that_it_was_the_default() -> None:
-    after = taken_over(promoted_record(), ramp=OTHER, baseline="green", candidate="blue", model="chat-v3", digest="d3")
+    after = taken_over(
+        promoted_record(), ramp=OTHER, baseline="green", candidates={"blue": SlotRecord(model="chat-v3", digest="d3")}
+    )
     assert (after.previous_default, after.previous_digest) == (None, None)
     with pytest.raises(Refused, match="no earlier default"):
         sent_to_previous(after, MARK)

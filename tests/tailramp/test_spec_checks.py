@@ -25,7 +25,7 @@ from workflows.wording import limits
 
 
 def test_every_limit_of_the_files_becomes_a_check_with_that_limit(spec: RampSpec) -> None:
-    checks = {check.name: check for check in checks_of(spec)}
+    checks = {check.name: check for check in checks_of(spec.platform, spec.candidate)}
     assert list(checks) == ["errors", "latency", "toxicity"]
     assert checks["errors"].limit == 0.05
     assert checks["toxicity"].limit == 0.05
@@ -33,7 +33,7 @@ def test_every_limit_of_the_files_becomes_a_check_with_that_limit(spec: RampSpec
 
 
 def test_requests_and_errors_are_counted_at_the_gateway_and_the_rest_at_the_server(spec: RampSpec) -> None:
-    sources = {check.name: check.source for check in checks_of(spec)}
+    sources = {check.name: check.source for check in checks_of(spec.platform, spec.candidate)}
     assert sources == {"errors": Source.GATEWAY, "latency": Source.SERVER, "toxicity": Source.SERVER}
 
 
@@ -42,7 +42,8 @@ def test_the_platforms_rule_and_metric_names_reach_every_check(tmp_path: Path) -
         "tick: 15s", "tick: 15s\n  window: 2m\n  consecutive: 4\n  minSample: 7\n  floor: 9\n  latencyHistogram: lat\n"
         "  scoredCounter: scored\n  toxicCounter: toxic"
     )  # fmt: skip
-    checks = {check.name: check for check in checks_of(spec_of(tmp_path, platform=platform))}
+    spec = spec_of(tmp_path, platform=platform)
+    checks = {check.name: check for check in checks_of(spec.platform, spec.candidate)}
     for check in checks.values():
         assert (check.rule.window, check.rule.consecutive, check.rule.min_sample, check.rule.floor) == (120, 4, 7, 9)
     assert "lat_bucket{match}" in checks["latency"].model_dump_json()
@@ -52,7 +53,7 @@ def test_the_platforms_rule_and_metric_names_reach_every_check(tmp_path: Path) -
 
 def test_a_limit_that_is_not_written_is_not_checked(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CANARY.replace("  maxToxicity: 0.05\n", ""), PLATFORM.replace("5%\n", "null\n"))
-    assert [check.name for check in checks_of(spec)] == ["latency"]
+    assert [check.name for check in checks_of(spec.platform, spec.candidate)] == ["latency"]
 
 
 def test_each_slot_is_told_by_its_own_matchers(spec: RampSpec) -> None:

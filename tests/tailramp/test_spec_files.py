@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from spec_samples import CANARY, PLATFORM, spec_of, write_files
+from spec_samples import CANARY, PLATFORM, spec_of, with_slot, write_files
 
 from tailramp.errors import InvalidFile
 from tailramp.spec import RampSpec, load_platform, load_spec
@@ -109,7 +109,7 @@ def test_the_digest_changes_with_any_field_but_not_with_a_comment(tmp_path: Path
     assert len(digests | {spec.candidate.digest}) == len(changed) + 1
 
 
-def test_several_candidates_are_understood_and_refused_as_not_yet_possible(tmp_path: Path) -> None:
+def test_more_candidates_than_free_slots_are_refused(tmp_path: Path) -> None:
     canary = textwrap.dedent("""\
         canaries:
           - {model: new-70b, buckets: "00-04"}
@@ -119,7 +119,8 @@ def test_several_candidates_are_understood_and_refused_as_not_yet_possible(tmp_p
         spec_of(tmp_path, canary)
     (problem,) = refusal.value.problems
     assert (problem.field, problem.line) == ("canaries", 1)
-    assert "one candidate at a time" in problem.reason
+    assert "2 candidates need as many slots beside the live one" in problem.reason
+    assert spec_of(tmp_path, canary, with_slot("red")).candidates[1].model == "new-13b"
 
 
 def test_the_problems_of_both_files_come_at_once_each_with_its_file_and_line(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ async def test_a_ramp_is_counted_while_it_is_watched_and_when_it_is_rolled_back(
         assert 1 <= seen["tailramp_lease_renewals_total"] <= seen["tailramp_ticks_total"] + 1
         assert seen["tailramp_lease_failures_total"] == 0
         verdicts = sum(value for name, value in seen.items() if name.startswith("tailramp_verdicts_total "))
-        checks = len(checks_of(world.spec("chat-v2", "00-24")))
+        spec = world.spec("chat-v2", "00-24")
+        checks = len(checks_of(spec.platform, spec.candidate))
         assert verdicts == checks * seen["tailramp_ticks_total"] > 0
         assert 0 <= seen["tailramp_loop_lag_seconds"] < 5
         assert seen["process_resident_memory_bytes"] > 0

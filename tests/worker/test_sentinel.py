@@ -46,7 +46,9 @@ class Route:
         """The ramp takes the route over and gives green 5 %."""
 
         def take(record: RouteRecord) -> RouteRecord:
-            return taken_over(record, ramp=ramp, baseline="blue", candidate="green", model=ramp, digest=ramp)
+            return taken_over(
+                record, ramp=ramp, baseline="blue", candidates={"green": SlotRecord(model=ramp, digest=ramp)}
+            )
 
         epoch = self.file.change(take).record.epoch + 1
         self.file.change(

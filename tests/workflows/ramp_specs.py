@@ -17,9 +17,10 @@ def ramp_spec(
     buckets: str = "00-99",
     steps: Sequence[str | dict[str, Any]] = ONE_STEP,
     auto_rollback: bool = True,
+    second: str | None = None,
     **policy: Any,
 ) -> RampSpec:
-    """A ramp of ``default/<route>`` from blue to green.
+    """A ramp of ``default/<route>`` from blue to green, and with ``second`` (buckets) to red beside it.
 
     The default target is everyone: one step of 10 %, the promotion, the bake. Any smaller target ends with a hold that
     has no end. ``policy`` are further fields of the platform file's ``ramp``.
@@ -30,19 +31,19 @@ def ramp_spec(
             "metrics": f'slot="{slot}"',
             "gatewayMetrics": f'cluster="{slot}"',
         }
-        for port, slot in enumerate(("blue", "green"), start=2)
+        for port, slot in enumerate(("blue", "green", *(("red",) if second else ())), start=2)
     }
+    candidate = {
+        "model": "chat-v2",
+        "buckets": buckets,
+        "autoRollback": auto_rollback,
+        "maxLatency": "2000ms",
+        "maxToxicity": 0.05,
+    }
+    beside = {"model": "chat-13b", "buckets": second, "maxLatency": "1000ms"}
     return RampSpec.model_validate(
         {
-            "canary": {
-                "canary": {
-                    "model": "chat-v2",
-                    "buckets": buckets,
-                    "autoRollback": auto_rollback,
-                    "maxLatency": "2000ms",
-                    "maxToxicity": 0.05,
-                }
-            },
+            "canary": {"canaries": [candidate, beside]} if second else {"canary": candidate},
             "platform": {
                 "apiVersion": "tailramp/v1",
                 "route": {"namespace": "default", "name": route, "publicModel": "chat"},

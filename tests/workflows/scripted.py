@@ -359,6 +359,7 @@ _REQUESTS: dict[str, type[BaseModel]] = {
     contract.CONCLUDE: contract.ConcludeRequest,
     contract.RECORD: Decision,
     contract.CLEAR: contract.ClearRequest,
+    contract.WITHDRAW: contract.WithdrawRequest,
     contract.PROVE_ZERO: contract.ZeroRequest,
     contract.RESTORE: contract.RestoreRequest,
 }
@@ -371,12 +372,19 @@ _QUEUES = {
         contract.CONCLUDE,
         contract.RECORD,
     ),
-    contract.ROLLBACK_QUEUE: (contract.CLEAR, contract.PROVE_ZERO, contract.RESTORE, contract.APPLY),
+    contract.ROLLBACK_QUEUE: (
+        contract.CLEAR,
+        contract.WITHDRAW,
+        contract.PROVE_ZERO,
+        contract.RESTORE,
+        contract.APPLY,
+    ),
 }
 _SHORT = {
     contract.APPLY: "apply",
     contract.VERIFY: "verify",
     contract.CLEAR: "clear",
+    contract.WITHDRAW: "withdraw",
     contract.PROVE_ZERO: "prove",
 }
 
@@ -416,7 +424,7 @@ async def as_usual(call: Call) -> BaseModel | None:
     request = call.request
     match request:
         case contract.PreflightRequest():
-            plan = make_plan(request.spec, default="blue", candidate="green")
+            plan = make_plan(request.spec, default="blue", candidates=["green", "red"][: len(request.spec.candidates)])
             return contract.PreflightReport(
                 plan=plan, epoch=FIRST_EPOCH, applied=plan.baseline_only, snapshot="as it was"
             )
@@ -435,12 +443,14 @@ async def as_usual(call: Call) -> BaseModel | None:
     return None
 
 
-def _watch_result(outcome: WatchOutcome, sentence: str, blocks: Sequence[Block] = ()) -> contract.WatchResult:
+def _watch_result(
+    outcome: WatchOutcome, sentence: str, blocks: Sequence[Block] = (), slot: str = "green"
+) -> contract.WatchResult:
     kind = VerdictKind.FAIL if outcome is WatchOutcome.FAILED else VerdictKind.PASS
     verdict = Verdict(
         kind=kind,
         check="latency",
-        slot="green",
+        slot=slot,
         judge="threshold",
         reason=sentence,
         numbers=Numbers(n=640, bad=3, seen=640),
@@ -451,5 +461,6 @@ def _watch_result(outcome: WatchOutcome, sentence: str, blocks: Sequence[Block] 
         sentence=sentence,
         verdicts=(verdict,),
         blocks=tuple(blocks),
+        failed=(slot,) if outcome is WatchOutcome.FAILED else (),
         ticks=4,
     )

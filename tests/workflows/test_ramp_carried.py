@@ -80,7 +80,7 @@ async def test_a_tolerated_failure_and_a_promote_to_the_target_are_carried_over(
     await ramp.promote(1, full=True)
     await world.reached("guard 1", times=MANY + 1)
     assert await _has_continued(ramp)
-    assert all(call.request.tolerating for call in world.all("guard 1"))
+    assert all(call.request.tolerated for call in world.all("guard 1"))
     assert len(world.all("record failed")) == 1
     await ramp.resume()
     await world.reached("apply default")

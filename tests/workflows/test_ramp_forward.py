@@ -257,7 +257,7 @@ async def _tolerating(world: ScriptedWorld) -> Ramp:
     world.on("hold 1", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
     ramp = await world.start(ramp_spec(new_route(), auto_rollback=False))
     guard = await world.reached("guard 1")
-    assert guard.request.tolerating
+    assert guard.request.tolerated
     return ramp
 
 
@@ -275,7 +275,7 @@ async def test_after_a_resume_a_check_that_still_fails_is_reported_again(world: 
     await ramp.resume()
     await world.reached("guard 1", times=2)
     await world.reached("record failed", times=2)
-    assert not world.all("hold 1")[1].request.tolerating
+    assert not world.all("hold 1")[1].request.tolerated
 
 
 async def test_an_inconclusive_hold_goes_on_and_is_overdue(world: ScriptedWorld) -> None:

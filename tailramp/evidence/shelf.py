@@ -1,0 +1,47 @@
+"""The books of all candidates of a ramp, read together.
+
+Each candidate has limits of its own and so a book of its own; what they ask of Prometheus is asked once.
+"""
+
+from collections.abc import Sequence
+
+from tailramp.evidence.book import CheckBook
+from tailramp.evidence.checks import Check, SlotMatch
+from tailramp.evidence.reading import Reading
+from tailramp.evidence.verdicts import Verdict
+
+
+class Shelf:
+    """One or more books on one grid, of different candidates beside the same baseline."""
+
+    def __init__(self, books: Sequence[CheckBook]) -> None:
+        """ValueError if there is no book, or if two lie on different grids."""
+        if not books or any(book.grid != books[0].grid for book in books):
+            raise ValueError("a shelf holds one or more books on one grid")
+        self._books = tuple(books)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of all books; two candidates with the same limits share them."""
+        return tuple(dict.fromkeys(check for book in self._books for check in book.checks))
+
+    @property
+    def slots(self) -> tuple[SlotMatch, ...]:
+        """The slots of all candidates, and the baseline's."""
+        return tuple(dict.fromkeys(slot for book in self._books for slot in book.slots))
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The present verdict of every check of every candidate."""
+        return [verdict for book in self._books for verdict in book.verdicts]
+
+    def observe(self, reading: Reading) -> list[Verdict]:
+        """Take the reading of one tick; see ``CheckBook.observe``."""
+        for book in self._books:
+            book.observe(reading)
+        return self.verdicts
+
+    def behind(self, reading: Reading) -> int | None:
+        """The first tick that has to be made up for before ``reading`` can be observed; None if none has to."""
+        found = [book.behind(reading) for book in self._books]
+        return min((first for late, first in found if late), default=None)
