@@ -113,11 +113,11 @@ def ignores_cancel(until: asyncio.Event) -> Reaction:
     return react
 
 
-def ends(outcome: WatchOutcome, sentence: str = "", *, blocks: Sequence[Block] = ()) -> Reaction:
-    """A watch that comes back with ``outcome``."""
+def ends(outcome: WatchOutcome, sentence: str = "", *, blocks: Sequence[Block] = (), slot: str = "green") -> Reaction:
+    """A watch that comes back with ``outcome``; a failure is that of ``slot``."""
 
     async def react(call: Call) -> BaseModel | None:
-        return _watch_result(outcome, sentence or f"scripted {outcome}", blocks)
+        return _watch_result(outcome, sentence or f"scripted {outcome}", blocks, slot)
 
     return react
 
