@@ -62,7 +62,7 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
     from cli.tables import facts
     from tailramp.units import format_duration
 
-    plan, spec, world = preview.plan, preview.spec, preview.world
+    plan, world = preview.plan, preview.world
     rows = [(say("route"), plan.route)]
     for variant in plan.candidates:
         target = variant.buckets

@@ -50,7 +50,9 @@ def _records(
         record,
         ramp=THE_RAMP,
         baseline=plan.baseline,
-        candidates={v.slot: SlotRecord(model=v.model, digest=spec.candidate_of(v.model).digest) for v in plan.candidates},
+        candidates={
+            v.slot: SlotRecord(model=v.model, digest=spec.candidate_of(v.model).digest) for v in plan.candidates
+        },
         override=override,
         off_answer=OffAnswer(status=off.status, message=off.message),
     )

@@ -9,7 +9,7 @@ from tailramp.assignment import SlotName
 from tailramp.checks import checks_by_slot
 from tailramp.errors import Refused
 from tailramp.evidence import Check
-from tailramp.plan import Plan, Plan, Step, make_plan
+from tailramp.plan import Plan, Step, make_plan
 from tailramp.power import Power, threshold_power
 from tailramp.spec import RampSpec
 

@@ -14,7 +14,8 @@ from tailramp.spec import RampSpec
 class World:
     """``unknown`` is what could not be looked up, one sentence each; ``problems`` are what preflight would refuse.
 
-    ``candidates`` are the slots of the spec's candidates, in their order; ``rates`` are the measured answers per second of the whole route, by check.
+    ``candidates`` are the slots of the spec's candidates, in their order.  ``rates`` are the measured answers per
+    second of the whole route, by check.
     """
 
     default: SlotName

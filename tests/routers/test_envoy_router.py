@@ -16,6 +16,7 @@ from lab.process import wait_until
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Fenced, Refused, Unreachable
+from tailramp.plan import Variant
 from tailramp.proof import Answer
 from tailramp.route_record import RouteRecord, SlotRecord
 
@@ -195,7 +196,9 @@ async def test_every_problem_of_a_route_is_named_at_once(route: LivingRoute) -> 
 
     await route.envoy.stop()
     route.edit(spoil)
-    plan = route.plan.model_copy(update={"route": "demo/other", "candidate": "red"})
+    plan = route.plan.model_copy(
+        update={"route": "demo/other", "candidates": (Variant(slot="red", model="m", buckets=BucketSet.parse("00")),)}
+    )
     words = " | ".join(str(problem) for problem in await route.router.preflight(plan))
     for expected in (
         "holds the route demo/chat",

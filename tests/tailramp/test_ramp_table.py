@@ -460,20 +460,26 @@ def test_a_state_survives_the_way_through_json_with_its_blocks_in_order(promotin
 
 def test_an_approval_gate_outlasts_the_acknowledgement_of_an_alert(promoting: Plan) -> None:
     gate = in_phase(Phase.HOLDING, promoting, blocked_by=frozenset({Block.APPROVAL}))
-    alerted = ramp.alerted(gate, "DiskFull", attributed=False)
+    alerted = ramp.alerted(promoting, gate, "DiskFull", attributed=False, slot=None)
     assert ramp.acknowledged(alerted).blocked_by == {Block.APPROVAL}
 
     running = in_phase(Phase.HOLDING, promoting)
-    alerted = ramp.alerted(ramp.alerted(running, "DiskFull", attributed=False), "DiskFull", attributed=False)
+    alerted = ramp.alerted(
+        promoting,
+        ramp.alerted(promoting, running, "DiskFull", attributed=False, slot=None),
+        "DiskFull",
+        attributed=False,
+        slot=None,
+    )
     assert ramp.acknowledged(alerted) == running
 
 
 def test_only_what_holds_the_ramp_can_be_acknowledged(promoting: Plan) -> None:
     running = in_phase(Phase.HOLDING, promoting)
     assert ramp.acknowledged(running) is running
-    failed = ramp.check_failed(running, "p99", auto_rollback=False, now=at(1))
+    failed = ramp.check_failed(promoting, running, ["green"], "p99", automatic=[], now=at(1))
     seen = ramp.acknowledged(failed)
     assert seen.paused
     assert ramp.acknowledged(seen) is seen
-    again = ramp.check_failed(ramp.resumed(seen, at(2)), "p99", auto_rollback=False, now=at(3))
+    again = ramp.check_failed(promoting, ramp.resumed(seen, at(2)), ["green"], "p99", automatic=[], now=at(3))
     assert ramp.acknowledged(again) is not again

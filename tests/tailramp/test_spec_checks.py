@@ -68,7 +68,7 @@ def platform_with(checks: str, text: str = PLATFORM) -> str:
 
 def checks_in(folder: Path, checks: str, canary: str = CANARY) -> dict[str, Check]:
     spec = spec_of(folder, canary, platform_with(checks))
-    return {check.name: check for check in checks_of(spec)}
+    return {check.name: check for check in checks_of(spec.platform, spec.candidate)}
 
 
 def problems_in(folder: Path, checks: str, canary: str = CANARY) -> list[Problem]:
