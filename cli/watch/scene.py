@@ -66,7 +66,6 @@ class Scene:
     name: str
     model: str
     baseline: str
-    candidate: str
     candidates: "tuple[Variant, ...]"
     phase: Phase
     share: float
@@ -106,7 +105,6 @@ def scene_of(
         name=ramp_name(stands.route, stands.ramp),
         model=", ".join(candidate.model for candidate in spec.candidates) if spec is not None else "",
         baseline=plan.baseline if plan is not None else "",
-        candidate=", ".join(plan.slots) if plan is not None else "",
         candidates=plan.candidates if plan is not None else (),
         phase=phase,
         share=stands.share if status is None or over else status.share,

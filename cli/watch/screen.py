@@ -104,8 +104,9 @@ class Screen:
         if scene.model:
             left.append("  ")
             left.append(visible(scene.model), style="cyan")
-        if scene.candidate and width >= _WIDE:
-            left.append(f"  {scene.baseline} → {scene.candidate}", style="dim")
+        if scene.candidates and width >= _WIDE:
+            slots = ", ".join(variant.slot for variant in scene.candidates)
+            left.append(f"  {scene.baseline} → {slots}", style="dim")
         right = Text.assemble(
             (say(scene.phase), _phase_style(scene.phase)), f"  {format_share(scene.share)}", f"  {self._elapsed()}"
         )

@@ -130,7 +130,7 @@ def world_plan(folder: Folder) -> Any:
     from tailramp.spec import load_spec
 
     folder.write(canary={"canary.buckets": "00-99"})
-    return make_plan(load_spec(folder.canary, folder.platform), default="blue", candidate="green")
+    return make_plan(load_spec(folder.canary, folder.platform), default="blue", candidates=["green"])
 
 
 def test_a_meaning_names_only_what_its_sentence_has() -> None:

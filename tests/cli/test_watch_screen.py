@@ -12,9 +12,11 @@ from rich.console import Console
 from cli.language.zh import translator
 from cli.watch.scene import CheckRow, Progress, Rung, Scene, Standing
 from cli.watch.screen import Screen, bar, clock_text
+from tailramp.buckets import BucketSet
 from tailramp.decision import Decision, DecisionKind
 from tailramp.evidence import Verdict, VerdictKind
 from tailramp.evidence.verdicts import Numbers
+from tailramp.plan import Variant
 from tailramp.ramp import Phase, Reason
 from workflows.messages import RampResult
 
@@ -45,7 +47,7 @@ SCENE = Scene(
     name="default/chat@1a2b3c4d",
     model="chat-v2",
     baseline="blue",
-    candidate="green",
+    candidates=(Variant(slot="green", model="chat-v2", buckets=BucketSet.parse("00-99")),),
     phase=Phase.HOLDING,
     share=0.05,
     started_at=NOON - timedelta(minutes=20),

@@ -170,7 +170,7 @@ class Trial:
         ]
         assert served, "nobody was served: the trial proves nothing"
         assert strangers == [], f"{len(strangers)} requests were served without admission, first {strangers[0]}"
-        plan = make_plan(self.world.spec("chat-v2", "00-99", **CANARY), default="blue", candidate="green")
+        plan = make_plan(self.world.spec("chat-v2", "00-99", **CANARY), default="blue", candidates=["green"])
         planned = [
             plan.baseline_only,
             plan.promoting,

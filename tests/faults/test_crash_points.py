@@ -58,7 +58,9 @@ def serves(assignment: Assignment, epoch: int) -> Act:
 
 
 def _taken(record: RouteRecord) -> RouteRecord:
-    return taken_over(record, ramp=RAMP, baseline="blue", candidate="green", model="chat-v2", digest="d2")
+    return taken_over(
+        record, ramp=RAMP, baseline="blue", candidates={"green": SlotRecord(model="chat-v2", digest="d2")}
+    )
 
 
 PROMOTING = Assignment(default="green", rules=(*on_green("00-49").rules, HELD_BACK))
