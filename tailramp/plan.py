@@ -53,9 +53,9 @@ class Step(BaseModel):
 
     @property
     def who(self) -> str:
-        """``00-04``; with several candidates ``green 00-04, red 05-09``."""
+        """``00-04``; with several candidates ``green 00-04 + red 05-09``."""
         rules = self.assignment.rules
-        return ", ".join(str(rule.buckets) if len(rules) == 1 else f"{rule.slot} {rule.buckets}" for rule in rules)
+        return " + ".join(str(rule.buckets) if len(rules) == 1 else f"{rule.slot} {rule.buckets}" for rule in rules)
 
     @property
     def label(self) -> str:
@@ -93,8 +93,8 @@ class Plan(BaseModel):
 
     @property
     def journey(self) -> str:
-        """``blue → green``, or ``blue → green, red``."""
-        return f"{self.baseline} → {', '.join(self.slots)}"
+        """``blue → green``, or ``blue → green + red``."""
+        return f"{self.baseline} → {' + '.join(self.slots)}"
 
     def share_in(self, assignment: Assignment) -> float:
         """Share of identified users, 0 to 1, that ``assignment`` gives to candidates."""

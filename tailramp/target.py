@@ -40,9 +40,9 @@ def change_of_target(live: RampSpec, wanted: RampSpec, plan: Plan | None, state:
         raise Refused(f"the ramp is in {state.phase}: wait for its end")
     before, after = _by_model(live), _by_model(wanted)
     if strangers := [model for model in after if model not in before]:
-        tried = ", ".join(before)
+        tried = " + ".join(before)
         raise Refused(
-            f'canary.model: a ramp to {tried} is live; apply buckets: "" first, then ramp to {", ".join(strangers)}'
+            f'canary.model: a ramp to {tried} is live; apply buckets: "" first, then ramp to {" + ".join(strangers)}'
         )
     if field := _first_difference(_pinned(live, after), _pinned(wanted, after)):
         raise Refused(f"{field}: is pinned while the ramp is live; abort it, or change it back")
@@ -93,7 +93,7 @@ def _changed(wanted: RampSpec, plan: Plan, state: RampState, targets: Mapping[Sl
     if all(targets[slot].issuperset(served[slot].union(coming[slot])) for slot in targets):
         return TargetChange(_joined(fresh, plan.steps[: state.step]), told)
     lost = {slot: served[slot].union(coming[slot]).minus(targets[slot]) for slot in targets}
-    back = ", ".join(str(buckets) for buckets in lost.values() if len(buckets))
+    back = " + ".join(str(buckets) for buckets in lost.values() if len(buckets))
     rules = tuple(
         Rule(slot=variant.slot, buckets=kept[variant.slot], segments=variant.segments)
         for variant in plan.candidates
@@ -113,7 +113,7 @@ def _told(plan: Plan, targets: Mapping[SlotName, BucketSet]) -> str:
     """``new target 00-09``; with several candidates ``new target green 00-04, red nobody``."""
     if len(targets) == 1:
         return f"new target {next(iter(targets.values()))}"
-    return "new target " + ", ".join(
+    return "new target " + " + ".join(
         f"{variant.slot} {targets[variant.slot] or 'nobody'}" for variant in plan.candidates
     )
 

@@ -139,8 +139,8 @@ class Forward(RampBase):
         state = self._state = ramp.with_next_epoch(self._state)
         common = {"spec": self._spec, "ramp": self._ramp}
         reasons = {slot: state.withdrawn[slot] for slot in slots}
-        who = ", ".join(slots)
-        self._record(DecisionKind.WITHDRAWN, f"{who} leaves the ramp: {', '.join(dict.fromkeys(reasons.values()))}")
+        who = " + ".join(slots)
+        self._record(DecisionKind.WITHDRAWN, f"{who} leaves the ramp: {' + '.join(dict.fromkeys(reasons.values()))}")
         write = contract.WithdrawRequest(
             **common, plan=self._have_plan, epoch=state.epoch, assignment=assignment, reasons=reasons
         )

@@ -145,7 +145,7 @@ class RampWorkflow(Forward, Rollback):
         return RampStatus(
             route=self._route,
             ramp=self._ramp,
-            model=", ".join(candidate.model for candidate in self._spec.candidates),
+            model=" + ".join(candidate.model for candidate in self._spec.candidates),
             candidates=self._candidates,
             phase=state.phase,
             step=state.step,

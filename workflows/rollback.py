@@ -91,5 +91,5 @@ class Rollback(RampBase):
             self._record(DecisionKind.BLOCKED, "the proof of zero traffic is missing; trying on")
             self._show()
         evidence = await handle
-        sentence = f"zero traffic on {', '.join(slots)}, proven by counters and {len(evidence.findings)} answers"
+        sentence = f"zero traffic on {' + '.join(slots)}, proven by counters and {len(evidence.findings)} answers"
         self._record(DecisionKind.ZERO_PROVEN, sentence, evidence=evidence.model_dump(mode="json"))

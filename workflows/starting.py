@@ -63,7 +63,7 @@ def _shares(spec: RampSpec) -> str:
 
 def _summary(spec: RampSpec) -> str:
     """At most 200 bytes, for the list of workflows."""
-    what = ", ".join(f"{candidate.model}: {_shares(spec)} of {candidate.buckets}" for candidate in spec.candidates)
+    what = " + ".join(f"{candidate.model}: {_shares(spec)} of {candidate.buckets}" for candidate in spec.candidates)
     return f"{spec.platform.route.name} → {what}".encode()[:200].decode(errors="ignore")
 
 
@@ -83,5 +83,5 @@ def _details(spec: RampSpec) -> str:
         ("spec", f"`{spec.digest[:16]}`"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    models = ", ".join(candidate.model for candidate in spec.candidates)
+    models = " + ".join(candidate.model for candidate in spec.candidates)
     return f"### {platform.route.full_name} → {models}\n\n| | |\n|---|---|\n{table}\n"

@@ -10,8 +10,9 @@ from tailramp.units import format_duration, format_share
 
 
 def started(spec: RampSpec, actor: str) -> str:
-    what = ", ".join(f"{candidate.model}, target {candidate.buckets}" for candidate in spec.candidates)
-    return f"{actor} starts {what} on {spec.platform.route.full_name}"
+    models = " + ".join(candidate.model for candidate in spec.candidates)
+    targets = " + ".join(str(candidate.buckets) for candidate in spec.candidates)
+    return f"{actor} starts {models} on {spec.platform.route.full_name}, target {targets}"
 
 
 def preflight_passed(plan: Plan) -> str:
@@ -61,7 +62,7 @@ def after_failure(before: RampState, after: RampState) -> str:
     if after.stop is not None:
         return "rollback"
     gone = [slot for slot in after.withdrawn if slot not in before.withdrawn]
-    parts = [f"{', '.join(gone)} is withdrawn, the others go on"] if gone else []
+    parts = [f"{' + '.join(gone)} is withdrawn, the others go on"] if gone else []
     if after.tolerated != before.tolerated:
         parts.append("paused, waiting for a person")
     return "; ".join(parts)

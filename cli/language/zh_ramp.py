@@ -114,6 +114,14 @@ CATALOG: Final[dict[str, str]] = {
     "rollback": "回滚",
     "hold": "保持观察",
     "paused, waiting for a person": "暂停，等待人工处理",
+    "{slot} is withdrawn, the others go on": "撤下 {slot}，其余继续",
+    "{slot} leaves the ramp: {said:reason}": "{slot} 退出灰度：{reason}",
+    "{slot} serves nobody, proven by {#count} answers: {said:what}": "{slot} 不再服务任何人，{count} 个响应为证：{what}",
+    "{#count} of {#n} answers are {slot}'s ({share})": "{n} 个回答中有 {count} 个来自 {slot}（{share}）",
+    "{#count} of {#n} answers are {slot}'s ({share}), {expected} were expected": (
+        "{n} 个回答中有 {count} 个来自 {slot}（{share}），预期 {expected}"
+    ),
+    "{slot}: {said:why}": "{slot}：{why}",
     "blocked by nothing any more": "不再受阻",
     "blocked by {said:what}: {said:why}": "受阻（{what}）：{why}",
     "blocked by {said:what}": "受阻：{what}",

@@ -103,7 +103,7 @@ def scene_of(
     spec = follower.spec
     return Scene(
         name=ramp_name(stands.route, stands.ramp),
-        model=", ".join(candidate.model for candidate in spec.candidates) if spec is not None else "",
+        model=" + ".join(candidate.model for candidate in spec.candidates) if spec is not None else "",
         baseline=plan.baseline if plan is not None else "",
         candidates=plan.candidates if plan is not None else (),
         phase=phase,

@@ -105,7 +105,7 @@ class Screen:
             left.append("  ")
             left.append(visible(scene.model), style="cyan")
         if scene.candidates and width >= _WIDE:
-            slots = ", ".join(variant.slot for variant in scene.candidates)
+            slots = " + ".join(variant.slot for variant in scene.candidates)
             left.append(f"  {scene.baseline} → {slots}", style="dim")
         right = Text.assemble(
             (say(scene.phase), _phase_style(scene.phase)), f"  {format_share(scene.share)}", f"  {self._elapsed()}"

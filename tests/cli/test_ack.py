@@ -1,6 +1,6 @@
 """ack: a person has seen the alert or the failed check that holds a ramp."""
 
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import phase_is, start
 

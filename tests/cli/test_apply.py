@@ -1,6 +1,6 @@
 """apply: the world follows the files, again and again, and what would reshuffle users is refused."""
 
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 
 from gateway.route_document import RouteDocument

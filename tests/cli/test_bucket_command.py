@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import Folder
+from project_folder import Folder
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "buckets.json"
 

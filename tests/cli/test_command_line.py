@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import Folder
+from project_folder import Folder
 
 from cli.__main__ import main, root
 from cli.command_table import COMMANDS, LazyGroup

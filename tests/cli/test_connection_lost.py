@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from conftest import Folder, finished
+from project_folder import Folder, finished
 from scripted_world import ScriptedWorld
 
 from cli.following import Change, ChangeKind, follow

@@ -1,6 +1,6 @@
 """doctor: every finding has its mend, and a world that lacks everything is no traceback."""
 
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import phase_is
 

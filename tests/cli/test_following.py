@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 
 from cli.following import Change, ChangeKind, follow

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Finished, Folder, finished
+from project_folder import Finished, Folder, finished
 
 from activities.routers import record_router
 from gateway.route_document import RouteDocument

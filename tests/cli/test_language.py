@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import Finished, Folder
 from hypothesis import given
 from hypothesis import strategies as st
+from project_folder import Finished, Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import phase_is
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from conftest import Folder, finished
+from project_folder import Folder, finished
 from scripted_world import ScriptedWorld
 
 from cli.ramps import Ramp

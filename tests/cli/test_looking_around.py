@@ -1,6 +1,6 @@
 """explain, list and history: a ramp in sentences, all ramps of a namespace, all decisions of a route."""
 
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import checks_are_seen, phase_is, start
 

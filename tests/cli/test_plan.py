@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Folder
+from project_folder import Folder
 
 from gateway.route_document import RouteDocument
 from tailramp.evidence import ThresholdRule

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from conftest import Folder, finished
+from project_folder import Folder, finished
 from scripted_world import ScriptedWorld
 
 from lab.process import wait_until

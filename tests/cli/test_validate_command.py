@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Folder
+from project_folder import Folder
 
 from cli.__main__ import main
 
@@ -65,7 +65,8 @@ def test_json_tells_the_same(folder: Folder, validate: Validate) -> None:
     assert code == 0
     assert data["route"] == folder.route
     assert [step["share"] for step in data["steps"]] == [0.01, 0.02, 0.03, 0.05]
-    assert data["limits"] == {"errors": 0.05, "latency_seconds": 2.0, "toxicity": 0.05}
+    (candidate,) = data["candidates"]
+    assert candidate["limits"] == {"errors": 0.05, "latency_seconds": 2.0, "toxicity": 0.05}
 
 
 def test_an_empty_target_is_valid_and_said_to_be_one(folder: Folder, validate: Validate) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import Folder
+from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import phase_is, start
 

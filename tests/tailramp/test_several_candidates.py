@@ -92,8 +92,8 @@ def test_a_refused_model_keeps_the_whole_ramp_from_starting() -> None:
 
 
 def test_a_step_has_a_rule_for_each_and_its_label_says_whose(two: Plan) -> None:
-    assert two.step(2).label == "10 % (green 00-04, red 20-24)"
-    assert two.steps[-1].label == "40 % (green 00-19, red 20-39)"
+    assert two.step(2).label == "10 % (green 00-04 + red 20-24)"
+    assert two.steps[-1].label == "40 % (green 00-19 + red 20-39)"
     assert not two.promotes
 
 

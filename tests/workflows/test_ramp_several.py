@@ -92,7 +92,7 @@ async def test_one_that_is_missing_from_the_file_is_emptied(world: ScriptedWorld
     ramp = await _holding(world, route)
     spec = two(route)
     told = await ramp.set_target(spec.of(spec.candidates[:1]))
-    assert told == "new target green 00-19, red nobody: 20-29 go back to blue at once"
+    assert told == "new target green 00-19 + red nobody: 20-29 go back to blue at once"
     await world.reached("settle 1", times=2)
     assert shares(world, "apply ") == {"green": "00-09"}
     status = await ramp.status()
