@@ -37,10 +37,9 @@ test: $(STAMP) ## run the tests
 	@$(BIN)/python -m lab.programs prometheus >/dev/null
 	@$(BIN)/pytest $(ARGS)
 
-test-faults: $(STAMP) ## run the whole fault matrices (an hour); their output is kept in bench/results/faults.txt
+test-faults: $(STAMP) ## run the whole fault matrices (hours); what becomes of each cell is kept in bench/results/faults.txt
 	@$(BIN)/python -m lab.programs prometheus >/dev/null
-	@mkdir -p bench/results
-	@$(BIN)/pytest -v --no-header -m "faults or not faults" tests/faults $(ARGS) | tee bench/results/faults.txt
+	@$(BIN)/python -m pytest --no-header -v -m "faults or not faults" --keep-results tests/faults $(ARGS)
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
