@@ -98,6 +98,8 @@ class Fault(StrEnum):
     SLOW = "slow"
     ERRORS = "errors"
     DEAD = "dead"
+    TOXIC = "toxic"
+    HANGING = "hanging"
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class ToyModel:
     """Fraction of requests answered by status 500 under `Fault.ERRORS`."""
     toxic_share: float = 0.01
     """Fraction of scored answers that the scorer finds toxic; every answer is scored."""
+    toxic_share_at_fault: float = 0.4
+    """The same under `Fault.TOXIC`."""
 
 
 class _BadRequestError(Exception):
@@ -159,6 +163,7 @@ class ToyServer:
             registry=self._registry,
         ).labels(model.name)
         self._started = self._counter("llm_requests_started", "Valid requests, answered or not.")
+        self._finished = self._counter("llm_requests_finished", "Valid requests that are no longer open.")
         self._prompt_tokens = self._counter("llm_prompt_tokens", "Tokens read in requests that were answered.")
         self._generated_tokens = self._counter("llm_generated_tokens", "Tokens written.")
         self._scored = self._counter("llm_answers_scored", "Answers that the toxicity scorer has seen.")
@@ -188,7 +193,15 @@ class ToyServer:
         except _BadRequestError as error:
             return error.answer()
         self._started.inc()
-        fault = self._fault
+        try:
+            return await self._generate(begun, self._fault, prompt_tokens, most_tokens)
+        finally:
+            self._finished.inc()
+
+    async def _generate(self, begun: float, fault: Fault, prompt_tokens: int, most_tokens: int | None) -> web.Response:
+        if fault is Fault.HANGING:
+            # Nothing sets it: the request ends when its asker leaves or the server does.
+            await asyncio.Event().wait()
         if fault is Fault.ERRORS and next(self._chances) < self._model.error_share:
             return _error(500, "CUDA error: an illegal memory access was encountered", "server_error")
 
@@ -202,7 +215,8 @@ class ToyServer:
         self._prompt_tokens.inc(prompt_tokens)
         self._generated_tokens.inc(tokens)
         self._scored.inc()
-        if next(self._chances) < self._model.toxic_share:
+        toxic_share = self._model.toxic_share_at_fault if fault is Fault.TOXIC else self._model.toxic_share
+        if next(self._chances) < toxic_share:
             self._toxic.inc()
         answer = self._answer(prompt_tokens, tokens, cut=tokens < wanted)
         self._duration.observe(time.perf_counter() - begun)
@@ -322,6 +336,7 @@ async def serve(server: ToyServer, host: str, port: int, listening: Callable[[in
     runner = web.AppRunner(
         server.application(),
         access_log=None,
+        handler_cancellation=True,
         keepalive_timeout=_KEEP_ALIVE_SECONDS,
         shutdown_timeout=_DRAIN_SECONDS,
     )

@@ -73,7 +73,7 @@ def server(
 
 @asynccontextmanager
 async def served(toy: ToyServer) -> AsyncIterator[Client]:
-    runner = web.AppRunner(toy.application(), access_log=None)
+    runner = web.AppRunner(toy.application(), access_log=None, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -169,7 +169,14 @@ async def test_a_wrong_request_gets_an_openai_error_and_is_not_counted(
 async def test_every_counter_stands_at_zero_before_the_first_request() -> None:
     async with served(server()) as client:
         found = await client.metrics()
-    for name in ("requests_started", "prompt_tokens", "generated_tokens", "answers_scored", "answers_toxic"):
+    for name in (
+        "requests_started",
+        "requests_finished",
+        "prompt_tokens",
+        "generated_tokens",
+        "answers_scored",
+        "answers_toxic",
+    ):
         assert found[f"llm_{name}_total", None] == 0
     edges = [edge for name, edge in found if name == "llm_inference_duration_seconds_bucket" and edge is not None]
     assert [float(edge) for edge in edges] == [*LATENCY_EDGES, math.inf]
@@ -182,6 +189,7 @@ async def test_the_counters_add_up_to_the_answers() -> None:
         found = await client.metrics()
     usages = [answer["usage"] for _, answer in answers]
     assert found["llm_requests_started_total", None] == 200
+    assert found["llm_requests_finished_total", None] == 200
     assert found["llm_answers_scored_total", None] == 200
     assert found["llm_inference_duration_seconds_count", None] == 200
     assert 30 <= found["llm_answers_toxic_total", None] <= 70
@@ -223,13 +231,46 @@ async def test_errors_fail_half_of_the_requests_and_leave_no_latency() -> None:
     assert found["llm_inference_duration_seconds_count", None] == 200 - len(failed)
 
 
+async def test_toxic_answers_are_many_as_quick_as_before_and_without_an_error(tmp_path: Path) -> None:
+    log = tmp_path / "faults.jsonl"
+    async with served(server(fault_log=log)) as client:
+        await client.fault("toxic")
+        answers = await asyncio.gather(*(client.chat() for _ in range(200)))
+        found = await client.metrics()
+    assert [status for status, _ in answers] == [200] * 200
+    assert found["llm_answers_scored_total", None] == 200
+    assert 50 <= found["llm_answers_toxic_total", None] <= 110
+    assert json.loads(log.read_text())["kind"] == "toxic"
+
+
+async def test_a_hung_request_is_open_until_its_asker_leaves_and_reaches_no_histogram(tmp_path: Path) -> None:
+    log = tmp_path / "faults.jsonl"
+    async with served(server(fault_log=log)) as client:
+        await client.fault("hanging")
+        asking = asyncio.create_task(client.chat())
+        while (await client.metrics())["llm_requests_started_total", None] < 1:
+            pass
+        await client.fault("none")
+        assert (await client.chat())[0] == 200
+        found = await client.metrics()
+        assert not asking.done()
+        assert found["llm_requests_started_total", None] == 2
+        assert found["llm_requests_finished_total", None] == 1
+        assert found["llm_inference_duration_seconds_count", None] == 1
+        asking.cancel()
+        while (await client.metrics())["llm_requests_finished_total", None] < 2:
+            pass
+        assert (await client.metrics())["llm_inference_duration_seconds_count", None] == 1
+    assert [json.loads(line)["kind"] for line in log.read_text().splitlines()] == ["hanging", "none"]
+
+
 @pytest.mark.parametrize("kind", ["broken", "", "NONE"])
 async def test_an_unknown_fault_is_refused_with_the_known_ones_and_changes_nothing(kind: str, tmp_path: Path) -> None:
     log = tmp_path / "faults.jsonl"
     async with served(server(fault_log=log)) as client:
         status, answer = await client.fault(kind)
         assert status == 400
-        assert "none, slow, errors, dead" in answer["error"]["message"]
+        assert "none, slow, errors, dead, toxic, hanging" in answer["error"]["message"]
         assert (await client.chat())[0] == 200
     assert not log.exists()
 
