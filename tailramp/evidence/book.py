@@ -41,6 +41,9 @@ class _Page:
         self._delivered = (NOTHING, NOTHING)
         self._delivered_edges = (NO_EDGES, NO_EDGES)
         self._judge = check.judge(candidate.slot, floor)
+        # Whether each arm has had a series; whether there once was a tick without any series at all.
+        self._known = [False, False]
+        self._lost = False
         self._last_fault = ""
 
     def asked_in(self, reading: Reading) -> bool:
@@ -71,9 +74,14 @@ class _Page:
     def _take_next(self, reading: Reading, index: int) -> None:
         self.next = index + 1
         faults: list[str] = []
-        for arm, parts, whose in zip(self._arms, self._queries, (self.slot, "the baseline"), strict=True):
+        arms = zip(self._arms, self._queries, (self.slot, "the baseline"), strict=True)
+        for number, (arm, parts, whose) in enumerate(arms):
             answers = {part: reading.answers[query].samples for part, query in parts.items()}
-            if fault := arm.take(answers, starting=index <= 0):
+            # A series that comes after everything was lost is no new one: counted from zero, its whole life would be
+            # evidence about this step.
+            starting = index <= 0 or (self._lost and not self._known[number])
+            self._known[number] |= any(answers.values())
+            if fault := arm.take(answers, starting=starting):
                 faults.append(f"of {whose}, {fault}")
         # A baseline that has vanished leaves nothing to compare with; only without the candidate there is nothing to
         # see.
@@ -81,6 +89,7 @@ class _Page:
             faults.append(f"all series of {self.slot} have vanished")
         elif not self._has_series(reading):
             # A candidate that nobody has asked yet may have none; the baseline had some when the ramp began.
+            self._lost = True
             faults.append(f"there is no series of {self.slot}, and none of the baseline")
         if index < 0:
             return

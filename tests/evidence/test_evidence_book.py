@@ -161,6 +161,21 @@ def test_a_prometheus_that_has_lost_everything_blinds_a_watch_that_begins_after_
     assert verdict.reason == "toxicity could not be judged: there is no series of green, and none of the baseline"
 
 
+def test_what_comes_back_after_everything_was_lost_is_counted_from_there_on() -> None:
+    book = toxicity_book()
+    for index in range(3):
+        empty = dict.fromkeys(toxicity_reading(ANCHOR, green=(0, 0), blue=(0, 0)).answers, Answer())
+        book.observe(Reading(GRID.time(index), empty))
+    blue = set(toxicity().queries(BLUE).values())
+    for index in range(3, 6):
+        scored = 9000 + 10 * index
+        reading = toxicity_reading(GRID.time(index), green=(scored, 4000), blue=(scored, 0))
+        late = {query: Answer() if index == 3 and query not in blue else a for query, a in reading.answers.items()}
+        [verdict] = book.observe(Reading(reading.at, late))
+    assert (verdict.numbers.seen, verdict.numbers.baseline_seen) == (10, 20)
+    assert verdict.numbers.bad == 0
+
+
 def test_a_candidate_that_nobody_has_asked_yet_is_waited_for_while_the_baseline_is_seen() -> None:
     book, green = toxicity_book(), set(toxicity().queries(GREEN).values())
     for one in history(5, bad_from=100):
