@@ -71,3 +71,14 @@ async def test_a_profile_file_names_the_server(temporal: TemporalServer, tmp_pat
     file = tmp_path / "temporal.toml"
     file.write_text(f'[profile.default]\naddress = "{temporal.address}"\n', encoding="utf-8")
     assert (await connect({"TEMPORAL_CONFIG_FILE": str(file)})).namespace == "default"
+
+
+async def test_a_profile_is_chosen_by_its_name(temporal: TemporalServer, tmp_path: Path) -> None:
+    file = tmp_path / "temporal.toml"
+    file.write_text(
+        '[profile.default]\naddress = "127.0.0.1:1"\n'
+        f'[profile.staging]\naddress = "{temporal.address}"\nnamespace = "another"\n',
+        encoding="utf-8",
+    )
+    client = await connect({"TEMPORAL_CONFIG_FILE": str(file), "TEMPORAL_PROFILE": "staging", "TEMPORAL_ADDRESS": ""})
+    assert client.namespace == "another"
