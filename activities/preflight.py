@@ -36,6 +36,7 @@ def take_over(plan: Plan, request: PreflightRequest) -> Change:
             for variant in plan.candidates
         },
         override=request.override,
+        data_plane=request.spec.platform.router.admin,
         off_answer=OffAnswer(status=request.spec.platform.off.status, message=request.spec.platform.off.message),
     )
 

@@ -13,6 +13,7 @@ from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
 from activities.routers import Router, make_router
+from activities.routers.way_back import blocked_way_back, mark
 from tailramp.activity_contract import (
     APPLY,
     CLEAR,
@@ -20,6 +21,7 @@ from tailramp.activity_contract import (
     FENCED,
     FROZEN,
     NOT_PROVEN,
+    NOT_READY,
     PROVE_ZERO,
     REFUSED,
     RESTORE,
@@ -122,9 +124,15 @@ class RollbackActivities:
 
     @activity.defn(name=CLEAR)
     async def clear_route(self, request: ClearRequest) -> ClearReport:
-        """Everyone back on the original default."""
+        """Everyone back on the original default.
+
+        Fails as ``NotReady``, to be retried, while nobody there could answer.
+        """
         async with heartbeating("clearing"), tried_for_ever():
             router = make_router(request.spec.platform, self._http)
+            if blocked := await blocked_way_back(router, request.ramp):
+                await mark(router)
+                raise ApplicationError(blocked, type=NOT_READY)
             record = await router.clear(
                 lambda record: cleared(
                     record, by=Clearer.ROLLBACK, reason=request.reason, ramp=request.ramp, epoch=request.epoch

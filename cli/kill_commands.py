@@ -38,6 +38,7 @@ route_file_option = click.option(
 @files.platform_option
 @click.option("--to-previous", is_flag=True, help="Back to the default before the last promotion, also after its end.")
 @click.option("--off", is_flag=True, help="Serve nobody: the whole route gives the configured answer until `lift`.")
+@click.option("--force", is_flag=True, help="Go back even if nobody there is ready to answer.")
 @click.option("--reason", default="", help="Why, in your words; it stands in the route record.")
 @output_option
 @click.pass_obj
@@ -48,6 +49,7 @@ def kill_command(
     platform: Path | None,
     to_previous: bool,
     off: bool,
+    force: bool,
     reason: str,
 ) -> ExitCode:
     """Take the candidates out at once, without Temporal or any worker.
@@ -56,6 +58,9 @@ def kill_command(
     is marked: nothing starts or grows on it until `tailramp lift`. Running it again renews the mark and raises the
     epoch, and moves nobody.
 
+    Once a promotion has moved everyone, and nobody they would go back to is ready to answer, nothing is changed and the
+    exit code is 5: --force goes back all the same, --off answers everyone with the configured message.
+
     Needs write access to the route file, and nothing else. A live ramp notices and ends as rolled back.
     """
     if off and to_previous:
@@ -63,7 +68,7 @@ def kill_command(
     router = router_of(console, route_file, platform)
     how = _How.OFF if off else _How.TO_PREVIOUS if to_previous else _How.TO_BASELINE
     with written_or_told():
-        before, after = asyncio.run(_kill(router, route, how, reason))
+        before, after = asyncio.run(_kill(router, route, how, reason, force=force))
     default = after.assignment.default
     taken_out = {
         slot: str(before.assignment.buckets_of(slot)) or "everyone"
@@ -134,12 +139,20 @@ class _How(StrEnum):
     OFF = "off"
 
 
-async def _kill(router: "Router", route: str | None, how: _How, reason: str) -> "tuple[RouteRecord, RouteRecord]":
+async def _kill(
+    router: "Router", route: str | None, how: _How, reason: str, *, force: bool
+) -> "tuple[RouteRecord, RouteRecord]":
     """The record as it was when it was killed, and as it stands."""
+    from activities.routers.way_back import blocked_way_back
     from tailramp.route_record import Mark, killed, sent_to_previous, switched_off
 
     mark = Mark(at=datetime.now(UTC), by=asserted_actor(), reason=reason)
     expect(await router.record(), route)
+    if how is _How.TO_BASELINE and not force and (blocked := await blocked_way_back(router)):
+        raise Refused(
+            f"{blocked}, so nobody was moved. --force goes back all the same, --off answers everyone with the "
+            "configured message"
+        )
     seen: list[RouteRecord] = []
 
     def kill(record: "RouteRecord") -> "RouteRecord":

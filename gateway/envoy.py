@@ -29,7 +29,7 @@ _NOT_AN_IDENTITY = _SET_BY_GATEWAY | {"connection", "content-length", "host", "t
 _ADMIN_READS = (
     {"exact": "/ready"},
     {"exact": "/server_info"},
-    {"exact": "/clusters"},
+    {"prefix": "/clusters"},
     {"prefix": "/stats"},
     {"prefix": "/config_dump"},
 )
@@ -256,6 +256,18 @@ class EnvoyGateway(BaseModel):
                 "cluster_name": slot,
                 "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _socket(host, port)}}]}],
             },
+            # They only tell whether anybody is there to go back to.  Envoy sends users on all the same when all servers
+            # of a slot look ill ("panic"), so that a slow answer to a check turns nobody away.
+            "health_checks": [
+                {
+                    "timeout": "1s",
+                    "interval": "1s",
+                    "no_traffic_interval": "1s",
+                    "unhealthy_threshold": 3,
+                    "healthy_threshold": 1,
+                    "http_health_check": {"path": self.probe_path},
+                }
+            ],
             # Envoy's defaults refuse the 1025th concurrent stream, which on a slot that has just been given all traffic
             # would look like the model's failure. Retries are left to clients: one would count as a second request.
             "circuit_breakers": {

@@ -40,6 +40,7 @@ FENCED: Final = "Fenced"
 REFUSED: Final = "Refused"
 FROZEN: Final = "Frozen"
 NOT_PROVEN: Final = "NotProven"
+NOT_READY: Final = "NotReady"
 
 
 class Request(BaseModel):

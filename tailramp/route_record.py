@@ -99,6 +99,10 @@ class RouteRecord(BaseModel):
     off: bool = Field(default=False, description="nobody is served: the whole route gives ``off_answer``")
     off_answer: OffAnswer = OffAnswer()
     freeze: Mark | None = None
+    data_plane: str = Field(default="", description="where the data plane tells which servers are ready")
+    stranded: bool = Field(
+        default=False, description="somebody wanted to go back, and the slot to go back to had no ready server"
+    )
     blind_since: datetime | None = None
     refused: dict[str, str] = Field(
         default_factory=dict, description="``model:<name>`` or ``digest:<digest>`` of a candidate → why it is refused"
@@ -164,6 +168,7 @@ def taken_over(
     candidates: Mapping[SlotName, SlotRecord],
     override: str | None = None,
     off_answer: OffAnswer | None = None,
+    data_plane: str = "",
 ) -> RouteRecord:
     """Give the route to ``ramp``, with nobody on a candidate.  Repeating it for the same ramp changes nothing.
 
@@ -207,6 +212,7 @@ def taken_over(
             "slots": {**record.slots, **candidates},
             "leases": {},
             "off_answer": off_answer or record.off_answer,
+            "data_plane": data_plane,
             "refused": {key: why for key, why in record.refused.items() if key not in tried},
             **forgotten,
         }
@@ -318,6 +324,7 @@ def cleared(
             "cleared_reason": reason if first else record.cleared_reason,
             "assignment": Assignment(default=record.original_default),
             "leases": {},
+            "stranded": False,
             "refused": _with_refusals(
                 record, "killed" if by is Clearer.KILL else reason, record.candidates if blamed is None else blamed
             ),
@@ -357,6 +364,11 @@ def prepared(record: RouteRecord) -> RouteRecord:
     closed = cleared(record, by=Clearer.ROLLBACK, reason="the prepared file", epoch=record.epoch + BEYOND_ANY_RAMP)
     assert closed is not None  # noqa: S101 - a clear without a ramp always clears
     return closed
+
+
+def stranded(record: RouteRecord) -> RouteRecord:
+    """Nobody could be taken back: whoever looks at the record must see it."""
+    return record.model_copy(update={"stranded": True})
 
 
 def frozen(record: RouteRecord, mark: Mark) -> RouteRecord:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from activities import telemetry
 from activities.routers import Router, record_router
+from activities.routers.way_back import blocked_way_back, mark
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
 from tailramp.route_record import RouteRecord
@@ -76,6 +77,9 @@ class Sentinel:
             lapse = self._observers.setdefault(path, LeaseObserver()).observe(record, self._monotonic())
             if lapse is None:
                 return None
+            if blocked := await blocked_way_back(router):
+                await mark(router)
+                raise Unreachable(f"{lapse.slot} should be out ({lapse.reason}), but {blocked}; trying on")
             stands = await router.clear(lapse.clear)
         except (TailrampError, OSError) as error:
             if self._unreadable.get(path) != str(error):

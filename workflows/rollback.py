@@ -1,5 +1,7 @@
 """The way back: the only code that takes all traffic away, and the proof that it did."""
 
+from typing import Any
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -28,6 +30,7 @@ class Rollback(RampBase):
             contract.CLEAR, options.CLEAR, clear, contract.ClearReport, "rollback-clear", "ROLLBACK → 0 %"
         )
         self._record(DecisionKind.ROLLBACK_INTENDED, f"rollback: {reason}: {detail}", reason=str(reason))
+        await self._patiently(handle, "going back", "nobody could be taken back yet; trying on")
         report = await handle
         if report.superseded_by is not None:
             self._state = self._state.model_copy(update={"phase": Phase.SUPERSEDED, "stop": Reason.SUPERSEDED})
@@ -82,14 +85,16 @@ class Rollback(RampBase):
             "rollback-prove",
             "prove that no new request reaches it",
         )
-        try:
-            await workflow.wait_condition(
-                handle.done, timeout=options.PROOF_PATIENCE, timeout_summary="proof of zero traffic"
-            )
-        except TimeoutError:
-            self._state = self._state.model_copy(update={"phase": Phase.ROLLBACK_UNVERIFIED})
-            self._record(DecisionKind.BLOCKED, "the proof of zero traffic is missing; trying on")
-            self._show()
+        await self._patiently(handle, "proof of zero traffic", "the proof of zero traffic is missing; trying on")
         evidence = await handle
         sentence = f"zero traffic on {' + '.join(slots)}, proven by counters and {len(evidence.findings)} answers"
         self._record(DecisionKind.ZERO_PROVEN, sentence, evidence=evidence.model_dump(mode="json"))
+
+    async def _patiently(self, handle: "workflow.ActivityHandle[Any]", what: str, sentence: str) -> None:
+        """Wait for what is tried for ever, and say so when it takes long."""
+        try:
+            await workflow.wait_condition(handle.done, timeout=options.PROOF_PATIENCE, timeout_summary=what)
+        except TimeoutError:
+            self._state = self._state.model_copy(update={"phase": Phase.ROLLBACK_UNVERIFIED})
+            self._record(DecisionKind.BLOCKED, sentence)
+            self._show()

@@ -40,6 +40,15 @@ class EnvoyAdmin:
         stats = await self._get("/stats", filter=f"{escaped}$", format="json")
         return sum(int(stat.get("value", 0)) for stat in stats.get("stats", []))
 
+    async def ready(self, cluster: str) -> bool | None:
+        """Whether any server of the cluster passes its health checks; None if Envoy knows no such cluster."""
+        known = await self._get("/clusters", format="json")
+        for found in known.get("cluster_statuses", []):
+            if found.get("name") == cluster:
+                hosts = found.get("host_statuses", [])
+                return any(not host.get("health_status", {}).get("failed_active_health_check") for host in hosts)
+        return None
+
     async def uptime(self) -> float:
         """Seconds since this Envoy started."""
         info = await self._get("/server_info")

@@ -64,6 +64,9 @@ class EnvoyFile:
             problems += await self._preflight_envoy(document.name, document.version)
         except Unreachable as error:
             problems.append(Problem("router.admin", str(error), "Start Envoy, or mend the address"))
+        if await self.ready(plan.baseline) is False:
+            reason = f"Envoy sees no ready server of the baseline {plan.baseline}: there would be nothing to go back to"
+            problems.append(Problem(f"slots.{plan.baseline}", reason, "Mend the baseline first"))
         return problems
 
     async def _preflight_envoy(self, name: str, version: str) -> list[Problem]:
@@ -123,6 +126,20 @@ class EnvoyFile:
         except Unreachable:
             return None
         return None if sent is None or refused is None else Served(count=sent + refused, uptime=uptime)
+
+    async def ready(self, slot: str) -> bool | None:
+        try:
+            if self._admin is not None:
+                return await self._admin.ready(slot)
+            recorded = (await self.record()).data_plane
+            if not recorded:
+                return None
+            import aiohttp
+
+            async with aiohttp.ClientSession() as http:
+                return await EnvoyAdmin(recorded, http).ready(slot)
+        except Unreachable:
+            return None
 
     @property
     def _envoy(self) -> EnvoyAdmin:

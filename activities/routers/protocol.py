@@ -83,5 +83,8 @@ class Router(Protocol):
     async def restore(self, snapshot: str) -> RestoreReport:
         """After a clear: compare with the snapshot; what somebody else changed is named and left."""
 
+    async def ready(self, slot: str) -> bool | None:
+        """Whether the data plane sees any server of ``slot`` that is ready; None means unknown."""
+
     async def served(self, slot: str) -> Served | None:
         """Requests that the data plane has sent to ``slot``; None means unknown."""

@@ -40,6 +40,7 @@ CATALOG: Final[dict[str, str]] = {
     "The platform file cannot be used. With --route-file FILE none is needed.": "平台文件不可用。用 --route-file FILE 则不需要它。",
     # Temporal.
     "Temporal at {address} knows no ramp of {route}: `tailramp start` starts one": "Temporal（{address}）没有 {route} 的灰度：用 `tailramp start` 启动",
+    "{slot}, where everyone would go back to, has no ready server, so nobody was moved. --force goes back all the same, --off answers everyone with the configured message": "所有人要回到的 {slot} 没有就绪的服务器，因此未移动任何人。--force 仍然回去，--off 用配置的消息回答所有人",
     "Temporal knows no ramp of {route}: `tailramp start` starts one": "Temporal 没有 {route} 的灰度：用 `tailramp start` 启动",
     "Temporal at {address} has no namespace {name}: TEMPORAL_NAMESPACE names it": "Temporal（{address}）没有命名空间 {name}：由 TEMPORAL_NAMESPACE 指定",
     "Temporal at {address} cannot be reached: {any:why}. TEMPORAL_ADDRESS names it": "连不上 Temporal（{address}）：{why}。由 TEMPORAL_ADDRESS 指定",

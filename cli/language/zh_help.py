@@ -94,6 +94,8 @@ CATALOG: Final[dict[str, str]] = {
     # kill, lift, freeze, uninstall
     "Take the candidates out at once, without Temporal or any worker.": "立即撤下候选版本，不需要 Temporal 也不需要 worker。",
     "Everyone is put back on the slot that was the default when the ramp began, whatever the ramp is doing, and the route is marked: nothing starts or grows on it until `tailramp lift`. Running it again renews the mark and raises the epoch, and moves nobody.": "无论灰度在做什么，所有人都回到灰度开始时的默认槽位，并给路由打上标记：在 `tailramp lift` 之前，其上不会启动或扩大任何灰度。再次执行会更新标记并提高纪元号，不移动任何人。",
+    "Once a promotion has moved everyone, and nobody they would go back to is ready to answer, nothing is changed and the exit code is 5: --force goes back all the same, --off answers everyone with the configured message.": "转正已移动所有人、而要回到的一侧没有就绪的服务器时，不做任何改动，退出码为 5：--force 仍然回去，--off 用配置的消息回答所有人。",
+    "Go back even if nobody there is ready to answer.": "即使那一侧没有就绪的服务器也回去。",
     "Needs write access to the route file, and nothing else. A live ramp notices and ends as rolled back.": "只需要路由文件的写权限，别无所需。进行中的灰度会察觉并以已回滚结束。",
     "Back to the default before the last promotion, also after its end.": "回到上一次转正之前的默认版本，灰度结束之后也可以。",
     "Serve nobody: the whole route gives the configured answer until `lift`.": "不再服务任何人：整条路由返回预先配置的应答，直到 `lift`。",

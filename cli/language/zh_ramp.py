@@ -169,6 +169,7 @@ CATALOG: Final[dict[str, str]] = {
     ),
     "the route is as it was before the ramp": "路由与灰度前一致",
     "the route is left with foreign changes: {any:what}": "路由保留了他人的改动：{what}",
+    "nobody could be taken back yet; trying on": "暂时无法让任何人回到基线，继续尝试",
     "the proof of zero traffic is missing; trying on": "尚未证实流量归零，继续尝试",
     "superseded by ramp {id}: nothing was touched": "被灰度 {id} 取代：未做任何改动",
     "the workflow was cancelled": "工作流被取消",

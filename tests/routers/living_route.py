@@ -105,7 +105,8 @@ class LivingRoute:
 
     async def _server(self, slot: str) -> int:
         async def models(request: web.Request) -> web.Response:
-            self.requests[slot] += 1
+            if not request.headers.get("User-Agent", "").startswith("Envoy/HC"):
+                self.requests[slot] += 1
             return web.json_response({"data": []}, headers={"X-Tailramp-Variant": "a-liar"})
 
         app = web.Application()

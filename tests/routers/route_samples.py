@@ -11,6 +11,7 @@ from gateway.route_document import RouteDocument
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.route_record import (
+    LEASE_SECONDS,
     Clearer,
     Mark,
     RouteRecord,
@@ -53,8 +54,8 @@ def take_over(ramp: str = RAMP) -> Change:
     )
 
 
-def serve(assignment: Assignment, epoch: int, ramp: str = RAMP) -> Change:
-    return lambda record: served(record, ramp=ramp, epoch=epoch, assignment=assignment)
+def serve(assignment: Assignment, epoch: int, ramp: str = RAMP, lease_seconds: float = LEASE_SECONDS) -> Change:
+    return lambda record: served(record, ramp=ramp, epoch=epoch, assignment=assignment, lease_seconds=lease_seconds)
 
 
 def renew(epoch: int) -> Change:
