@@ -87,10 +87,13 @@ class PrometheusMetrics:
         ca_file: Path | None = None,
         at_once: int = _AT_ONCE,
         most_points: int = MOST_POINTS,
+        lookback: float | None = None,
     ) -> None:
         """`timeout`: seconds, above 0, within which `read` answers, and `read_range` for each `most_points` ticks.
 
         `auth`: user name and password. `ca_file`: certificates that vouch for the server, instead of the system's.
+        `lookback`: seconds after which a series without a new scrape is gone; None leaves that to the server, which
+        by default shows its last value for five minutes.
         """
         if timeout <= 0:
             raise ValueError(f"a query timeout of {timeout:g} s leaves no time to ask; give seconds above 0")
@@ -98,6 +101,7 @@ class PrometheusMetrics:
         self._place = _place(url)
         self._at_once = at_once
         self._most_points = most_points
+        self._lookback = {} if lookback is None else {"lookback_delta": f"{round(lookback * 1000)}ms"}
         session = requests.Session()
         if ca_file is not None:
             session.verify = str(ca_file)
@@ -130,6 +134,7 @@ class PrometheusMetrics:
             ca_file=settings.ca_file,
             at_once=settings.concurrency,
             most_points=settings.max_points,
+            lookback=settings.lookback,
         )
 
     def close(self) -> None:
@@ -222,7 +227,8 @@ class PrometheusMetrics:
             return f"{self._place} gave an answer that is none of Prometheus' ({what})"
 
     def _instant(self, query: str, at: int) -> tuple[Sample, ...]:
-        result = self._client.custom_query(query, params={"time": at, "timeout": self._limit}, timeout=self._timeout)
+        params = {"time": at, "timeout": self._limit, **self._lookback}
+        result = self._client.custom_query(query, params=params, timeout=self._timeout)
         return tuple(
             Sample(_labels(series), float(_pair(series["value"])[1])) for series in _vector(result, query, "value")
         )
@@ -233,7 +239,7 @@ class PrometheusMetrics:
             start_time=datetime.fromtimestamp(times[0], UTC),
             end_time=datetime.fromtimestamp(times[-1], UTC),
             step=str(times.step),
-            params={"timeout": self._limit},
+            params={"timeout": self._limit, **self._lookback},
             timeout=self._timeout,
         )
         return [

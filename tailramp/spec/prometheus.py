@@ -52,6 +52,11 @@ class Prometheus(FileModel):
     )
 
     @property
+    def lookback(self) -> float:
+        """Seconds without a new scrape after which a series is taken to be gone: its last value is no news."""
+        return max(5 * self.scrape_interval.total_seconds(), 5.0)
+
+    @property
     def lag(self) -> float:
         """Seconds after its time from which a tick can be asked for: one scrape late, and as late as it is stored."""
         return (self.scrape_interval + self.ingestion_delay).total_seconds()

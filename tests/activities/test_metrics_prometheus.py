@@ -149,6 +149,29 @@ async def test_a_dead_prometheus_is_blind_until_it_is_back(
     assert VerdictKind.BLIND not in kinds(await advance(metrics, book, index))
 
 
+async def test_a_series_without_new_scrapes_is_gone_after_the_lookback(
+    metrics: PrometheusMetrics, prometheus: PrometheusServer
+) -> None:
+    """The server itself would show its last value for five minutes: as if nobody had asked anything meanwhile."""
+    impatient = PrometheusMetrics(prometheus.url, timeout=2, lookback=1.5)
+
+    async def is_there(at: int) -> bool:
+        reading = await impatient.read(CHECKS, SLOTS, at)
+        return any(answer.samples for answer in reading.answers.values())
+
+    async def is_gone() -> bool:
+        return not await is_there(int(time.time()))
+
+    seen = int(time.time()) + 1
+    await wait_until(lambda: is_there(seen), 20, "the series are there")
+    prometheus.scrape({})
+    await wait_until(is_gone, 30, "the series are gone")
+    ranged = await impatient.read_range(CHECKS, SLOTS, seen, int(time.time()), 1)
+    impatient.close()
+    assert any(answer.samples for answer in ranged[0].answers.values())
+    assert not any(answer.samples for answer in ranged[-1].answers.values())
+
+
 async def test_a_candidate_that_hangs_fails_while_its_scrapes_go_on_and_can_be_recounted(
     metrics: PrometheusMetrics, service: ScrapedService
 ) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from fault_trial import Trial, in_baking, in_holding, in_rolling_back
+from fault_trial import Injection, Trial, in_baking, in_holding, in_rolling_back
 
 from lab.process import wait_until
 from tailramp.ramp import Phase
@@ -21,7 +21,9 @@ ROLES = ["control", "watch", "sentinel"]
 JUMPS = {"ahead": HOUR, "behind": -HOUR}
 LOOKS = 3
 JUMPING_CLOCK = Path(__file__).with_name("jumping_clock.py")
-QUICK_TO_STEP_2 = {"steps": [{"share": "25%", "hold": "1s"}, {"share": "50%", "hold": "10m"}, "100%"]}
+QUICK_TO_STEP_2: dict[str, object] = {
+    "steps": [{"share": "25%", "hold": "1s"}, {"share": "50%", "hold": "10m"}, "100%"]
+}
 
 CELLS = [
     pytest.param(
@@ -35,8 +37,8 @@ CELLS = [
 class JumpingTrial(Trial):
     """A trial in which the clock of one role can be set; the others keep the machine's."""
 
-    def __init__(self, directory: Path, role: str, **settings: object) -> None:
-        super().__init__(directory, **settings)  # type: ignore[arg-type]
+    def __init__(self, directory: Path, role: str, ramp: dict[str, object] | None = None) -> None:
+        super().__init__(directory, ramp=ramp)
         self._role = role
         self._shift = self.world.directory / "clock-shift"
 
@@ -55,9 +57,11 @@ class JumpingTrial(Trial):
 
 
 @asynccontextmanager
-async def jumped(directory: Path, role: str, jump: str, **settings: object) -> AsyncIterator[JumpingTrial]:
+async def jumped(
+    directory: Path, role: str, jump: str, ramp: dict[str, object] | None = None
+) -> AsyncIterator[JumpingTrial]:
     """A ramp in the hold of its second step, at the moment at which ``role``'s clock has been set."""
-    trial = JumpingTrial(directory, role, **settings)
+    trial = JumpingTrial(directory, role, ramp)
     async with trial.running():
         await trial.start()
         await in_holding(trial)
@@ -68,7 +72,7 @@ async def jumped(directory: Path, role: str, jump: str, **settings: object) -> A
 
 @pytest.mark.parametrize(("role", "jump"), CELLS)
 async def test_a_wrong_clock_neither_ends_a_hold_nor_hides_a_rollback(tmp_path: Path, role: str, jump: str) -> None:
-    async with jumped(tmp_path / "world", role, jump, ramp={"hold": "10m", **QUICK_TO_STEP_2}) as trial:
+    async with jumped(tmp_path / "world", role, jump, QUICK_TO_STEP_2) as trial:
         stands, renewals = trial.stands, trial.renewals
         await wait_until(lambda: trial.renewals >= renewals + LOOKS, 30, "the watch goes on looking")
         assert trial.stands == stands, "an hour of somebody's clock is no hour of the hold"
@@ -99,11 +103,11 @@ async def test_a_process_that_starts_with_a_wrong_clock_brings_the_ramp_to_its_e
 @pytest.mark.parametrize("jump", JUMPS)
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("moment", [in_rolling_back, in_baking])
-async def test_a_clock_that_jumps_late_changes_no_end(tmp_path: Path, moment: object, role: str, jump: str) -> None:
+async def test_a_clock_that_jumps_late_changes_no_end(tmp_path: Path, moment: Injection, role: str, jump: str) -> None:
     trial = JumpingTrial(tmp_path / "world", role)
     async with trial.running():
         await trial.start()
-        await moment(trial)  # type: ignore[operator]
+        await moment(trial)
         trial.set_clock(JUMPS[jump])
         result = await trial.result(90)
         assert result.phase is (Phase.ROLLED_BACK if moment is in_rolling_back else Phase.SUCCEEDED), result.detail
