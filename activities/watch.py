@@ -105,7 +105,7 @@ class _Watch:
         self._shelf.observe(reading)
         if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
-        return self._observe(at, await self._renew())
+        return self._observe(at, *await self._look_at_route())
 
     async def _observe_range(self, start: int, end: int) -> Outcome | None:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
@@ -118,14 +118,18 @@ class _Watch:
                 return outcome
         return None
 
-    def _observe(self, at: int, route: frozenset[Block] | None = None) -> Outcome | None:
+    def _observe(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
         self._ticks += 1
         self._at = at
         self._heartbeat.details = self._live_table(at)
-        return self._watching.observe(at, self._shelf.verdicts, route)
+        return self._watching.observe(at, self._shelf.verdicts, route, why)
 
-    async def _renew(self) -> frozenset[Block]:
-        """Renew the leases; returns what the route itself shows.  An unreachable route is left to its lease."""
+    async def _look_at_route(self) -> tuple[frozenset[Block], str]:
+        """Renew the leases, and see what on the route itself keeps the ramp from going on; with the reasons.
+
+        A baseline without a ready server holds the ramp: there would be nobody to go back to.  An unreachable route is
+        left to its lease.
+        """
         request = self._request
         try:
             with telemetry.lease_write(renewals=1):
@@ -134,15 +138,18 @@ class _Watch:
                 )
         except Unreachable as error:
             log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
-            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}
+            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}, ""
         self._renewed_at = self._wall()
-        blocks = set()
+        reasons: dict[Block, str] = {}
         if renewal.drift:
-            log.warning("%s was changed by somebody else: %s", request.plan.route, "; ".join(renewal.drift))
-            blocks.add(Block.DRIFT)
-        if renewal.record.freeze is not None:
-            blocks.add(Block.FREEZE)
-        return frozenset(blocks)
+            reasons[Block.DRIFT] = f"changed by somebody else: {'; '.join(renewal.drift)}"
+        if (freeze := renewal.record.freeze) is not None:
+            reasons[Block.FREEZE] = f"frozen by {freeze.by}: {freeze.reason}"
+        if await self._router.ready(request.plan.baseline) is False:
+            reasons[Block.SHARED_INCIDENT] = f"the baseline {request.plan.baseline} has no ready server"
+        for reason in reasons.values():
+            log.warning("%s: %s", request.plan.route, reason)
+        return frozenset(reasons), "; ".join(reasons.values())
 
     async def _shorten(self, slots: Collection[SlotName], reason: Reason) -> None:
         """Leave a note that acts by itself: whoever should roll back may be gone."""

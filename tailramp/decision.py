@@ -25,6 +25,7 @@ class DecisionKind(StrEnum):
     WITHDRAWN = "withdrawn"
     TARGET_CHANGED = "target_changed"
     ALERTED = "alerted"
+    SPENT = "spent"
     ACKNOWLEDGED = "acknowledged"
     ABORTED = "aborted"
     PROMOTION_INTENDED = "promotion_intended"

@@ -78,8 +78,20 @@ class Block(StrEnum):
     FREEZE = "freeze"
 
 
+class SpendWord(StrEnum):
+    """How the day's spend stands against its cap."""
+
+    WITHIN = "within"
+    UNKNOWN = "unknown"
+    EXHAUSTED = "exhausted"
+
+
 WATCHED_BLOCKS = frozenset({Block.BLIND, Block.SHARED_INCIDENT, Block.DRIFT, Block.FREEZE})
 """The blocks that a watch sees come and go; the others end by a person, or with the step."""
+
+
+STANDING_BLOCKS = frozenset({Block.APPROVAL, Block.BUDGET})
+"""The blocks that neither a watch nor a new step ends, only somebody's word."""
 
 
 class WatchMode(StrEnum):
@@ -288,7 +300,7 @@ def _holding(plan: Plan, state: RampState) -> Action:
     skipped = state.promoted_step == state.step or (state.full and not plan.step(state.step).approval)
     if skipped and not is_final(plan, state):
         return Advance()
-    return Watch(WatchMode.GUARD if Block.APPROVAL in state.blocked_by else WatchMode.HOLD)
+    return Watch(WatchMode.GUARD if state.blocked_by & STANDING_BLOCKS else WatchMode.HOLD)
 
 
 def _still_served(state: RampState) -> tuple[SlotName, ...]:
@@ -298,7 +310,7 @@ def _still_served(state: RampState) -> tuple[SlotName, ...]:
 
 
 def _may_not_grow(state: RampState) -> bool:
-    return state.paused or Block.FREEZE in state.blocked_by
+    return state.paused or bool(state.blocked_by & {Block.FREEZE, Block.BUDGET})
 
 
 def _somebody_is_served(plan: Plan, state: RampState) -> bool:
@@ -329,7 +341,7 @@ def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
             "applied": applied,
             "anchor": _next_second(now),
             "held": (),
-            "blocked_by": state.blocked_by & {Block.APPROVAL},
+            "blocked_by": state.blocked_by & STANDING_BLOCKS,
         }
     )
 
@@ -358,12 +370,12 @@ def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -
                 "phase": Phase.HOLDING,
                 "held": held,
                 "anchor": anchor,
-                "blocked_by": state.blocked_by & {Block.APPROVAL},
+                "blocked_by": state.blocked_by & STANDING_BLOCKS,
             }
         )
     if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
         if plan.step(state.step).approval and state.promoted_step != state.step:
-            return state.model_copy(update={"blocked_by": frozenset({Block.APPROVAL})})
+            return state.model_copy(update={"blocked_by": state.blocked_by & STANDING_BLOCKS | {Block.APPROVAL}})
         return advanced(plan, state)
     if outcome is WatchOutcome.PASSED and state.phase is Phase.BAKING:
         return state.model_copy(update={"baked": True, "blocked_by": frozenset()})
@@ -384,7 +396,7 @@ def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
 
 def advanced(plan: Plan, state: RampState) -> RampState:
     """Leave the hold of the present step for the next step, or for the promotion."""
-    kept = state.blocked_by & {Block.FREEZE}
+    kept = state.blocked_by & {Block.FREEZE, Block.BUDGET}
     cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
     cleared |= {"tolerated": frozenset(), "acknowledged": False, "alerted": False}
     if is_final(plan, state):
@@ -517,6 +529,16 @@ def alerted(plan: Plan | None, state: RampState, name: str, *, attributed: bool,
     blocked = state.blocked_by | {Block.APPROVAL}
     update = {"blocked_by": blocked, "promoted_step": None, "full": False, "alerted": not gate}
     return state.model_copy(update=update)
+
+
+def spent(state: RampState, word: SpendWord, detail: str) -> RampState:
+    """Over the cap everyone goes back.  A spend that nobody knows is not zero: the ramp holds until it is known."""
+    if word is SpendWord.EXHAUSTED:
+        return stopped(state, Reason.BUDGET_EXHAUSTED, detail)
+    if state.phase.is_terminal or state.phase.is_rollback or state.stop is not None:
+        return state
+    blocked = state.blocked_by | {Block.BUDGET} if word is SpendWord.UNKNOWN else state.blocked_by - {Block.BUDGET}
+    return state if blocked == state.blocked_by else state.model_copy(update={"blocked_by": blocked})
 
 
 def acknowledged(state: RampState) -> RampState:

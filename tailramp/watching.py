@@ -81,11 +81,14 @@ class Watching:
         told = (f"{verdict.slot}: {verdict.reason}" if several else verdict.reason for verdict in failed)
         return Outcome(WatchOutcome.FAILED, "; ".join(told), failed=slots)
 
-    def observe(self, at: int, verdicts: Sequence[Verdict], route: frozenset[Block] | None = None) -> Outcome | None:
+    def observe(
+        self, at: int, verdicts: Sequence[Verdict], route: frozenset[Block] | None = None, why: str = ""
+    ) -> Outcome | None:
         """What the tick at unix time ``at`` decides, or None to go on.
 
-        ``route`` are the blocks that the route itself shows now, drift and freeze; None for a tick of the past, at
-        which nobody looked.  Only the present can change what the ramp is blocked by.
+        ``route`` are the blocks that the route itself shows now (drift, freeze, a baseline without a server), and
+        ``why``; None for a tick of the past, at which nobody looked.  Only the present can change what the ramp is
+        blocked by.
         """
         request, now = self._request, datetime.fromtimestamp(at, UTC)
         failed = self.fails(verdicts)
@@ -99,20 +102,21 @@ class Watching:
             return Outcome(WatchOutcome.BLIND, combine(verdicts).reason)
         if blind and Block.BLIND in request.blocks and route is not None:
             route |= {Block.BLIND}
-        if route is not None and (changed := self._blocks_changed(verdicts, route)):
+        if route is not None and (changed := self._blocks_changed(verdicts, route, why)):
             return changed
         shared = any(verdict.shared for verdict in verdicts)
         if request.tolerated or blind or shared or request.blocks or request.mode is WatchMode.GUARD:
             return None
         return self._settling(at, verdicts) if request.mode is WatchMode.SETTLE else self._holding(now, verdicts)
 
-    def _blocks_changed(self, verdicts: Sequence[Verdict], route: frozenset[Block]) -> Outcome | None:
+    def _blocks_changed(self, verdicts: Sequence[Verdict], route: frozenset[Block], why: str) -> Outcome | None:
         shared = combine(verdict for verdict in verdicts if verdict.shared)
         blocks = route | ({Block.SHARED_INCIDENT} if shared.verdicts else frozenset())
         if blocks == frozenset(self._request.blocks):
             return None
         words = ", ".join(sorted(blocks)) or "nothing any more"
-        sentence = f"blocked by {words}" + (f": {shared.reason}" if shared.verdicts else "")
+        reasons = "; ".join(filter(None, [shared.reason if shared.verdicts else "", why]))
+        sentence = f"blocked by {words}" + (f": {reasons}" if reasons else "")
         return Outcome(WatchOutcome.BLOCKS_CHANGED, sentence, blocks)
 
     def segment_over(self, now: datetime) -> bool:

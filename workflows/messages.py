@@ -8,7 +8,7 @@ from tailramp.assignment import Assignment, SlotName
 from tailramp.decision import Decision
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan, Variant
-from tailramp.ramp import Block, Interval, Phase, RampState, Reason
+from tailramp.ramp import Block, Interval, Phase, RampState, Reason, SpendWord
 from tailramp.spec import RampSpec
 
 
@@ -70,6 +70,12 @@ class Alert(Message):
     name: str
     attributed: bool = False
     slot: SlotName | None = None
+
+
+class Spend(Message):
+    """How the day's spend stands, by whoever watches it; ``reason`` has the numbers."""
+
+    word: SpendWord
 
 
 class SetTarget(Message):

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         RampStart,
         RampStatus,
         SetTarget,
+        Spend,
     )
     from workflows.rollback import Rollback
 
@@ -86,6 +87,12 @@ class RampWorkflow(Forward, Rollback):
         state = ramp.alerted(self._plan, before, message.name, attributed=attributed, slot=message.slot)
         self._receive(state, DecisionKind.ALERTED, f"alert {message.name} from {message.actor}", message)
         self._leave(before)
+
+    @workflow.signal
+    def spend(self, message: Spend) -> None:
+        """What whoever watches the day's spend says: over the cap everyone goes back, unknown holds."""
+        state = ramp.spent(self._state, message.word, message.reason)
+        self._receive(state, DecisionKind.SPENT, f"spend {message.word}: {message.reason}", message)
 
     @workflow.signal
     def empty_target(self, message: Message) -> None:

@@ -347,3 +347,13 @@ def test_an_assignment_of_everyone_expects_everyone(ask: Ask) -> None:
     settled = ask(WatchMode.SETTLE, assignment=Assignment(default="green"))
     assert settled.tick(WINDOW, [verdict(VerdictKind.PASS, seen=200, baseline=800)]) is None
     assert settled.tick(WINDOW + TICK, [verdict(VerdictKind.PASS, seen=260, baseline=740)]) is not None
+
+
+def test_what_blocks_on_the_route_itself_is_said_with_its_reason(ask: Ask) -> None:
+    asked = ask(WatchMode.HOLD)
+    outcome = asked.watching.observe(
+        ANCHOR, PASS, frozenset({Block.SHARED_INCIDENT}), "the baseline blue has no ready server"
+    )
+    assert outcome is not None
+    assert outcome.kind is WatchOutcome.BLOCKS_CHANGED
+    assert outcome.sentence == "blocked by shared_incident: the baseline blue has no ready server"

@@ -23,8 +23,10 @@ from temporalio.service import RPCError
 
 from tailramp import activity_contract as contract
 from tailramp.decision import DecisionKind
-from tailramp.ramp import Phase, Reason, WatchOutcome
+from tailramp.ramp import Block, Phase, Reason, SpendWord, WatchOutcome
 from tailramp.route_record import Clearer
+from workflows.messages import Spend
+from workflows.ramp import RampWorkflow
 
 ROLLBACK = ["clear", "prove", "restore"]
 PLACES = {
@@ -436,3 +438,16 @@ async def _every_message(ramp: Ramp) -> None:
     await ramp.empty_target()
     await ramp.resume()
     await ramp.abort()
+
+
+async def test_a_spent_budget_takes_everyone_back_and_an_unknown_spend_holds(world: ScriptedWorld) -> None:
+    world.on("hold 1", waits())
+    ramp = await world.start()
+    await world.reached("hold 1")
+    await ramp.handle.signal(RampWorkflow.spend, Spend(actor="meter", word=SpendWord.UNKNOWN, reason="no price"))
+    await world.reached("guard 1")
+    assert (await ramp.status()).blocked_by == (Block.BUDGET,)
+    over = Spend(actor="meter", word=SpendWord.EXHAUSTED, reason="5,012 of 5,000 CNY")
+    await ramp.handle.signal(RampWorkflow.spend, over)
+    result = await ramp.result()
+    assert (result.phase, result.reason) == (Phase.ROLLED_BACK, Reason.BUDGET_EXHAUSTED)
