@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
 from activities.routers import record_router
@@ -30,7 +32,7 @@ from lab.client_log import ClientRequest, last_candidate_request_sent, read_log
 from lab.process import ManagedProcess, wait_until
 from lab.scenario import trigger_of
 from lab.world import World
-from tailramp.activity_contract import WATCH
+from tailramp.activity_contract import WATCH, WATCH_QUEUE, WORKFLOW_QUEUE
 from tailramp.ramp import Phase
 from tailramp.route_record import RouteRecord, lifted
 from workflows.messages import Message
@@ -40,6 +42,7 @@ from workflows.starting import RampHandle, start_ramp
 SAMPLES = RESULTS / "rollback_times.jsonl"
 TEXT = RESULTS / "rollback_times.txt"
 SHARE = 0.5
+CALM = 10.0
 LIMITS: dict[str, object] = {"maxLatency": "10s", "maxToxicity": 0.9}
 """Nothing but the trigger may end a ramp."""
 
@@ -47,6 +50,12 @@ QUICK = {"tick": "1s", "window": "1s", "consecutive": 3, "minSample": 10, "floor
 TENTH = {"tick": "1s", "window": "6s", "consecutive": 3, "minSample": 50, "floor": 50, "maxErrors": "5%"}
 """A tenth of the shipped 15 s, 60 s and 500; ticks are whole seconds."""
 SHIPPED = {"tick": "15s", "window": "1m", "consecutive": 3, "minSample": 500, "floor": 500, "maxErrors": "5%"}
+
+
+_QUEUES = {
+    "control": (WORKFLOW_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+    "watch": (WATCH_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+}
 
 
 class Ground:
@@ -122,8 +131,20 @@ class Ground:
         self.roles[role].remove(victim)
         await victim.kill()
 
-    def replace(self, role: str) -> None:
-        self.roles[role].append(self.world.start_worker(role))
+    async def replace(self, role: str) -> None:
+        """Start another worker of ``role``, and wait until it is one that Temporal can give a task to."""
+        started = self.world.start_worker(role)
+        self.roles[role].append(started)
+        queue, kind = _QUEUES[role]
+        request = DescribeTaskQueueRequest(
+            namespace=self.world.client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+        )
+
+        async def polls() -> bool:
+            described = await self.world.client.workflow_service.describe_task_queue(request)
+            return any(_pid(poller.identity) == started.pid for poller in described.pollers)
+
+        await wait_until(polls, 60, f"the new {role} worker polls", interval=0.25)
 
     async def everything_dies(self) -> None:
         """All but the sentinel, the gateway, the models and their users."""
@@ -216,7 +237,7 @@ async def control_killed(ground: Ground, handle: RampHandle) -> Mapping[str, flo
     await ground.killed("control", _pid(tasks[-1]))
     await _send_abort(handle)
     await ground.ended(handle)
-    ground.replace("control")
+    await ground.replace("control")
     return {"": began}
 
 
@@ -227,7 +248,7 @@ async def watch_killed(ground: Ground, handle: RampHandle) -> Mapping[str, float
     await ground.killed("watch", watching)
     await _send_abort(handle)
     await ground.ended(handle)
-    ground.replace("watch")
+    await ground.replace("watch")
     return {"": began}
 
 
@@ -237,7 +258,7 @@ async def failed_check_watch_killed(ground: Ground, handle: RampHandle) -> Mappi
     began = await ground.world.fault("green", "errors")
     await ground.killed("watch", watching)
     await ground.ended(handle)
-    ground.replace("watch")
+    await ground.replace("watch")
     await ground.world.fault("green", "none")
     return {"": began}
 
@@ -381,6 +402,10 @@ def report() -> str:
             f"{machine()}, {load_range(samples)}; the users' own process was behind in {behind} trials",
             "",
             *table(rows, samples, wanted),
+            "",
+            f"Only the trials at a load average of at most {CALM:g}; the others measure the machine too:",
+            "",
+            *table(rows, [sample for sample in samples if sample.load <= CALM], wanted),
             "",
             NOTES,
         ]
