@@ -1,0 +1,121 @@
+"""What a ramp does next: the whole decision logic as pure functions.
+
+A ramp is a state that changes by events (a message from a person, the end of an activity) and a function,
+``next_action``, that says what to do in a state.  The workflow only carries the two out.  Nothing here waits, so every
+combination of phase, message and verdict is a row of a table test.
+
+The phases::
+
+    PREFLIGHT → SHIFTING → SETTLING → HOLDING (per step) → PROMOTING → BAKING → SUCCEEDED
+    any of these → ROLLING_BACK (→ ROLLBACK_UNVERIFIED while the proof is missing) → ROLLED_BACK
+    REFUSED: preflight found that it cannot work.   SUPERSEDED: a newer ramp holds the route.
+"""
+
+from tailramp.ramp.actions import (
+    Action,
+    Advance,
+    AwaitPerson,
+    Conclude,
+    EndHoldBack,
+    Finish,
+    MoveDefault,
+    RemoveRules,
+    RollBack,
+    RunPreflight,
+    Shift,
+    Shrink,
+    Watch,
+    Withdraw,
+    is_final,
+    next_action,
+)
+from tailramp.ramp.messages import acknowledged, alerted, paused, promoted, resumed, spent, stopped, withdrawn
+from tailramp.ramp.reports import (
+    advanced,
+    blinded,
+    blocks_changed,
+    check_failed,
+    concluded,
+    default_moved,
+    freeze_met,
+    hold_back_ended,
+    preflight_passed,
+    preflight_refused,
+    rolled_back,
+    rolling_back,
+    rules_removed,
+    shifted,
+    shrink_wanted,
+    shrunk,
+    taken_back,
+    watched,
+    with_next_epoch,
+)
+from tailramp.ramp.state import Interval, RampState, clock
+from tailramp.ramp.words import (
+    STANDING_BLOCKS,
+    WATCHED_BLOCKS,
+    Block,
+    Phase,
+    Reason,
+    SpendWord,
+    WatchMode,
+    WatchOutcome,
+)
+
+__all__ = [
+    "STANDING_BLOCKS",
+    "WATCHED_BLOCKS",
+    "Action",
+    "Advance",
+    "AwaitPerson",
+    "Block",
+    "Conclude",
+    "EndHoldBack",
+    "Finish",
+    "Interval",
+    "MoveDefault",
+    "Phase",
+    "RampState",
+    "Reason",
+    "RemoveRules",
+    "RollBack",
+    "RunPreflight",
+    "Shift",
+    "Shrink",
+    "SpendWord",
+    "Watch",
+    "WatchMode",
+    "WatchOutcome",
+    "Withdraw",
+    "acknowledged",
+    "advanced",
+    "alerted",
+    "blinded",
+    "blocks_changed",
+    "check_failed",
+    "clock",
+    "concluded",
+    "default_moved",
+    "freeze_met",
+    "hold_back_ended",
+    "is_final",
+    "next_action",
+    "paused",
+    "preflight_passed",
+    "preflight_refused",
+    "promoted",
+    "resumed",
+    "rolled_back",
+    "rolling_back",
+    "rules_removed",
+    "shifted",
+    "shrink_wanted",
+    "shrunk",
+    "spent",
+    "stopped",
+    "taken_back",
+    "watched",
+    "with_next_epoch",
+    "withdrawn",
+]

@@ -1,0 +1,98 @@
+"""What people, alerts and meters say to a ramp: each function returns the state after the word.
+
+A word that means nothing now returns the very same state.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from tailramp.assignment import SlotName
+from tailramp.plan import Plan
+from tailramp.ramp.state import Interval, RampState
+from tailramp.ramp.words import Block, Phase, Reason, SpendWord
+
+
+def stopped(state: RampState, reason: Reason, detail: str = "") -> RampState:
+    """The first reason stays: whatever comes later did not cause the stop."""
+    if state.stop is not None or state.phase.is_terminal:
+        return state
+    return state.model_copy(update={"stop": reason, "stop_detail": detail})
+
+
+def paused(state: RampState, now: datetime) -> RampState:
+    """Refused in a rollback, where there is nothing to hold back, and after the end."""
+    if state.phase.is_terminal or state.phase.is_rollback or state.stop is not None or state.paused:
+        return state
+    held = tuple(i if i.end is not None else Interval(start=i.start, end=max(i.start, now)) for i in state.held)
+    return state.model_copy(update={"paused": True, "held": held})
+
+
+def resumed(state: RampState, now: datetime) -> RampState:
+    if not state.paused or state.phase.is_terminal:
+        return state
+    held = state.held
+    if state.phase in {Phase.HOLDING, Phase.BAKING}:
+        held = (*held, Interval(start=now))
+    return state.model_copy(update={"paused": False, "held": held, "tolerated": frozenset()})
+
+
+def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
+    """Skips the rest of the hold of ``step``, the one that the person saw; at any other it is ignored.
+
+    ``full`` skips the holds of all steps up to the target, but for those that want an approval of their own.  Settling
+    is not skipped, and guards still apply.
+    """
+    if step != state.step or state.stop is not None:
+        return state
+    if state.phase is Phase.PROMOTING and Block.APPROVAL in state.blocked_by:
+        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
+    if state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}:
+        return state
+    return state.model_copy(update={"promoted_step": step, "full": state.full or full})
+
+
+def alerted(plan: Plan | None, state: RampState, name: str, *, attributed: bool, slot: SlotName | None) -> RampState:
+    """A firing alert.  One that is a candidate's fault takes that one out, or all if it names none; any other holds the
+    ramp until a person looks."""
+    if attributed and plan is not None and slot in plan.slots:
+        return withdrawn(plan, state, (slot,), Reason.ALERT, f"alert {name}")
+    if attributed:
+        return stopped(state, Reason.ALERT, f"alert {name}")
+    if state.phase.is_terminal or state.phase.is_rollback:
+        return state
+    gate = Block.APPROVAL in state.blocked_by and not state.alerted
+    blocked = state.blocked_by | {Block.APPROVAL}
+    update = {"blocked_by": blocked, "promoted_step": None, "full": False, "alerted": not gate}
+    return state.model_copy(update=update)
+
+
+def withdrawn(plan: Plan, state: RampState, slots: Collection[SlotName], reason: Reason, detail: str) -> RampState:
+    """The candidates ``slots`` leave the ramp, for ``reason``; with the last active one the ramp stops."""
+    leaving = [slot for slot in plan.slots if slot in slots]
+    if not leaving or state.stop is not None or state.phase.is_terminal:
+        return state
+    if len(leaving) == len(plan.slots):
+        return stopped(state, reason, detail)
+    return state.model_copy(update={"withdrawn": {**state.withdrawn, **dict.fromkeys(leaving, reason)}})
+
+
+def spent(state: RampState, word: SpendWord, detail: str) -> RampState:
+    """Over the cap everyone goes back.  A spend that nobody knows is not zero: the ramp holds until it is known."""
+    if word is SpendWord.EXHAUSTED:
+        return stopped(state, Reason.BUDGET_EXHAUSTED, detail)
+    if state.phase.is_terminal or state.phase.is_rollback or state.stop is not None:
+        return state
+    blocked = state.blocked_by | {Block.BUDGET} if word is SpendWord.UNKNOWN else state.blocked_by - {Block.BUDGET}
+    return state if blocked == state.blocked_by else state.model_copy(update={"blocked_by": blocked})
+
+
+def acknowledged(state: RampState) -> RampState:
+    """A person has seen what holds the ramp: an alert holds it no longer, a failed check is known.
+
+    Neither skips anything: the hold goes on with its checks, and a pause lasts until it is resumed.
+    """
+    if state.alerted and Block.APPROVAL in state.blocked_by:
+        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
+    if state.tolerated and not state.acknowledged:
+        return state.model_copy(update={"acknowledged": True})
+    return state

@@ -1,0 +1,163 @@
+"""What activities report to a ramp: each function returns the state after the report."""
+
+import math
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from tailramp.assignment import Assignment, SlotName
+from tailramp.plan import Plan
+from tailramp.ramp.actions import is_final
+from tailramp.ramp.messages import paused, withdrawn
+from tailramp.ramp.state import Interval, RampState
+from tailramp.ramp.words import STANDING_BLOCKS, WATCHED_BLOCKS, Block, Phase, Reason, WatchOutcome
+
+
+def preflight_passed(state: RampState, *, epoch: int, applied: Assignment) -> RampState:
+    return state.model_copy(update={"phase": Phase.SHIFTING, "epoch": epoch, "applied": applied})
+
+
+def preflight_refused(state: RampState) -> RampState:
+    return state.model_copy(update={"phase": Phase.REFUSED})
+
+
+def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
+    """The step is served.  Its time grid starts on the next whole second, and anew when traffic has settled."""
+    return state.model_copy(
+        update={
+            "phase": Phase.SETTLING,
+            "applied": applied,
+            "anchor": _next_second(now),
+            "held": (),
+            "blocked_by": state.blocked_by & STANDING_BLOCKS,
+        }
+    )
+
+
+def shrink_wanted(state: RampState, assignment: Assignment) -> RampState:
+    return state.model_copy(update={"shrink_to": assignment})
+
+
+def shrunk(plan: Plan, state: RampState, applied: Assignment, now: datetime) -> RampState:
+    """Users were taken back: the hold of what is left starts anew, or, if nobody is left, the next step is due."""
+    done = state.model_copy(update={"shrink_to": None, "promoted_step": None})
+    if applied.rules:
+        return shifted(done, applied, now)
+    step = min(done.step, len(plan.steps))
+    update = {"phase": Phase.SHIFTING, "step": step, "applied": applied, "held": ()}
+    return done.model_copy(update=update)
+
+
+def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -> RampState:
+    """A watch ended with ``outcome`` on the tick at ``at``.  FAILED and BLIND are ``check_failed`` and ``stopped``."""
+    if outcome is WatchOutcome.SETTLED and state.phase is Phase.SETTLING:
+        held = () if state.paused else (Interval(start=at),)
+        anchor = _next_second(at)
+        return state.model_copy(
+            update={
+                "phase": Phase.HOLDING,
+                "held": held,
+                "anchor": anchor,
+                "blocked_by": state.blocked_by & STANDING_BLOCKS,
+            }
+        )
+    if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
+        if plan.step(state.step).approval and state.promoted_step != state.step:
+            return state.model_copy(update={"blocked_by": state.blocked_by & STANDING_BLOCKS | {Block.APPROVAL}})
+        return advanced(plan, state)
+    if outcome is WatchOutcome.PASSED and state.phase is Phase.BAKING:
+        return state.model_copy(update={"baked": True, "blocked_by": frozenset()})
+    if outcome is WatchOutcome.INCONCLUSIVE:
+        return state.model_copy(update={"blocked_by": state.blocked_by | {Block.INCONCLUSIVE}})
+    return state
+
+
+def blinded(state: RampState) -> RampState:
+    """Nobody could look for too long, and the spec says to hold."""
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.BLIND}})
+
+
+def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
+    """A watch saw ``blocks``, of those that a watch can see."""
+    return state.model_copy(update={"blocked_by": state.blocked_by - WATCHED_BLOCKS | blocks})
+
+
+def advanced(plan: Plan, state: RampState) -> RampState:
+    """Leave the hold of the present step for the next step, or for the promotion."""
+    kept = state.blocked_by & {Block.FREEZE, Block.BUDGET}
+    cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
+    cleared |= {"tolerated": frozenset(), "acknowledged": False, "alerted": False}
+    if is_final(plan, state):
+        return state
+    if state.step == len(plan.steps):
+        return state.model_copy(update={**cleared, "phase": Phase.PROMOTING})
+    return state.model_copy(update={**cleared, "phase": Phase.SHIFTING, "step": state.step + 1})
+
+
+def default_moved(state: RampState, applied: Assignment) -> RampState:
+    return state.model_copy(update={"default_moved": True, "applied": applied})
+
+
+def rules_removed(state: RampState, applied: Assignment, now: datetime) -> RampState:
+    """The candidate is the default.  The bake starts, on a grid of its own."""
+    anchor = _next_second(now)
+    held = () if state.paused else (Interval(start=now),)
+    return state.model_copy(update={"phase": Phase.BAKING, "applied": applied, "anchor": anchor, "held": held})
+
+
+def hold_back_ended(state: RampState, applied: Assignment) -> RampState:
+    return state.model_copy(update={"applied": applied})
+
+
+def concluded(state: RampState) -> RampState:
+    return state.model_copy(update={"phase": Phase.SUCCEEDED})
+
+
+def check_failed(
+    plan: Plan,
+    state: RampState,
+    failed: Iterable[SlotName],
+    detail: str,
+    *,
+    automatic: Collection[SlotName],
+    now: datetime,
+) -> RampState:
+    """Checks of the candidates ``failed`` failed.
+
+    Those in ``automatic`` are taken out: withdrawn, or the ramp stops with the last of them.  For any other the ramp
+    pauses and waits for a person.
+    """
+    slots = list(failed)
+    state = withdrawn(plan, state, [slot for slot in slots if slot in automatic], Reason.UNHEALTHY, detail)
+    waiting = {slot for slot in slots if slot not in automatic} - state.tolerated
+    if waiting and state.stop is None:
+        return paused(state, now).model_copy(update={"tolerated": state.tolerated | waiting, "acknowledged": False})
+    return state
+
+
+def taken_back(state: RampState, applied: Assignment) -> RampState:
+    """A withdrawn candidate serves nobody any more.  Phase, hold and evidence of the others go on."""
+    return state.model_copy(update={"applied": applied})
+
+
+def rolling_back(state: RampState, epoch: int) -> RampState:
+    return state.model_copy(
+        update={"phase": Phase.ROLLING_BACK, "epoch": epoch, "paused": False, "blocked_by": frozenset()}
+    )
+
+
+def rolled_back(state: RampState, applied: Assignment) -> RampState:
+    return state.model_copy(update={"phase": Phase.ROLLED_BACK, "applied": applied})
+
+
+def with_next_epoch(state: RampState) -> RampState:
+    """Every write is decided at an epoch of its own, raised before it is scheduled."""
+    return state.model_copy(update={"epoch": state.epoch + 1})
+
+
+def freeze_met(state: RampState) -> RampState:
+    """A shift was refused because the route is frozen: nothing has moved."""
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.FREEZE}})
+
+
+def _next_second(now: datetime) -> int:
+    return math.ceil(now.timestamp())

@@ -1,0 +1,61 @@
+"""What a ramp knows of itself: everything that must survive a crash or a continue-as-new."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, field_serializer
+
+from tailramp.assignment import Assignment, SlotName
+from tailramp.ramp.words import Block, Phase, Reason
+
+
+class Interval(BaseModel):
+    """A stretch of time in which the hold's clock ran; ``end`` None means that it is running."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: datetime
+    end: datetime | None = None
+
+
+def clock(held: tuple[Interval, ...], at: datetime) -> timedelta:
+    """How much of a hold had passed at ``at``."""
+    return sum((max(min(i.end or at, at) - i.start, timedelta()) for i in held), timedelta())
+
+
+class RampState(BaseModel):
+    """Everything that must survive a crash or a continue-as-new.
+
+    ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
+    ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerated`` are the
+    candidates whose failed check is waiting for a person (``autoRollback: false``) and must not be reported again;
+    ``acknowledged`` that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody
+    else's alert.  ``withdrawn`` are the candidates that left a ramp which goes on with others, and why; all others are
+    ACTIVE.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: Phase = Phase.PREFLIGHT
+    step: int = 1
+    paused: bool = False
+    blocked_by: frozenset[Block] = frozenset()
+    stop: Reason | None = None
+    stop_detail: str = ""
+    epoch: int = 0
+    applied: Assignment | None = None
+    anchor: int | None = None
+    held: tuple[Interval, ...] = ()
+    promoted_step: int | None = None
+    full: bool = False
+    shrink_to: Assignment | None = None
+    tolerated: frozenset[SlotName] = frozenset()
+    acknowledged: bool = False
+    alerted: bool = False
+    withdrawn: dict[SlotName, Reason] = {}
+    default_moved: bool = False
+    baked: bool = False
+
+    @field_serializer("blocked_by", "tolerated")
+    def _in_order(self, members: frozenset[str]) -> list[str]:
+        """A set has no order of its own, and what goes into history must not depend on one."""
+        return sorted(members)
