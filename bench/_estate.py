@@ -191,7 +191,7 @@ class Estate:
                 for colour, slot in slots.items()
             },
             "identity": {"header": "X-User-Id", "salt": SALT, "saltId": SALT},
-            "prometheus": {"url": self.prometheus.url, "timeout": "5s", "scrapeInterval": "1s"},
+            "prometheus": {"url": self.prometheus.url, "timeout": "20s", "scrapeInterval": "1s"},
             "ramp": self._ramp,
             "checks": self._checks,
         }
