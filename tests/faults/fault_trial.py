@@ -12,6 +12,7 @@ from pathlib import Path
 
 from temporalio.service import RPCError
 
+from activities.routers.envoy_admin import EnvoyAdmin
 from gateway.route_document import RouteDocument
 from lab.client_log import read_log
 from lab.process import ManagedProcess, wait_until
@@ -229,10 +230,16 @@ async def in_rolling_back(trial: Trial) -> None:
 
 
 async def in_unverified(trial: Trial) -> None:
-    """Aborted in a hold; the route is cleared, and the baseline hangs, so that nothing can prove who answers."""
-    await in_holding(trial)
-    trial.world.servers["blue"].suspend()
-    await trial.abort()
+    """Aborted in a hold; the gateway has loaded the cleared route and hangs, so that nothing can prove who answers."""
+    await in_rolling_back(trial)
+    envoy = EnvoyAdmin(trial.world.envoy.admin_url, trial.world.http)
+    cleared = RouteDocument.parse(trial.world.route_file.read_text(encoding="utf-8"))
+
+    async def loaded() -> bool:
+        return await envoy.loaded_version(cleared.name) == cleared.version
+
+    await wait_until(loaded, 10, "the cleared route is loaded", interval=0.01)
+    trial.world.envoy.suspend()
     await trial.until(lambda status: status.phase is Phase.ROLLBACK_UNVERIFIED, "the missing proof", within=60)
 
 
