@@ -110,6 +110,7 @@ async def test_watch_tells_every_decision_once_and_exits_0_when_promoted(
     ramp_folder.write(canary={"canary.buckets": "00-99"})
     await start(ramp_folder)
     process = await ramp_folder.start("watch", "-o", "json")
+    await line_with(process, "")  # it has seen where the ramp stands, and tells whatever comes
     world.script.hold = WatchOutcome.PASSED
     watched = await finished(process)
 
