@@ -86,7 +86,7 @@ def _changed(wanted: RampSpec, plan: Plan, state: RampState, targets: Mapping[Sl
     emptied = tuple(slot for slot, target in targets.items() if not len(target))
     told = _told(plan, targets)
     if len(emptied) == len(targets):
-        return TargetChange(plan, told, plan.baseline_only, emptied)
+        raise Refused('canary.buckets: the target is empty (buckets: ""): that is a stop, not a new target')
     if emptied:
         plan = plan.without(emptied)
     fresh = _fresh_plan(wanted, plan, kept)

@@ -84,7 +84,7 @@ class Upstream:
     port: int = 0
     silent: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[dict[str, str]] = field(default_factory=list)
-    """The headers of all requests so far."""
+    """The headers of all requests so far, but for Envoy's own health checks."""
     _runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -106,7 +106,8 @@ class Upstream:
         headers = [
             (name.decode().lower(), value.decode("utf-8", "backslashreplace")) for name, value in request.raw_headers
         ]
-        self.requests.append(dict(headers))
+        if not dict(headers).get("user-agent", "").startswith("Envoy/HC"):
+            self.requests.append(dict(headers))
         return web.json_response({"slot": self.slot, "headers": headers}, headers=LIES)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
