@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -199,12 +199,20 @@ class World:
     def write_canary(self, model: str, buckets: str = "00-99", **fields: object) -> Path:
         """The researcher's file for ``model``; returns its path."""
         canary = {"model": model, "buckets": buckets, "maxLatency": "2000ms", "maxToxicity": 0.05, **fields}
-        _write_yaml(self.directory / "canary.yaml", {"canary": canary})
-        return self.directory / "canary.yaml"
+        return self._write_canary_file({"canary": canary})
+
+    def _write_canary_file(self, content: Mapping[str, object]) -> Path:
+        path = self.directory / "canary.yaml"
+        _write_yaml(path, content)
+        return path
 
     def spec(self, model: str, buckets: str = "00-99", **fields: object) -> RampSpec:
         """The spec of a ramp to ``model``, by way of the two files."""
         return load_spec(self.write_canary(model, buckets, **fields), self.directory / "tailramp.yaml")
+
+    def spec_of_several(self, canaries: Sequence[Mapping[str, object]]) -> RampSpec:
+        """The spec of a ramp to several candidates at once, each written as in ``canaries:``."""
+        return load_spec(self._write_canary_file({"canaries": list(canaries)}), self.directory / "tailramp.yaml")
 
     # What lives in the world.
 
