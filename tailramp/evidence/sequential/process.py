@@ -1,0 +1,229 @@
+"""Evidence that may be looked at after every tick.
+
+For every row (a metric: a bucket edge, errors, toxicity) the process keeps an e-value: a number that starts at 1, and
+that a candidate which is no worse than the tolerance raises above 100 with a probability of at most 1 %, however often
+one looks. What is compared is conditional: of the bad answers of a window, how many are the candidate's? Whatever
+happens to both versions at once, load or a slow upstream, cancels out, window by window.
+
+Three things are mixed over: how large a regression is (`grids.EFFECTS`), when it began (`ChangeTime`, so that a late
+one is found as fast as an early one), and, under the null hypothesis too, how much the two sets of users differ
+(`user_sets`). `A` holds the weight of every user effect as long as nothing has changed, `B` of every user effect and
+effect since a change; both are scaled so that `A` sums to 1. The e-value is the sum of `B` and of the weight of
+changes that have not been placed yet.
+
+The arrays have one row per metric, and as many more as there are runs: a simulation steps thousands of ramps at once
+through the very code that guards one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tailramp.evidence.sequential.dispersion import Dispersion, Noise
+from tailramp.evidence.sequential.grids import (
+    CHANGED,
+    EFFECT_OFFSETS,
+    EFFECTS,
+    OFFSETS,
+    RATIO_SLICE,
+    USER_POINTS,
+    USER_SLICE,
+    Array,
+    Mask,
+)
+from tailramp.evidence.sequential.user_sets import UserSets, kernel, prior
+
+DAY = 86_400.0
+CAP = 1e200
+"""E-values end here: no decision needs a larger one, and a float has no room for it."""
+
+_FAINT = 1e-100
+_NOTHING = 1e-300
+
+
+@dataclass(frozen=True)
+class ChangeTime:
+    """How the weight of one is spread over the times at which a regression may begin."""
+
+    at_start: float = 0.3
+    at_move: float = 0.05
+    over_day: float = 0.5
+
+
+class EvidenceProcess:
+    """E-values of several rows, tick after tick."""
+
+    def __init__(
+        self, noise: Noise, sets: UserSets, *, tolerance: float = 1.10, change_time: ChangeTime | None = None
+    ) -> None:
+        """`tolerance`: ratio of the two rates up to which nothing is wrong; above 0."""
+        rows = len(noise.tau)
+        self._noise = noise
+        self._change_time = change_time or ChangeTime()
+        self._log_ratios = np.log(tolerance) + OFFSETS
+        self._ratios = np.exp(self._log_ratios)
+        self._sets = [sets] * rows
+        self._a = np.stack([prior(sets, tau) for tau in noise.tau])
+        self._b = np.zeros((rows, len(EFFECTS), USER_POINTS))
+        self._unplaced = np.ones(rows)
+        self._due = np.full(rows, self._change_time.at_start)
+        self._ratio = np.zeros((rows, len(self._ratios[RATIO_SLICE])))
+        self._dispersion = Dispersion(noise)
+        self._waiting = np.zeros((2, rows))
+        self.evidence = np.ones(rows)
+        """The e-value of every row, shape (rows,), 0 to `CAP`."""
+
+    @property
+    def eta(self) -> Array:
+        """The tempering of every row at the moment, 0 to 1."""
+        return self._dispersion.eta
+
+    @property
+    def ratio_support(self) -> tuple[Array, Array]:
+        """Log-ratios, shape (200,), and the log-likelihood of each, shape (rows, 200): see `ratios`."""
+        return self._log_ratios[RATIO_SLICE], self._ratio
+
+    @property
+    def spread(self) -> Array:
+        """Standard deviation of the log-ratio of the two sets of users, shape (rows,)."""
+        spread: Array = self._noise.tau * np.sqrt([one.variance for one in self._sets])
+        return spread
+
+    def move(self, sets: UserSets, rows: Mask | None = None) -> None:
+        """Users have passed from one side to the other, in the rows of the mask `rows` (all by default).
+
+        As long as one side has no users nothing can be compared: what was learnt then stays as it is.
+        """
+        if not sets.comparable:
+            return
+        groups: dict[tuple[UserSets, float], list[int]] = {}
+        for row, (before, tau) in enumerate(zip(self._sets, self._noise.tau, strict=True)):
+            if before != sets and (rows is None or rows[row]):
+                groups.setdefault((before, float(tau)), []).append(row)
+        for (before, tau), members in groups.items():
+            passage = kernel(before, sets, tau).T
+            self._a[members] = self._a[members] @ passage
+            self._b[members] = self._b[members] @ passage
+            self._ratio[members] *= 0.5  # half of what is known was learnt from other users
+            self._due[members] += self._change_time.at_move
+            moved = np.zeros(len(self._sets), dtype=bool)
+            moved[members] = True
+            self._dispersion.scale(moved, sets.weight / before.weight)
+            for row in members:
+                self._sets[row] = sets
+
+    def renew(self) -> None:
+        """Begin a new day: its evidence starts at 1 again, so that a ramp may last as long as it likes."""
+        self._a = np.stack([prior(sets, tau) for sets, tau in zip(self._sets, self._noise.tau, strict=True)])
+        self._b[:] = 0.0
+        self._unplaced[:] = 1.0
+        self._due[:] = self._change_time.at_start
+        self.evidence = np.ones(len(self._sets))
+
+    def observe(self, counts: Array, seconds: float) -> Array:
+        """Take one window and return the e-values after it.
+
+        `counts` has shape (4, rows): answers and bad answers of the candidate, answers and bad answers of the
+        baseline. `seconds` is the length of the window. A row in which an arm has no answers, or a number that is no
+        count, says nothing.
+        """
+        counts = self._sound(counts)
+        eta = self._dispersion.eta
+        self._place(seconds)
+        n_c, x_c, n_b, x_b = counts
+        m = x_c + x_b
+        if m.any():
+            active = slice(None) if m.all() else np.flatnonzero(m)
+            share = n_c[active] / np.maximum(n_c[active] + n_b[active], _NOTHING)
+            # The log-likelihood of every ratio, against that of a ratio of 1.
+            told = (eta[active] * x_c[active])[:, None] * self._log_ratios
+            spread = share[:, None] * self._ratios
+            spread += (1.0 - share)[:, None]
+            np.log(spread, out=spread)
+            spread *= (eta[active] * m[active])[:, None]
+            told -= spread
+            self._update(active, told)
+        self._dispersion.add(counts, seconds)
+        total: Array = self._b.sum(axis=(1, 2)) + self._unplaced
+        if (high := total > CAP).any():
+            self._b[high] *= (CAP / total[high])[:, None, None]
+            total = np.minimum(total, CAP)
+        self.evidence = total
+        return total
+
+    def _sound(self, counts: Array) -> Array:
+        """Only what can be counts.
+
+        A bad answer may be seen a tick before the answer that it belongs to is counted: it waits for it, one tick.
+        """
+        counts = np.asarray(counts, dtype=float)
+        usable = (np.isfinite(counts) & (counts >= 0.0)).all(axis=0)
+        n = np.where(usable, counts[0::2], 0.0)
+        x = np.where(usable, counts[1::2], 0.0) + np.where(usable, self._waiting, 0.0)
+        counted = np.minimum(x, n)
+        self._waiting = np.where(usable, np.minimum(x - counted, np.where(usable, counts[1::2], 0.0)), 0.0)
+        both = (n > 0.0).all(axis=0)
+        result = np.empty_like(counts)
+        result[0::2] = np.where(both, n, 0.0)
+        result[1::2] = np.where(both, counted, 0.0)
+        return result
+
+    def _place(self, seconds: float) -> None:
+        """Let changes begin now, with the weight that this tick has."""
+        weight = np.minimum(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
+        self._due[:] = 0.0
+        self._unplaced -= weight
+        self._b += (weight / len(EFFECTS))[:, None, None] * self._a[:, None, :]
+
+    def _update(self, active: Any, told: Array) -> None:
+        self._ratio[active] += told[:, RATIO_SLICE]
+        told -= told.max(axis=1, keepdims=True)
+        likely = np.exp(told)
+        before_a, before_b = self._a[active], self._b[active]  # views of the whole, or copies of some rows
+        total = np.einsum("ij,ij->i", before_a, likely[:, USER_SLICE])
+        faint = total < _FAINT
+        if told_of_faint := bool(faint.any()):
+            rows = np.arange(len(self._a))[active][faint]
+            exact = _in_logarithms(self._a[rows], self._b[rows], told[faint])
+            total[faint] = 1.0
+        likely /= total[:, None]
+        before_a *= likely[:, USER_SLICE]
+        for effect, offset in enumerate(EFFECT_OFFSETS):
+            before_b[:, effect] *= likely[:, USER_SLICE.start + offset : USER_SLICE.stop + offset]
+        self._a[active], self._b[active] = before_a, before_b
+        if told_of_faint:
+            self._a[rows], self._b[rows] = exact
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Everything that `restore` needs to go on as if nothing had happened, as plain numbers and lists."""
+        own = self._dispersion
+        return {
+            "sets": [[one.candidate, one.baseline] for one in self._sets],
+            **{name: getattr(self, name).tolist() for name in _KEPT},
+            "dispersion": {name: getattr(own, name).tolist() for name in _KEPT_OF_DISPERSION},
+        }
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Continue from a checkpoint of a process with the same noise."""
+        self._sets = [UserSets(*sizes) for sizes in kept["sets"]]
+        for name in _KEPT:
+            setattr(self, name, np.array(kept[name], dtype=float))
+        for name in _KEPT_OF_DISPERSION:
+            setattr(self._dispersion, name, np.array(kept["dispersion"][name], dtype=float))
+
+
+_KEPT = ("_a", "_b", "_unplaced", "_due", "_ratio", "_waiting", "evidence")
+_KEPT_OF_DISPERSION = ("_elapsed", "_open", "_seen", "_information", "_variance", "eta")
+
+
+def _in_logarithms(a: Array, b: Array, told: Array) -> tuple[Array, Array]:
+    """The same step where plain numbers are too coarse: a window that tells of nearly impossible counts."""
+    log_a = np.log(np.maximum(a, _NOTHING)) + told[:, USER_SLICE]
+    with np.errstate(divide="ignore"):
+        log_b = np.log(b) + told[:, CHANGED]
+    top = log_a.max(axis=1)
+    log_total = top + np.log(np.exp(log_a - top[:, None]).sum(axis=1))
+    new_a = np.exp(log_a - log_total[:, None])
+    new_b = np.exp(np.minimum(log_b - log_total[:, None, None], np.log(CAP)))
+    return new_a, new_b

@@ -1,0 +1,46 @@
+"""How much worse the candidate is at most: an interval of the ratio of the two rates that holds at all times at once.
+
+It uses the same likelihood as the evidence. A ratio stays in the interval as long as its weight after the counts is
+more than `alpha` times its weight before them, all ratios being equally likely before (Waudby-Smith and Ramdas,
+"Confidence sequences for sampling without replacement", 2020). Without traffic the interval is everything that is
+considered: nothing known is not the same as nothing wrong.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tailramp.evidence.sequential.grids import Array
+
+_ONE_SIDED = 1.64
+"""Of the spread between two sets of users: 95 % of such pairs differ by less."""
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Of every row, shape (rows,): the most likely ratio, the interval's ends, and the upper end with the difference
+    between two sets of users taken into account. Ratios are above 0.
+    """
+
+    estimate: Array
+    low: Array
+    high: Array
+    upper: Array
+
+
+def ratios(log_ratios: Array, log_likelihood: Array, spread: Array, *, alpha: float = 0.05) -> Ratios:
+    """Return the interval of every row.
+
+    `log_ratios`: shape (points,). `log_likelihood`: shape (rows, points). `spread`: standard deviation of the
+    log-ratio of two sets of users, shape (rows,). `alpha`: 0 to 1.
+    """
+    weight = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    inside = weight > alpha / weight.shape[1]
+    first = inside.argmax(axis=1)
+    last = weight.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
+    top = log_ratios[-1]
+    # An end on the edge of what is considered is no end.
+    upper = np.where(last == weight.shape[1] - 1, top, np.minimum(top, log_ratios[last] + _ONE_SIDED * spread))
+    mean = weight @ log_ratios
+    return Ratios(np.exp(mean), np.exp(log_ratios[first]), np.exp(log_ratios[last]), np.exp(upper))
