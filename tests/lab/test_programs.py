@@ -235,3 +235,59 @@ def test_the_command_tells_a_failure_without_a_traceback(go: Path, capsys: pytes
     assert captured.out == ""
     assert "error: building prometheus-" in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_test_tools_of_kubernetes_are_found_where_its_controllers_look_for_them(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets = tmp_path / "assets"
+    for name in ("etcd", "prometheus"):
+        write_program(assets / name, answering("3.16.0"))
+    apiserver = write_program(assets / "kube-apiserver", "#!/bin/sh\necho 'Kubernetes v1.34.4'\n")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
+    assert find("etcd") == assets / "etcd"
+    assert find("kube-apiserver") == apiserver
+    assert find("prometheus") is None
+    write_program(apiserver, "#!/bin/sh\necho 'Kubernetes v1.21.0'\n")
+    assert find("kube-apiserver") is None
+
+
+# Answers what Go would say of a downloaded module, and keeps the go.mod that it is asked to build.
+GO_OF_STAGED_MODULES = """#!{python}
+import json, pathlib, shutil, sys
+here = pathlib.Path(__file__).parent
+if sys.argv[1] == "env":
+    print("go1.26.8")
+elif sys.argv[1] == "mod":
+    print(json.dumps({{"GoMod": str(here / "theirs.mod"), "Dir": str(here / "module")}}))
+else:
+    shutil.copy("go.mod", here / "ours.mod")
+    program = pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
+    program.write_text("#!/bin/sh\\n")
+    program.chmod(0o755)
+"""
+
+
+def test_modules_that_another_module_replaces_by_its_own_folders_are_taken_from_the_proxy(bare: Path) -> None:
+    write_program(bare / "go", GO_OF_STAGED_MODULES.format(python=sys.executable))
+    (bare / "theirs.mod").write_text(
+        "replace (\n\tk8s.io/api => ./staging/src/k8s.io/api\n\tk8s.io/client-go => ./staging/src/k8s.io/client-go\n)\n"
+        "replace example.org/other => example.org/fork v1.0.0\n"
+    )
+    ensure("kube-apiserver", say_nothing)
+    ours = (bare / "ours.mod").read_text()
+    assert "require k8s.io/kubernetes v1.34.4" in ours
+    assert "replace k8s.io/api => k8s.io/api v0.34.4" in ours
+    assert "replace k8s.io/client-go => k8s.io/client-go v0.34.4" in ours
+    assert "example.org" not in ours
+
+
+def test_files_of_a_module_are_fetched_once(bare: Path) -> None:
+    write_program(bare / "go", GO_OF_STAGED_MODULES.format(python=sys.executable))
+    crds = bare / "module" / "config" / "crd" / "standard"
+    crds.mkdir(parents=True)
+    (crds / "routes.yaml").write_text("kind: Route\n")
+    folder = programs.ensure_folder("gateway-api", say_nothing)
+    assert [file.name for file in folder.iterdir()] == ["routes.yaml"]
+    (bare / "go").unlink()
+    assert programs.ensure_folder("gateway-api", say_nothing) == folder

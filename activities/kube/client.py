@@ -1,0 +1,211 @@
+"""A thin client of the Kubernetes API over plain objects.
+
+Credentials, TLS and the connection pool are the client library's. Its own retries are used for what may be repeated
+without thought; writes are repeated by whoever can tell what a repetition means. Nothing here is global: two clients
+may talk to two clusters in one process.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from activities.kube.errors import Changed, Denied, NotFound
+from activities.kube.resources import Resource
+from tailramp.errors import Unreachable
+
+if TYPE_CHECKING:  # it takes half a second to import, and a command that needs no cluster should not pay for it
+    from kubernetes.aio.client import ApiClient, Configuration
+
+Object = dict[str, Any]
+Operation = dict[str, Any]
+"""One step of a JSON patch (RFC 6902)."""
+
+FIELD_MANAGER = "tailramp"
+SECONDS = 5.0
+"""How long one attempt of a call may take."""
+
+_SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_FAILED_TEST = "the server rejected our request due to an error in our request"
+
+
+class KubeClient:
+    """One cluster.
+
+    ``kubeconfig`` is a file and ``context`` one of its contexts. Without either it is the cluster that this process
+    runs in, else the usual kubeconfig. Nothing is read or connected before the first call.
+
+    Every method raises Unreachable if the API server does not answer in time or answers with a fault of its own,
+    NotFound, Changed, or Denied with the server's words.
+    """
+
+    def __init__(
+        self, kubeconfig: Path | None = None, context: str | None = None, *, seconds: float = SECONDS, attempts: int = 3
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._seconds = seconds
+        self._attempts = attempts
+        self._api: ApiClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        api, self._api = self._api, None
+        if api is not None:
+            await api.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        return await self._call("GET", resource.path(namespace, name))
+
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        """Like ``get``, with None for an object that is not there."""
+        try:
+            return await self.get(resource, namespace, name)
+        except NotFound:
+            return None
+
+    async def find_all(self, resource: Resource, namespace: str | None, selector: str = "") -> list[Object]:
+        """All objects of a namespace, or of the cluster, whose labels ``selector`` chooses."""
+        found: list[Object] = []
+        more = ""
+        while True:
+            query = [("limit", "500"), *([("labelSelector", selector)] if selector else [])]
+            page = await self._call("GET", resource.path(namespace), [*query, *([("continue", more)] if more else [])])
+            found += page.get("items", [])
+            more = page.get("metadata", {}).get("continue", "")
+            if not more:
+                return found
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
+        """Raises Changed if an object of that name is there already."""
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        return await self._call("POST", resource.path(namespace), _write_query(dry_run), body)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        operations: Sequence[Operation],
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:
+        """Apply a JSON patch; raises Changed if one of its tests fails."""
+        path = resource.path(namespace, name) + (f"/{subresource}" if subresource else "")
+        return await self._call("PATCH", path, _write_query(dry_run), list(operations))
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        """Delete an object; with ``uid`` only that one, and Changed is raised for another of the same name."""
+        body = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
+        await self._call("DELETE", resource.path(namespace, name), body=body)
+
+    async def review(self, resource: Resource, namespace: str | None, verb: str) -> bool:
+        """Whether this client's user may do ``verb`` with objects of this kind, by the API server's own answer."""
+        attributes = {"namespace": namespace, "verb": verb, "group": resource.group, "resource": resource.plural}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = await self._call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body)
+        return bool(answer.get("status", {}).get("allowed"))
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: Object | list[Operation] | None = None,
+    ) -> Object:
+        status, data = await self._request(method, path, query, body)
+        if status == 401:  # a token that has expired: whoever renews it has put another one in its place
+            await self.close()
+            status, data = await self._request(method, path, query, body)
+        if status < 400:
+            return data
+        reason, message = str(data.get("reason", "")), str(data.get("message", f"status {status}"))
+        if status == 404:
+            raise NotFound(f"{path}: {message}")
+        if status == 409 or (status == 422 and _FAILED_TEST in message):
+            raise Changed(f"{path}: {message}")
+        if status == 429 or status >= 500:
+            raise Unreachable(f"the API server cannot do {method} {path} now ({status} {reason}): {message}")
+        raise Denied(f"the API server refuses {method} {path} ({status} {reason}): {message}")
+
+    async def _request(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Object | list[Operation] | None
+    ) -> tuple[int, Object]:
+        import aiohttp
+
+        api = await self._opened()
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json-patch+json" if method == "PATCH" else "application/json"
+        serialized = await api.param_serialize(
+            method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            response = await api.call_api(*serialized, _request_timeout=aiohttp.ClientTimeout(total=self._seconds))
+            text = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            said = str(error) or type(error).__name__
+            raise Unreachable(f"the API server {api.configuration.host} does not answer: {said}") from None
+        try:
+            data = json.loads(text)
+        except ValueError:
+            data = {}
+        return response.status, data if isinstance(data, dict) else {}
+
+    async def _opened(self) -> "ApiClient":
+        async with self._opening:
+            if self._api is None:
+                self._api = await self._open()
+            return self._api
+
+    async def _open(self) -> "ApiClient":
+        from kubernetes.aio.client import ApiClient, Configuration
+
+        from activities.kube.patience import HonourRetryAfter
+
+        configuration: Configuration = Configuration()
+        configuration.retries = HonourRetryAfter(self._attempts)
+        await self._load(configuration)
+        api = ApiClient(configuration)
+        api.user_agent = FIELD_MANAGER
+        return api
+
+    async def _load(self, configuration: "Configuration") -> None:
+        from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+        try:
+            if self._kubeconfig is None and self._context is None and _in_cluster():
+                load_incluster_config(client_configuration=configuration)
+            else:
+                await load_kube_config(
+                    config_file=None if self._kubeconfig is None else str(self._kubeconfig),
+                    context=self._context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+        except (ConfigException, OSError, ValueError) as error:
+            raise Unreachable(f"there is no way to the Kubernetes API: {error}") from None
+
+
+def _in_cluster() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and _SERVICE_ACCOUNT_TOKEN.is_file()
+
+
+def _write_query(dry_run: bool) -> list[tuple[str, str]]:
+    # Without Strict a misspelt field is dropped silently, and what was meant to be matched matches everything.
+    query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+    return [*query, ("dryRun", "All")] if dry_run else query

@@ -1,0 +1,15 @@
+"""What the API server's refusals mean to a writer."""
+
+from tailramp.errors import Refused
+
+
+class NotFound(Refused):
+    """There is no such object, or its namespace or kind is gone."""
+
+
+class Changed(Refused):
+    """Somebody else has written since the object was read, or made it first: read it again."""
+
+
+class Denied(Refused):
+    """The API server will not do it however often it is asked: a missing permission, an admission rule, a bad field."""

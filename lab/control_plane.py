@@ -1,0 +1,57 @@
+"""What of Kubernetes a one-machine world needs: an API server with its store, and the resources that routers write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from activities.kube import Changed, KubeClient, Resource
+from lab import programs
+from lab.api_server import ApiServer
+from lab.etcd_server import EtcdServer
+
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False)
+GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
+
+INGRESS_CLASS = "nginx"
+GATEWAY_CLASS = "traefik"
+_INGRESS_CONTROLLER = "k8s.io/ingress-nginx"
+_GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
+
+
+class ControlPlane:
+    """An API server and its etcd, with the Gateway API's resources and one class of each kind of route.
+
+    An async context manager. `users` are those of `ApiServer`.
+    """
+
+    def __init__(self, directory: Path, users: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.etcd = EtcdServer(directory / "etcd")
+        self.api = ApiServer(directory / "api", self.etcd.url, users)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._stack.enter_async_context(self.etcd)
+            await self._stack.enter_async_context(self.api)
+            await self.api.define(programs.ensure_folder("gateway-api"))
+            async with self.api.client() as admin:
+                await _class(admin, INGRESS_CLASSES, INGRESS_CLASS, {"controller": _INGRESS_CONTROLLER})
+                await _class(admin, GATEWAY_CLASSES, GATEWAY_CLASS, {"controllerName": _GATEWAY_CONTROLLER})
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+
+async def _class(admin: KubeClient, resource: Resource, name: str, spec: dict[str, Any]) -> None:
+    try:
+        await admin.create(resource, None, {"metadata": {"name": name}, "spec": spec})
+    except Changed:
+        return  # a restarted plane has it already
