@@ -268,7 +268,7 @@ class _Following:
                 await self._take_completed(event.activity_task_completed_event_attributes)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 result = await self._decode(event.workflow_execution_completed_event_attributes.result, RampResult)
-                return self._ended(event, result, f"{result.phase}: {result.detail}")
+                return self._ended(event, result, f"the ramp has ended: {result.detail}")
             case kind if kind in _ENDED_FROM_OUTSIDE:
                 sentence = (
                     f"the workflow was {_ENDED_FROM_OUTSIDE[kind]} from outside: nobody takes the candidate out. "

@@ -110,29 +110,49 @@ def users_seen_on_both(requests: Iterable[ClientRequest], baseline: str, candida
     return seen[baseline] & seen[candidate]
 
 
-def failed_requests(requests: Iterable[ClientRequest], candidate: str, fault_at: float | None) -> list[ClientRequest]:
+Admitted = Callable[[str | None, float, float], bool]
+"""`admitted(user, sent, began)`: whether some assignment in force between 0.5 s before `sent` and the answer's start
+would send this user to the candidate. For None: whether the candidate was the default in that time."""
+
+
+def failed_requests(
+    requests: Iterable[ClientRequest], candidate: str, fault_at: float | None, admitted: Admitted | None = None
+) -> list[ClientRequest]:
     """Requests that a user lost and that the candidate's fault does not explain.
 
     A request failed when its status is not 200 or no whole answer came. Only the candidate's failures that ended at
-    `fault_at` or later are explained; without `fault_at` none is. A failure that names no variant always counts: it may
-    have been the baseline's.
+    `fault_at` or later are explained; without `fault_at` none is. A failure that names no variant, as one that hung
+    until its user gave up, is taken for the candidate's if it was `admitted` there; otherwise it may have been the
+    baseline's, and counts.
     """
+
+    def may_be_the_candidates(request: ClientRequest) -> bool:
+        if request.variant is None and admitted is not None:
+            return admitted(request.user, request.sent, request.began)
+        return request.variant == candidate
+
     return [
         request
         for request in requests
         if not request.ok
-        and not (request.variant == candidate and fault_at is not None and request.answered >= fault_at)
+        and not (fault_at is not None and request.answered >= fault_at and may_be_the_candidates(request))
     ]
 
 
-def last_candidate_request_sent(requests: Iterable[ClientRequest], candidate: str, since: float) -> float | None:
-    """When the last request was sent that the candidate answered, with whatever status; None if none since `since`."""
-    return max((r.sent for r in requests if r.variant == candidate and r.sent >= since), default=None)
+def last_candidate_request_sent(
+    requests: Iterable[ClientRequest], candidate: str, since: float, admitted: Admitted | None = None
+) -> float | None:
+    """When the last request was sent that the candidate took, whatever became of it; None if none since `since`.
 
+    One that failed without the name of a variant, as those that hang do, is the candidate's if it was `admitted` there.
+    """
 
-Admitted = Callable[[str | None, float, float], bool]
-"""`admitted(user, sent, began)`: whether some assignment in force between 0.5 s before `sent` and the answer's start
-would send this user to the candidate. For None: whether the candidate was the default in that time."""
+    def took(request: ClientRequest) -> bool:
+        if request.variant is None and admitted is not None:
+            return not request.ok and admitted(request.user, request.sent, request.began)
+        return request.variant == candidate
+
+    return max((r.sent for r in requests if r.sent >= since and took(r)), default=None)
 
 
 def served_without_admission(

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from gateway.route_document import RouteDocument
@@ -68,6 +69,22 @@ class RouteHistory:
             if version.since <= end and until >= start:
                 found.append(version.assignment)
         return found
+
+    def first_shrink(self, slot: str) -> float | None:
+        """When the share of ``slot`` first became smaller, None if it never did."""
+        for before, version in pairwise(self.versions):
+            if version.assignment.share_of(slot) < before.assignment.share_of(slot):
+                return version.since
+        return None
+
+    def grew(self, slot: str, start: float | None, end: float | None) -> bool:
+        """Whether the share of ``slot`` grew between two times; without both of them there is no such stretch."""
+        if start is None or end is None:
+            return False
+        return any(
+            start < version.since < end and version.assignment.share_of(slot) > before.assignment.share_of(slot)
+            for before, version in pairwise(self.versions)
+        )
 
     def may_serve(self, slot: str, user: str | None, sent: float, began: float, bucket_of: BucketFunction) -> bool:
         """Whether any assignment in force sends ``user`` to ``slot``."""

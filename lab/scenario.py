@@ -7,12 +7,13 @@ the trigger of a rollback was there to be seen from a recount of the raw counter
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.metrics import PrometheusMetrics
+from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, until
 from lab.client_log import (
     Violations,
     failed_requests,
@@ -23,34 +24,16 @@ from lab.client_log import (
     users_seen_on_both,
     violations,
 )
-from lab.process import wait_until
 from lab.route_history import RouteHistory
 from lab.world import SALT, World
 from tailramp.buckets import BucketFunction
 from tailramp.checks import checks_of, slot_match
 from tailramp.evidence import RUN_UP, Grid, recount
-from tailramp.ramp import Phase
+from tailramp.ramp import Block, Phase, Reason
 from tailramp.spec import RampSpec
 from workflows.messages import RampResult, RampStatus
 from workflows.ramp import RampWorkflow
 from workflows.starting import RampHandle, start_ramp
-
-USERS_PER_SECOND = 360.0
-RUN_SECONDS = 50.0
-"""How long users talk to the gateway: 500 core users then send 30 requests each at 300 requests a second."""
-
-_MOST_SECONDS = 120.0
-
-
-class Scenario(StrEnum):
-    HEALTHY = "healthy"
-    SLOW = "slow"
-    ERRORS = "errors"
-    DEAD = "dead"
-
-    @property
-    def has_fault(self) -> bool:
-        return self is not Scenario.HEALTHY
 
 
 class Facts(BaseModel):
@@ -61,7 +44,11 @@ class Facts(BaseModel):
     scenario: Scenario
     seed: int
     outcome: Phase
-    reason: str
+    reason: Reason
+    blocked_by: Block | None = Field(default=None, description="why the ramp said that it waited, where it had to")
+    grew_in_incident: bool = Field(
+        default=False, description="the share grew after the ramp was blocked and before the incident was over"
+    )
     seconds_fault_to_trigger: float | None = None
     seconds_trigger_to_last_candidate_request: float | None = Field(
         default=None, description="by send time; negative if the last one was sent before the trigger"
@@ -81,8 +68,10 @@ class Facts(BaseModel):
     @property
     def as_promised(self) -> bool:
         """Whether the ramp ended as its scenario should, and no promise to a user was broken."""
+        act = ACTS[self.scenario]
         return (
-            self.outcome is (Phase.ROLLED_BACK if self.scenario.has_fault else Phase.SUCCEEDED)
+            (self.outcome, self.reason) == (act.outcome, act.reason)
+            and not self.grew_in_incident
             and not any(self.violations.values())
             and not self.served_without_admission
             and not self.failed_requests
@@ -101,34 +90,36 @@ async def play(
     fault_step: int = 4,
     log: Path | None = None,
     on_ramp: OnRamp | None = None,
-    run_seconds: float = RUN_SECONDS,
 ) -> Facts:
     """Ramp to the model in slot ``candidate`` with users on the route; a fault strikes in the hold of ``fault_step``.
 
-    The world's worker must run.  ``on_ramp`` is run beside it, for a live view.
+    The world's worker must run.  ``on_ramp`` is run beside it, for a live view.  Raises UnforeseenError if the ramp
+    goes another way than the scenario does.
     """
     began = time.monotonic()
-    baseline = next(slot for slot in world.models if slot != candidate)
+    act = ACTS[scenario]
     log = log or world.directory / f"clients-{scenario}.jsonl"
     history = RouteHistory(world.route_file)
-    users = world.start_users(log, rate=USERS_PER_SECOND, seconds=run_seconds)
+    run = act.users
+    view: asyncio.Future[None] | None = None
+    users = world.start_users(log, rate=run.rate, seconds=run.seconds, core_users=run.core_users)
     async with history.observed():
         try:
             await users.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
             spec = world.spec(world.models[candidate])
             handle = await start_ramp(world.client, spec, actor="demo")
             view = asyncio.ensure_future(on_ramp(handle)) if on_ramp else None
-            fault_at = await _strike(world, handle, scenario, candidate, fault_step) if scenario.has_fault else None
-            async with asyncio.timeout(_MOST_SECONDS):
-                result = await handle.result()
-                if view is not None:
-                    await view
+            incident = await _unfold(act, world, handle, candidate, fault_step)
+            result = await _end_of(handle)
+            if view is not None:
+                await view
             ended = time.time()
             status = await handle.query(RampWorkflow.status)
-            await users.wait_exit(run_seconds + 40)
+            await users.wait_exit(run.seconds + 40)
         finally:
+            if view is not None:
+                view.cancel()
             await users.terminate()
-    trigger = await trigger_of(spec, status, until=ended) if scenario.has_fault else None
     return _facts(
         scenario=scenario,
         world=world,
@@ -136,26 +127,48 @@ async def play(
         history=history,
         result=result,
         status=status,
-        baseline=baseline,
         candidate=candidate,
-        fault_at=fault_at,
-        trigger=trigger,
+        incident=incident,
+        trigger=await trigger_of(spec, status, until=ended) if act.strike and act.blames_candidate else None,
         workflow_id=handle.id,
         seconds=time.monotonic() - began,
     )
 
 
-async def _strike(world: World, handle: RampHandle, scenario: Scenario, slot: str, step: int) -> float:
-    """Switch the fault on in the hold of ``step``; returns when the server did."""
-
-    async def holding() -> bool:
+async def _end_of(handle: RampHandle) -> RampResult:
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            return await handle.result()
+    except TimeoutError:
         status = await handle.query(RampWorkflow.status)
-        if status.phase.is_terminal or status.phase.is_rollback:
-            raise RuntimeError(f"the ramp ended before the fault: {status.last}")
-        return status.phase is Phase.HOLDING and status.step == step
+        raise UnforeseenError(f"the ramp did not end within {MOST_SECONDS:g} s: {status.last}") from None
 
-    await wait_until(holding, _MOST_SECONDS, f"the hold of step {step}")
-    return await world.fault(slot, scenario)
+
+@dataclass(frozen=True)
+class _Incident:
+    """Unix seconds; None for what did not happen."""
+
+    began: float | None
+    blocked: float | None
+    answered: float | None
+
+
+async def _unfold(act: Act, world: World, handle: RampHandle, candidate: str, step: int) -> _Incident:
+    """Let the act's fault strike in the hold of ``step``, wait until the ramp has named it, and answer it."""
+    began = blocked = answered = None
+    if act.strike is not None:
+        await until(handle, lambda status: _holds(status, step), f"the hold of step {step}")
+        began = await act.strike(world, handle, candidate)
+    if (block := act.block) is not None:
+        await until(handle, lambda status: block in status.blocked_by, f"the ramp to be blocked by {block}")
+        blocked = time.time()
+    if act.answer is not None:
+        answered = await act.answer(world, handle, candidate)
+    return _Incident(began, blocked, answered)
+
+
+def _holds(status: RampStatus, step: int) -> bool:
+    return status.phase is Phase.HOLDING and status.step == step
 
 
 async def trigger_of(spec: RampSpec, status: RampStatus, *, until: float) -> float | None:
@@ -184,13 +197,15 @@ def _facts(
     history: RouteHistory,
     result: RampResult,
     status: RampStatus,
-    baseline: str,
     candidate: str,
-    fault_at: float | None,
+    incident: _Incident,
     trigger: float | None,
     workflow_id: str,
     seconds: float,
 ) -> Facts:
+    act = ACTS[scenario]
+    baseline = next(slot for slot in world.models if slot != candidate)
+    fault_at = incident.began if act.blames_candidate else None
     client_log = read_log(log)
     requests = client_log.requests
     bucket_of = BucketFunction(SALT)
@@ -199,9 +214,13 @@ def _facts(
         return history.may_serve(candidate, user, sent, answered, bucket_of)
 
     found: Violations = violations(
-        requests, baseline=baseline, candidate=candidate, admitted=admitted, growth_ended=trigger
+        requests,
+        baseline=baseline,
+        candidate=candidate,
+        admitted=admitted,
+        growth_ended=trigger if trigger is not None else history.first_shrink(candidate),
     )
-    last = last_candidate_request_sent(requests, candidate, 0)
+    last = last_candidate_request_sent(requests, candidate, 0, admitted)
 
     def between(start: float | None, end: float | None) -> float | None:
         return None if start is None or end is None else round(end - start, 3)
@@ -222,12 +241,14 @@ def _facts(
         seed=world.seed,
         outcome=result.phase,
         reason=result.reason,
+        blocked_by=act.block if incident.blocked is not None else None,
+        grew_in_incident=history.grew(candidate, incident.blocked, incident.answered),
         seconds_fault_to_trigger=between(fault_at, trigger),
         seconds_trigger_to_last_candidate_request=between(trigger, last),
         seconds_fault_to_last_candidate_request=between(fault_at, last),
         responses={str(variant): count for variant, count in sorted(responses_per_variant(requests).items(), key=str)},
         users_seen_on_both=len(users_seen_on_both(requests, baseline, candidate)),
-        failed_requests=len(failed_requests(requests, candidate, fault_at)),
+        failed_requests=len(failed_requests(requests, candidate, fault_at, admitted)),
         violations={"forged": found.forged, "no_id": found.no_id, "moved_back_and_forth": found.moved_back_and_forth},
         served_without_admission=len(served_without_admission(requests, candidate, admitted)),
         foreign_assignments=sum(version.assignment not in planned for version in history.versions),

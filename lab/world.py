@@ -42,6 +42,8 @@ QUICK_RAMP = {
     "maxBlind": "20s",
 }
 QUICK_CHECKS = {"tick": "1s", "window": "1s", "consecutive": 3, "minSample": 20, "floor": 5, "maxErrors": "5%"}
+# Three times what the slowest of ten thousand healthy answers takes.
+HANG_CHECK = {"maxHang": "5s"}
 
 
 class World:
@@ -262,10 +264,12 @@ class World:
         self._started.append(process)
         return process
 
-    def start_users(self, log: Path, *, rate: float, seconds: float) -> ManagedProcess:
+    def start_users(self, log: Path, *, rate: float, seconds: float, core_users: int | None = None) -> ManagedProcess:
         """Let users send ``rate`` requests a second for ``seconds``, each logged as a line of ``log``."""
         argv = [sys.executable, "-m", "lab.users", "--gateway", self.gateway_url, "--log", str(log)]
         argv += ["--seed", str(self.seed), "--rate", str(rate), "--duration", str(seconds)]
+        if core_users is not None:
+            argv += ["--core-users", str(core_users)]
         return ManagedProcess.start(argv, self.directory / "users.log", name="users")
 
 

@@ -2,10 +2,11 @@
 
 from functools import cache
 
-from cli.language import zh_commands, zh_errors, zh_help, zh_ramp
+from cli.language import zh_commands, zh_demo, zh_errors, zh_help, zh_ramp
 from cli.language.translator import Translator, merged
 
 
 @cache
 def translator() -> Translator:
-    return Translator(merged([zh_ramp.CATALOG, zh_commands.CATALOG, zh_errors.CATALOG, zh_help.CATALOG]))
+    parts = (zh_ramp, zh_commands, zh_demo, zh_errors, zh_help)
+    return Translator(merged([part.CATALOG for part in parts]))

@@ -104,7 +104,6 @@ CATALOG: Final[dict[str, str]] = {
     "writes": "写入",
     "{model} in slot {candidate}, beside {baseline}": "{model}，在槽位 {candidate}，与 {baseline} 并行",
     "{buckets} ({share} % of identified users)": "{buckets}（{share} % 有标识的用户）",
-    "{shortest} to {longest}": "{shortest} 到 {longest}",
     "unknown (nobody was asked): answers and seconds to a verdict cannot be computed": "未知（未询问任何服务）：无法计算回答数和得出结论的时间",
     "unknown (Prometheus does not tell): answers and seconds to a verdict cannot be computed": "未知（Prometheus 没有给出）：无法计算回答数和得出结论的时间",
     "{#rate} answers/s on the whole route, measured over the last {#minutes} minutes": "整条路由每秒 {rate} 个回答（最近 {minutes} 分钟测得）",

@@ -26,7 +26,7 @@ CATALOG: Final[dict[str, str]] = {
     "Why, in your words; it stands in the route record.": "原因，用您自己的话；会写入路由记录。",
     # demo
     "Ramp a toy LLM service on real servers, without a cluster.": "不需要集群，用真实的服务器对一个玩具大模型服务做灰度发布。",
-    "Play one ramp and print the facts: healthy is promoted, in the others the candidate turns bad at 25 %.": "只演一次灰度并打印事实：healthy 会转正，其余场景中候选版本在 25 % 时变坏。",
+    "Play one ramp and print the facts. All but healthy, shared-incident and low-traffic are rolled back by the ramp itself.": "只演一次灰度并打印事实。除 healthy、shared-incident 和 low-traffic 外，都由灰度自己回滚。",
     "Of users and latencies.": "用户与延迟的随机种子。",
     "Keep logs, files and databases here; otherwise a temporary folder is used and removed.": "日志、文件和数据库保存在这里；不指定则用临时目录并在结束后删除。",
     "Leave everything running after the last act until Ctrl-C.": "最后一幕之后保持运行，直到按下 Ctrl-C。",

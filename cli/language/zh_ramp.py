@@ -180,10 +180,7 @@ CATALOG: Final[dict[str, str]] = {
     "superseded by ramp {id}: nothing was touched": "被灰度 {id} 取代：未做任何改动",
     "the workflow was cancelled": "工作流被取消",
     "nothing was decided yet": "尚无决定",
-    "SUCCEEDED: {said:why}": "成功：{why}",
-    "ROLLED_BACK: {said:why}": "已回滚：{why}",
-    "REFUSED: {said:why}": "被拒绝：{why}",
-    "SUPERSEDED: {said:why}": "被取代：{why}",
+    "the ramp has ended: {said:why}": "灰度结束：{why}",
     # What comes next.
     "nothing: the ramp is over": "无：灰度已结束",
     "everyone goes back to the baseline; then the proof that no new request reaches the candidate": (

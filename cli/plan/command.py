@@ -71,7 +71,7 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
             (say("target"), say(f"{target} ({target.share * 100:g} % of identified users)")),
         ]
     rows += [
-        (say("duration"), say(f"{format_duration(plan.shortest)} to {format_duration(preview.longest)}")),
+        (say("duration"), f"{format_duration(plan.shortest)} – {format_duration(preview.longest)}"),
         (say("rate"), _rate_said(preview, say, offline=offline)),
         (say("power"), _power_said(preview, say)),
         (say("writes"), _writes_said(preview, say, diff=diff)),

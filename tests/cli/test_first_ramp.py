@@ -68,7 +68,7 @@ async def test_from_two_files_to_everyone_on_the_new_model(ramp_folder: Folder, 
 
     watched = await ramp_folder.run("watch")
     assert watched.code == 0, watched
-    assert watched.out.splitlines()[-1].endswith("SUCCEEDED: succeeded: green serves everyone")
+    assert watched.out.splitlines()[-1].endswith("the ramp has ended: succeeded: green serves everyone")
 
     history = await ramp_folder.run("history")
     looks_as_kept("history", re.sub(r"\d\d-\d\d 12", "01-05 12", stable(history.out, ramp_folder)), ramp_folder)

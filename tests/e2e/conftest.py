@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.world import World
+from lab.world import HANG_CHECK, World
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path / "world", seed=7) as world:
+    async with World(tmp_path / "world", seed=7, checks=HANG_CHECK) as world:
         yield world

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from gateway.route_document import RouteDocument
+from lab.acts import ACTS, Scenario
 from lab.client_log import read_log, violations
 from lab.process import wait_until
 from lab.route_history import RouteHistory
-from lab.scenario import Facts, Scenario, play
+from lab.scenario import Facts, play
 from lab.world import SALT, World
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketFunction, BucketSet
@@ -39,7 +40,16 @@ async def test_a_good_candidate_is_promoted_and_no_user_notices(world: World) ->
     assert record.original_default == "green"
 
 
-@pytest.mark.parametrize("scenario", [Scenario.SLOW, Scenario.ERRORS, Scenario.DEAD])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario.SLOW,
+        Scenario.DEAD,
+        Scenario.HANGING,
+        pytest.param(Scenario.ERRORS, marks=pytest.mark.faults),
+        pytest.param(Scenario.TOXIC, marks=pytest.mark.faults),
+    ],
+)
 async def test_a_bad_candidate_is_rolled_back_within_two_seconds_of_the_trigger(
     world: World, scenario: Scenario
 ) -> None:
@@ -51,6 +61,25 @@ async def test_a_bad_candidate_is_rolled_back_within_two_seconds_of_the_trigger(
     assert facts.seconds_trigger_to_last_candidate_request <= SECONDS_AFTER_TRIGGER
     assert_promises_to_users_are_kept(facts)
     assert RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).digest == before
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("scenario", [Scenario.SHARED_INCIDENT, Scenario.PROMETHEUS_DOWN])
+async def test_what_is_not_the_candidates_fault_moves_nobody_forward(world: World, scenario: Scenario) -> None:
+    world.start_worker()
+    facts = await play(world, scenario)
+    assert (facts.outcome, facts.reason) == (ACTS[scenario].outcome, ACTS[scenario].reason)
+    assert facts.blocked_by is ACTS[scenario].block
+    assert not facts.grew_in_incident
+    assert_promises_to_users_are_kept(facts)
+
+
+@pytest.mark.faults
+async def test_a_route_with_too_few_users_waits_for_a_person(world: World) -> None:
+    world.start_worker()
+    facts = await play(world, Scenario.LOW_TRAFFIC)
+    assert (facts.outcome, facts.reason, facts.blocked_by) == (Phase.ROLLED_BACK, "operator_abort", "inconclusive")
+    assert facts.as_promised
 
 
 async def test_a_router_that_picks_at_random_is_seen_by_the_same_promises(world: World, tmp_path: Path) -> None:
