@@ -17,8 +17,8 @@ from activities.routers import Change, Router, make_router
 from activities.surroundings import models_of
 from activities.traffic import final_refusals
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
-from tailramp.assignment import SlotName
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
+from tailramp.forms import SlotName
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer, Evidence
 from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, taken_over

@@ -21,10 +21,10 @@ from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
-from tailramp.assignment import SlotName
 from tailramp.checks import shelf_of
 from tailramp.errors import Unreachable
 from tailramp.evidence import RUN_UP, Grid
+from tailramp.forms import SlotName
 from tailramp.ramp import Block, Reason, WatchOutcome
 from tailramp.route_record import RouteRecord, renewed, shortened
 from tailramp.units import format_duration

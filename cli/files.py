@@ -85,7 +85,7 @@ def platform_beside(canary: Path, given: Path | None) -> Path:
     if found is not None:
         return found
     if not canary.exists():
-        mend = "Name the researcher's file; `tailramp validate --help` shows one to start from"
+        mend = "Name the researcher's file; `tailramp init` writes one to start from"
         raise InvalidFile([Problem("(file)", "there is no such file", mend, file=canary)])
     raise click.UsageError(f"There is no platform file: {beside} does not exist. {_MEND}")
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tailramp.assignment import Assignment, SlotName
+from tailramp.assignment import Assignment
 from tailramp.buckets import BucketSet
 from tailramp.evidence import Verdict
+from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp import Block, Interval, Reason, WatchMode, WatchOutcome
 from tailramp.route_record import Clearer

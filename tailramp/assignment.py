@@ -1,14 +1,12 @@
 """Who is served by what: the one value that every router writes and every proof compares against."""
 
 from collections.abc import Collection
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tailramp.buckets import BucketSet
-
-SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-Segment = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
+from tailramp.forms import Segment, SlotName
 
 
 class Rule(BaseModel):

@@ -9,6 +9,7 @@ parent of ``6700``-``6799``.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,9 +18,12 @@ from typing import Any, Literal, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from tailramp.errors import WrongValue
+
 Resolution = Literal[100, 10000]
 
 _LONGEST_PART = 40
+_EXAMPLE = 'Write buckets and ranges, such as "00-04,10,37"'
 _RANGE = re.compile(r"([0-9]+)(?:\s*-\s*([0-9]+))?")
 
 
@@ -67,28 +71,30 @@ class BucketSet:
     def parse(cls, text: str) -> Self:
         """``"00-04,10,37"`` → the set; ``""`` → nobody.
 
-        Raises ValueError, naming the part, for anything but ranges of two (or all four) digits, for reversed ranges
+        Raises WrongValue, naming the part, for anything but ranges of two (or all four) digits, for reversed ranges
         and for a bucket that is named twice.
         """
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
         if tedious := next((part for part in parts if len(part) > _LONGEST_PART), None):
-            raise ValueError(f"{tedious[:_LONGEST_PART]!r}... is neither a bucket such as 37 nor a range such as 00-04")
+            raise WrongValue(f"{tedious[:_LONGEST_PART]!r}... is neither a bucket nor a range", _EXAMPLE)
         numbers: list[int] = []
         seen: set[int] = set()
         widths: set[int] = set()
         for part in parts:
             match = _RANGE.fullmatch(part)
             if match is None or not part.isascii():
-                raise ValueError(f"{part!r} is neither a bucket such as 37 nor a range such as 00-04")
+                raise WrongValue(f"{part!r} is neither a bucket nor a range", _meant(text))
             first, last = match.group(1), match.group(2) or match.group(1)
             widths |= {len(first), len(last)}
             if not widths <= {2, 4} or len(widths) > 1:
-                raise ValueError(f"{part!r}: every bucket has two digits (00-99), or every bucket has four (0000-9999)")
+                reason = f"{part!r}: every bucket has two digits (00-99), or every bucket has four (0000-9999)"
+                raise WrongValue(reason, _meant(text))
             if int(first) > int(last):
-                raise ValueError(f"{part!r} is reversed: write {last}-{first}")
+                raise WrongValue(f"{part!r} is reversed", f"Write {last}-{first}")
             for number in range(int(first), int(last) + 1):
                 if number in seen:
-                    raise ValueError(f"{part!r} names bucket {number:0{len(first)}d} a second time")
+                    reason = f"{part!r} names bucket {number:0{len(first)}d} a second time"
+                    raise WrongValue(reason, "Name each bucket once")
                 seen.add(number)
                 numbers.append(number)
         return cls(tuple(numbers), 10000 if widths == {4} else 100)
@@ -173,7 +179,9 @@ class BucketSet:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "examples": ["00-04,10,37", ""], "pattern": r"^(\s*\d+(\s*-\s*\d+)?\s*(,|$))*$"}
+        one, several = (rf"\s*{digits}(\s*-\s*{digits})?\s*" for digits in ("[0-9]{2}", "[0-9]{4}"))
+        pattern = rf"^(\s*|{one}(,{one})*|{several}(,{several})*)$"
+        return {"type": "string", "examples": ["00-04,10,37", ""], "pattern": pattern}
 
     @classmethod
     def _validate(cls, value: object) -> "BucketSet":
@@ -181,7 +189,24 @@ class BucketSet:
             return value
         if isinstance(value, str):
             return cls.parse(value)
-        raise ValueError('buckets are text in quotes, such as "00-04,10,37"; "" means nobody')
+        raise WrongValue("buckets are text in quotes", 'Write for example "00-04,10,37", or "" for nobody')
+
+
+def _meant(text: str) -> str:
+    """What to write instead of ``text``, which is no set of buckets."""
+    plain = re.sub(r"[\s“”„‘’'\"]+", "", unicodedata.normalize("NFKC", text))
+    if (percent := re.fullmatch(r"([1-9][0-9]?|100)%", plain)) is not None:
+        last = int(percent[1]) - 1
+        return f'{percent[1]} % of the users are "00-{last:02d}"' if last else '1 % of the users is one bucket, "00"'
+    plain = re.sub(r"[、;,.]+", ",", re.sub(r"[‐-―−~〜]|至|到|\.\.|to", "-", plain)).strip(",")
+    parts = [_RANGE.fullmatch(part) for part in plain.split(",")]
+    numbers = [number for part in parts if part is not None for number in part.groups() if number is not None]
+    if None in parts or not plain.isascii() or max(map(len, numbers)) > 4:
+        return _EXAMPLE
+    if beyond := [number for number in numbers if len(number) == 3 and int(number) > 99]:
+        return f"{beyond[0]} is out of range: write 00 to 99, or four digits everywhere"
+    width = 4 if any(len(number) == 4 for number in numbers) else 2
+    return f'Did you mean "{re.sub("[0-9]+", lambda number: number[0].zfill(width)[-width:], plain)}"?'
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

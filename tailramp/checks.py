@@ -2,7 +2,6 @@
 
 import math
 
-from tailramp.assignment import SlotName
 from tailramp.errors import Refused
 from tailramp.evidence import (
     Check,
@@ -20,6 +19,7 @@ from tailramp.evidence import (
 )
 from tailramp.evidence.shelf import Shelf
 from tailramp.evidence.wording import limit_percent
+from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.spec import Candidate, CustomCheck, PlatformFile, RampSpec
 

@@ -10,6 +10,8 @@
     └── Unreachable        a service that is needed does not answer
 
 The command line maps them to DESIGN's exit codes: 5 for what is invalid or refused, 6 for what cannot be reached.
+
+Beside the tree stands WrongValue, which a validator raises: whoever asked for the value turns it into a Problem.
 """
 
 from dataclasses import dataclass
@@ -36,6 +38,19 @@ class Problem:
             place = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
         value = f" = {self.value}" if self.value is not None else ""
         return f"{place}{self.field}{value}: {self.reason}. {self.mend}"
+
+
+class WrongValue(ValueError):
+    """A value that cannot be accepted, and what to write instead; both are sentences without a full stop.
+
+    ``at`` leads from what was validated to the part of it that is wrong, such as ``("steps", 1)``.
+    """
+
+    def __init__(self, reason: str, mend: str, at: tuple[str | int, ...] = ()) -> None:
+        super().__init__(f"{reason}. {mend}")
+        self.reason = reason
+        self.mend = mend
+        self.at = at
 
 
 class TailrampError(Exception):

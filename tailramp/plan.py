@@ -10,9 +10,10 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from tailramp.assignment import Assignment, Rule, Segment, SlotName
+from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
+from tailramp.forms import Segment, SlotName
 from tailramp.spec import RampSpec
 from tailramp.units import Duration, format_duration
 

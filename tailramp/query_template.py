@@ -7,6 +7,8 @@ template that estimates it is refused.
 
 import re
 
+from tailramp.errors import WrongValue
+
 MATCH = "{match}"
 """The place in a query where the label matchers of a slot go."""
 
@@ -18,16 +20,17 @@ _ESTIMATES = (
 
 
 def checked_template(value: str) -> str:
-    """Return the template without blanks around it; ValueError if it does not return raw counters per slot."""
+    """Return the template without blanks around it; WrongValue if it does not return raw counters per slot."""
     if MATCH not in value:
-        raise ValueError(
-            f"{value!r} has no {MATCH}, so it would count the answers of every slot alike; "
-            f"write it where the label matchers go, such as my_requests_total{MATCH}"
+        raise WrongValue(
+            f"without {MATCH} it would count the answers of every slot alike",
+            f"Write it where the label matchers go, such as my_requests_total{MATCH}",
         )
     for function in _ESTIMATES:
         if re.search(rf"\b{function}\b\s*(?:by\s*\([^)]*\)\s*)?\(", _QUOTED.sub('""', value)):
-            raise ValueError(
-                f"{value!r} uses {function}(): give the raw counter, its growth is counted without estimates"
+            raise WrongValue(
+                f"{function}() only estimates how a counter grows, and it is counted here",
+                "Write the raw counter, such as my_requests_total{match}",
             )
     return value.strip()
 

@@ -15,8 +15,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tailramp.assignment import Assignment, SlotName
+from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused
+from tailramp.forms import SlotName
 
 LEASE_SECONDS = 90.0
 """How long a candidate may be served without a completed look at it, unless the spec says otherwise."""

@@ -10,16 +10,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tailramp.errors import Refused
+from tailramp.errors import Refused, WrongValue
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _only_a_reference(value: str) -> str:
     if _REFERENCE.fullmatch(value) is None:
-        raise ValueError(
-            "a secret stands in a variable, never in the file: write a reference such as ${TAILRAMP_PROBE_SECRET}, "
-            "and set that variable for the worker"
+        raise WrongValue(
+            "a secret stands in a variable, never in the file",
+            "Write a reference such as ${TAILRAMP_PROBE_SECRET}, and set that variable for the worker",
         )
     return value
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tailramp.assignment import Assignment, Rule, SlotName
+from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
+from tailramp.forms import SlotName
 from tailramp.plan import Plan, Step, make_plan
 from tailramp.ramp import Phase, RampState
 from tailramp.spec import Candidate, RampSpec

@@ -1,18 +1,32 @@
 """The units of the two files: durations such as ``2000ms`` and shares such as ``5 %``.
 
 Researchers write what they would say; the model holds exact values.  Both types print themselves the way they were
-meant, so that every message can quote them.
+meant, so that every message can quote them.  What cannot be read is answered with a guess where there is one: ``2 sec``
+with 2s, ``５％`` with 5%.
 """
 
 import re
+import unicodedata
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_DURATION = re.compile(rf"(?:{_PART.pattern}\s*)+")
+from tailramp.errors import WrongValue
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
+_DURATION: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
+_SAID: Final = {
+    "ms": ("msec", "msecs", "millis", "millisecond", "milliseconds", "毫秒"),
+    "s": ("sec", "secs", "second", "seconds", "秒", "秒钟"),
+    "m": ("min", "mins", "minute", "minutes", "分", "分钟"),
+    "h": ("hr", "hrs", "hour", "hours", "时", "小时"),
+    "d": ("day", "days", "天", "日"),
+}
+_UNIT_SAID: Final = {word: unit for unit, words in _SAID.items() for word in words}
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_SHARE: Final = re.compile(r"[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?\s*%?")
 
 
 def parse_duration(value: object) -> timedelta:
@@ -23,19 +37,16 @@ def parse_duration(value: object) -> timedelta:
         text = value.strip()
         if _DURATION.fullmatch(text):
             return _of_seconds(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
-        if text.startswith("P"):
-            return _parse_iso(text)
-    raise ValueError("a duration is a number with its unit, such as 2000ms, 15s, 10m or 1h30m")
+        if (iso := _ISO.fullmatch(text)) is not None and any(iso.groups()):
+            return _of_iso(iso)
+    raise WrongValue("a duration is a number with its unit", _meant_duration(value))
 
 
-_ISO = re.compile(r"P(?:(\d+)Y)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_ISO = re.compile(r"P(?:([0-9]+)Y)?(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:\.[0-9]+)?)S)?)?")
 
 
-def _parse_iso(text: str) -> timedelta:
+def _of_iso(match: re.Match[str]) -> timedelta:
     """The form in which pydantic writes a timedelta into JSON, so that a payload reads back.  A year has 365 days."""
-    match = _ISO.fullmatch(text)
-    if match is None or text in {"P", "PT"}:
-        raise ValueError("a duration is a number with its unit, such as 2000ms, 15s, 10m or 1h30m")
     years, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return _of_seconds((years * 365 + days) * 86400 + hours * 3600 + minutes * 60 + seconds)
 
@@ -44,7 +55,17 @@ def _of_seconds(seconds: float) -> timedelta:
     try:
         return timedelta(seconds=seconds)
     except OverflowError:
-        raise ValueError("no duration is that long: write for example 10m") from None
+        raise WrongValue("no duration is that long", "Write for example 10m") from None
+
+
+def _meant_duration(value: object) -> str:
+    """What to write instead of ``value``, which is no duration."""
+    text = "" if isinstance(value, bool) else unicodedata.normalize("NFKC", str(value)).strip().lower()
+    if _NUMBER.fullmatch(text) and len(text) < 12:
+        return f"Write {text}ms, {text}s or {text}m"
+    words = re.sub(r"[^\W\d_]+", lambda word: _UNIT_SAID.get(word[0], word[0]), text.lstrip("-"))
+    guess = re.sub(r"[\s,]+", "", words)
+    return f"Did you mean {guess}?" if _DURATION.fullmatch(guess) else "Write for example 2000ms, 15s, 10m or 1h30m"
 
 
 def format_duration(value: timedelta) -> str:
@@ -60,17 +81,20 @@ def format_duration(value: timedelta) -> str:
 
 def parse_share(value: object) -> float:
     """``0.05`` or ``"5 %"`` → 0.05."""
-    if isinstance(value, bool):
-        raise ValueError("a share is a number from 0 to 1, or a percentage such as 5%")
     try:
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        if isinstance(value, str):
-            text = value.strip()
+        if isinstance(value, str) and _SHARE.fullmatch(text := value.strip()):
             return float(text[:-1].strip()) / 100 if text.endswith("%") else float(text)
-    except (ValueError, OverflowError):
+    except OverflowError:
         pass
-    raise ValueError("a share is a number from 0 to 1, or a percentage such as 5%")
+    raise WrongValue("a share is a number from 0 to 1, or a percentage", _meant_share(value))
+
+
+def _meant_share(value: object) -> str:
+    text = unicodedata.normalize("NFKC", value).strip().lower() if isinstance(value, str) else ""
+    guess = re.sub(r"\s*(?:percent|per cent|pct|%)", "%", text).replace(",", ".")
+    return f"Did you mean {guess}?" if _SHARE.fullmatch(guess) else "Write for example 0.05 or 5%"
 
 
 def format_share(value: float) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tailramp.activity_contract import WatchRequest
-from tailramp.assignment import SlotName
 from tailramp.checks import checks_by_slot
 from tailramp.evidence import Verdict, VerdictKind, combine
+from tailramp.forms import SlotName
 from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
 
 SETTLED_SHARE = 0.25

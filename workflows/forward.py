@@ -10,9 +10,10 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from tailramp import activity_contract as contract
     from tailramp import ramp
-    from tailramp.assignment import Assignment, SlotName
+    from tailramp.assignment import Assignment
     from tailramp.buckets import BucketSet
     from tailramp.decision import DecisionKind
+    from tailramp.forms import SlotName
     from tailramp.plan import Step
     from tailramp.proof import Evidence
     from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tailramp.assignment import Assignment, SlotName
+from tailramp.assignment import Assignment
 from tailramp.decision import Decision
 from tailramp.evidence import Verdict
+from tailramp.forms import SlotName
 from tailramp.plan import Plan, Variant
 from tailramp.ramp import Block, Interval, Phase, RampState, Reason, SpendWord
 from tailramp.spec import RampSpec

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from cli.plan.differences import Difference, route_file_differences
 from cli.plan.world import World
-from tailramp.assignment import SlotName
 from tailramp.checks import checks_by_slot
 from tailramp.errors import Refused
 from tailramp.evidence import Check
+from tailramp.forms import SlotName
 from tailramp.plan import Plan, Step, make_plan
 from tailramp.power import Power, threshold_power
 from tailramp.spec import RampSpec

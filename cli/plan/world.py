@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.route_document import RouteDocument
-from tailramp.assignment import SlotName
 from tailramp.errors import TailrampError
+from tailramp.forms import SlotName
 from tailramp.route_record import RouteRecord
 from tailramp.spec import RampSpec
 

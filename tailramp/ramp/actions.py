@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tailramp.assignment import Assignment, SlotName
+from tailramp.assignment import Assignment
+from tailramp.forms import SlotName
 from tailramp.plan import Plan, Step
 from tailramp.ramp.state import RampState
 from tailramp.ramp.words import STANDING_BLOCKS, Block, Phase, Reason, WatchMode

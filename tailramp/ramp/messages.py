@@ -6,7 +6,7 @@ A word that means nothing now returns the very same state.
 from collections.abc import Collection
 from datetime import datetime
 
-from tailramp.assignment import SlotName
+from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp.state import Interval, RampState
 from tailramp.ramp.words import Block, Phase, Reason, SpendWord

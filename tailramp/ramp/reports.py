@@ -4,7 +4,8 @@ import math
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from tailramp.assignment import Assignment, SlotName
+from tailramp.assignment import Assignment
+from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp.actions import is_final
 from tailramp.ramp.messages import paused, withdrawn

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from tailramp.assignment import Assignment, SlotName
+from tailramp.assignment import Assignment
+from tailramp.forms import SlotName
 from tailramp.ramp.words import Block, Phase, Reason
 
 

@@ -4,10 +4,11 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tailramp.assignment import Segment
 from tailramp.buckets import BucketSet
+from tailramp.errors import WrongValue
+from tailramp.forms import ModelName, Segment
 from tailramp.spec.digest import digest_of
-from tailramp.spec.fields import FileModel, ModelName
+from tailramp.spec.fields import FileModel, Flag
 from tailramp.units import Duration, Share
 
 
@@ -15,19 +16,23 @@ class Candidate(FileModel):
     """One model version to try, on whom, and what it must not exceed."""
 
     model: ModelName = Field(description="the model version to ramp to")
-    buckets: BucketSet = Field(description='the users it may reach in the end, such as "00-04"; "" takes it back')
-    segments: tuple[Segment, ...] = Field(default=(), description="user tags; empty means everyone in the buckets")
-    auto_rollback: bool = Field(default=True, description="false: a failed check pauses and waits for a person")
-    max_latency: Duration | None = Field(default=None, description="limit of the p99, such as 2000ms")
+    buckets: BucketSet = Field(
+        description='the users it may reach in the end, such as "00-04"; "" takes it back', examples=["00-04"]
+    )
+    segments: tuple[Segment, ...] = Field(
+        default=(), description="user tags; empty means everyone in the buckets", examples=[["VIP"]]
+    )
+    auto_rollback: Flag = Field(default=True, description="false: a failed check pauses and waits for a person")
+    max_latency: Duration | None = Field(default=None, description="limit of the p99", examples=["2000ms"])
     max_toxicity: Share | None = Field(
-        default=None, lt=1, description="limit of the share of toxic answers, such as 0.05"
+        default=None, lt=1, description="limit of the share of toxic answers", examples=[0.05]
     )
 
     @field_validator("max_latency")
     @classmethod
     def _latency_is_positive(cls, value: Any) -> Any:
         if value is not None and value.total_seconds() <= 0:
-            raise ValueError("a latency limit is longer than nothing")
+            raise WrongValue("a latency limit is longer than nothing", "Write for example 2000ms")
         return value
 
     @property
@@ -39,19 +44,32 @@ class Candidate(FileModel):
 class CanaryFile(FileModel):
     """``deploy/canary.yaml``: ``canary:`` for one candidate, ``canaries:`` for several."""
 
-    canary: Candidate | None = None
-    canaries: tuple[Candidate, ...] = ()
+    canary: Candidate | None = Field(default=None, description="the one candidate")
+    canaries: tuple[Candidate, ...] = Field(default=(), description="several candidates, each with buckets of its own")
 
     @model_validator(mode="after")
     def _one_form_and_no_overlap(self) -> Self:
         if (self.canary is None) == (not self.canaries):
-            raise ValueError("write either canary: with one candidate, or canaries: with a list of them")
+            raise WrongValue(
+                "the file names no candidate, or names them twice",
+                "Write either canary: with one candidate, or canaries: with a list of them",
+            )
         for index, candidate in enumerate(self.canaries):
             for other in self.canaries[:index]:
                 if candidate.model == other.model:
-                    raise ValueError(f"{candidate.model} is listed twice")
+                    mend = "Give each model one entry with all of its buckets"
+                    raise WrongValue(f"{candidate.model} is listed twice", mend, ("canaries", index, "model"))
+                at = ("canaries", index, "buckets")
+                if (
+                    len(candidate.buckets)
+                    and len(other.buckets)
+                    and candidate.buckets.resolution != other.buckets.resolution
+                ):
+                    reason = f"{candidate.model} has buckets of another width than {other.model}"
+                    raise WrongValue(reason, "Write two digits everywhere, or four", at)
                 if len(shared := candidate.buckets.overlap(other.buckets)):
-                    raise ValueError(f"buckets {shared} are given to both {other.model} and {candidate.model}")
+                    reason = f"buckets {shared} are given to both {other.model} and {candidate.model}"
+                    raise WrongValue(reason, f"Take {shared} away from one of them", at)
         return self
 
     @property

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from tailramp.errors import WrongValue
+from tailramp.forms import MetricName
 from tailramp.presets import (
     GATEWAYS,
     SERVERS,
@@ -19,10 +21,8 @@ from tailramp.presets import (
     TimeUnit,
 )
 from tailramp.spec.custom_check import CustomCheck
-from tailramp.spec.fields import FileModel
+from tailramp.spec.fields import Count, FileModel
 from tailramp.units import Duration, Share, parse_duration
-
-MetricName = Annotated[str, StringConstraints(pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 
 _UNITS_BY_ENDING = {
     **dict.fromkeys(("_ms", "_milliseconds"), TimeUnit.MILLISECONDS),
@@ -62,9 +62,9 @@ class Checks(FileModel):
 
     tick: Duration = Field(default=parse_duration("15s"), ge=parse_duration("1s"), description="between two looks")
     window: Duration = Field(default=parse_duration("1m"), description="shortest window of the threshold judge")
-    consecutive: int = Field(default=3, ge=1, description="breaching windows in a row that fail a check")
-    min_sample: int = Field(default=500, ge=1, description="candidate answers that a window needs")
-    floor: int = Field(default=500, ge=1, description="candidate answers that a step needs before it may pass")
+    consecutive: Count = Field(default=3, ge=1, description="breaching windows in a row that fail a check")
+    min_sample: Count = Field(default=500, ge=1, description="candidate answers that a window needs")
+    floor: Count = Field(default=500, ge=1, description="candidate answers that a step needs before it may pass")
 
     server: ServerName = Field(default=ServerName.LLM, description="the kind of server behind the slots")
     gateway: GatewayName = Field(default=GatewayName.ENVOY, description="the kind of gateway in front of them")
@@ -80,14 +80,21 @@ class Checks(FileModel):
 
     max_errors: Share | None = Field(default=0.05, lt=1, description="limit of the share of 5xx answers at the gateway")
     max_server_errors: Share | None = Field(
-        default=None, lt=1, description="limit of the share of requests that the server itself counts as failed"
+        default=None,
+        lt=1,
+        description="limit of the share of requests that the server itself counts as failed",
+        examples=[0.05],
     )
-    max_first_token: Duration | None = Field(default=None, description="limit of the p99 of the time to first token")
+    max_first_token: Duration | None = Field(
+        default=None, description="limit of the p99 of the time to first token", examples=["500ms"]
+    )
     max_per_output_token: Duration | None = Field(
-        default=None, description="limit of the p99 of the time per output token"
+        default=None, description="limit of the p99 of the time per output token", examples=["100ms"]
     )
     max_hang: Duration | None = Field(
-        default=None, description="a request in flight for longer hangs: well above the longest that may be asked for"
+        default=None,
+        description="a request in flight for longer hangs: well above the longest that may be asked for",
+        examples=["2m"],
     )
     custom: tuple[CustomCheck, ...] = Field(default=(), description="checks in your own PromQL")
 
@@ -95,7 +102,7 @@ class Checks(FileModel):
     @classmethod
     def _tick_is_whole_seconds(cls, value: Any) -> Any:
         if value.total_seconds() % 1:
-            raise ValueError("a tick is a whole number of seconds: the time grid lies on whole seconds")
+            raise WrongValue("a tick is a whole number of seconds", "Write for example 15s")
         return value
 
     @field_validator("max_server_errors", "max_first_token", "max_per_output_token")
@@ -110,12 +117,12 @@ class Checks(FileModel):
         if value is None or server is None:
             return value
         if not isinstance(value, float) and value.total_seconds() <= 0:
-            raise ValueError("a limit of a time is longer than nothing")
+            raise WrongValue("a limit of a time is longer than nothing", "Write for example 500ms")
         if getattr(SERVERS[server], attribute) is None:
             others = ", ".join(name for name, preset in SERVERS.items() if getattr(preset, attribute) is not None)
-            raise ValueError(
-                f"checks.server is {server}, which has no {what} ({others} have): leave this limit out, or write a "
-                "check of your own under checks.custom"
+            raise WrongValue(
+                f"checks.server is {server}, which has no {what} ({others} have)",
+                "Leave this limit out, or write a check of your own under checks.custom",
             )
         return value
 
@@ -126,11 +133,11 @@ class Checks(FileModel):
         if value is None or server is None or gateway is None:
             return value
         if value.total_seconds() < 1:
-            raise ValueError("a request hangs after a second or more")
+            raise WrongValue("a request hangs after a second or more", "Write for example 2m")
         if GATEWAYS[gateway].in_flight is None and SERVERS[server].in_flight is None:
-            raise ValueError(
-                f"neither {gateway} nor {server} says how many requests of a slot are in flight: leave maxHang out, "
-                "and let the gateway answer 504 after a time limit, which counts as an error"
+            raise WrongValue(
+                f"neither {gateway} nor {server} says how many requests of a slot are in flight",
+                "Leave maxHang out, and let the gateway answer 504 after a time limit, which counts as an error",
             )
         return value
 
@@ -139,17 +146,21 @@ class Checks(FileModel):
     def _names_differ(cls, value: tuple[CustomCheck, ...]) -> tuple[CustomCheck, ...]:
         names = [check.name for check in value]
         if len(set(names)) < len(names):
-            raise ValueError(f"two checks have the same name: {', '.join(sorted(names))}; give each its own")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise WrongValue(f"two checks have the same name: {', '.join(twice)}", "Give each its own")
         if taken := BUILT_IN & set(names):
-            raise ValueError(f"{', '.join(sorted(taken))} is the name of a built-in check: choose another")
+            reason = f"{', '.join(sorted(taken))} is the name of a built-in check"
+            raise WrongValue(reason, "Choose another, such as my-errors")
         return value
 
     @model_validator(mode="after")
     def _overrides_belong_to_something(self) -> Self:
         if self.latency_unit is not None and self.latency_histogram is None:
-            raise ValueError("latencyUnit belongs to a latencyHistogram, which is not set")
+            mend = "Set latencyHistogram too, or leave latencyUnit out"
+            raise WrongValue("latencyUnit belongs to a latencyHistogram", mend, ("latencyUnit",))
         if (self.scored_counter is None) != (self.toxic_counter is None) and self.server_preset.toxicity is None:
-            raise ValueError("scoredCounter and toxicCounter are counted together: set both")
+            only = "scoredCounter" if self.toxic_counter is None else "toxicCounter"
+            raise WrongValue("scoredCounter and toxicCounter are counted together", "Set both", (only,))
         return self
 
     @property

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from tailramp.errors import WrongValue
+from tailramp.forms import Name
 from tailramp.query_template import checked_template
-from tailramp.spec.fields import FileModel, Name
+from tailramp.spec.fields import Count, FileModel, Flag
 from tailramp.units import parse_share
 
 _CONDITION = re.compile(r"\s*(>=|>)\s*(.+?)\s*")
@@ -24,18 +26,18 @@ class CustomCheck(FileModel):
     counted_by: Literal["server", "gateway"] = Field(
         default="server", description="whose metrics it reads, and so which matchers of a slot become {match}"
     )
-    total: Template = Field(description="PromQL of the counter of all, such as my_answers_total{match}")
-    bad: Template = Field(description="PromQL of the counter of the bad ones, such as my_refusals_total{match}")
-    bad_absent_is_zero: bool = Field(
+    total: Template = Field(description="PromQL of the counter of all", examples=["my_answers_total{match}"])
+    bad: Template = Field(description="PromQL of the counter of the bad ones", examples=["my_refusals_total{match}"])
+    bad_absent_is_zero: Flag = Field(
         default=False, description="true where the counter of the bad ones is created by the first of them"
     )
-    fail_when: str = Field(description='the condition on the share of bad ones, such as "> 2%" or ">= 0.02"')
+    fail_when: str = Field(description="the condition on the share of bad ones", examples=["> 2%", ">= 0.02"])
     unit: str = Field(default="answers", min_length=1, max_length=60, description="what is counted")
-    bad_is: str = Field(min_length=1, max_length=60, description="what a bad one is, such as refused")
+    bad_is: str = Field(min_length=1, max_length=60, description="what a bad one is", examples=["refused"])
     judge: Literal["threshold"] = "threshold"
-    min_sample: int | None = Field(default=None, ge=1, description="instead of checks.minSample")
-    floor: int | None = Field(default=None, ge=1, description="instead of checks.floor")
-    in_settle: bool = Field(default=True, description="may fail while a step still settles")
+    min_sample: Count | None = Field(default=None, ge=1, description="instead of checks.minSample")
+    floor: Count | None = Field(default=None, ge=1, description="instead of checks.floor")
+    in_settle: Flag = Field(default=True, description="may fail while a step still settles")
 
     @field_validator("fail_when")
     @classmethod
@@ -52,8 +54,9 @@ class CustomCheck(FileModel):
 def _parse_condition(value: str) -> tuple[Literal[">", ">="], float]:
     match = _CONDITION.fullmatch(value)
     if match is None:
-        raise ValueError('a condition is > or >= and a share, such as "> 2%" or ">= 0.02"')
+        raise WrongValue("a condition is > or >= and a share", 'Write for example "> 2%" or ">= 0.02"')
     sign, share = match.group(1), parse_share(match.group(2))
     if not 0 <= share < 1 or (share == 0 and sign == ">="):
-        raise ValueError("with this condition the check fails always or never: a share lies between 0 and 1")
+        mend = 'Write a share between 0 and 1, such as "> 2%"'
+        raise WrongValue("with this condition the check fails always or never", mend)
     return (">=" if sign == ">=" else ">"), share

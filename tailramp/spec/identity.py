@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from tailramp.buckets import Resolution
-from tailramp.spec.fields import FileModel, HeaderName, Name
+from tailramp.forms import HeaderName, Name
+from tailramp.spec.fields import FileModel
 
 
 class Identity(FileModel):
@@ -13,6 +14,8 @@ class Identity(FileModel):
 
     header: HeaderName = Field(default="X-User-Id", description="trusted header that holds the user id")
     strategy: Literal["sha256"] = "sha256"
-    salt: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    salt: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="mixed into every user id: another salt shuffles all users", examples=["choose-once-and-keep"]
+    )
     salt_id: Name = Field(default="default", description="names the salt in gateway and records without telling it")
     resolution: Resolution = 100

@@ -1,6 +1,5 @@
 """From the files on disk to a spec: reading, validating, and what only both files together can show."""
 
-import json
 from pathlib import Path
 
 from tailramp.errors import InvalidFile, Problem
@@ -9,7 +8,8 @@ from tailramp.spec.fields import FileModel
 from tailramp.spec.platform_file import PlatformFile
 from tailramp.spec.problems import validate
 from tailramp.spec.ramp_spec import RampSpec
-from tailramp.yaml_source import Document, Location, dotted, read_document
+from tailramp.spec.reading import read_text
+from tailramp.yaml_source import Document, Location, dotted, quotable, read_document
 
 
 def load_spec(canary: Path, platform: Path) -> RampSpec:
@@ -20,7 +20,7 @@ def load_spec(canary: Path, platform: Path) -> RampSpec:
     documents: dict[type[FileModel], Document] = {}
     for model, path in parts:
         try:
-            documents[model] = read_document(_read(path), path)
+            documents[model] = read_document(read_text(path), path)
             models[model] = validate(model, documents[model])
         except InvalidFile as error:
             problems += error.problems
@@ -37,35 +37,27 @@ def load_spec(canary: Path, platform: Path) -> RampSpec:
 
 def empties_target(path: Path) -> bool:
     """Whether the canary file says ``buckets: ""``: a stop by its owner, for which nothing else needs to be valid."""
-    data = read_document(_read(path), path).data
+    data = read_document(read_text(path), path).data
     canary = data.get("canary") if isinstance(data, dict) else None
     return isinstance(canary, dict) and canary.get("buckets") == "" and isinstance(canary.get("model"), str)
 
 
 def load_platform(path: Path) -> PlatformFile:
     """The platform file alone, for commands that act on the route whatever is being tried."""
-    return _with_absolute_paths(validate(PlatformFile, read_document(_read(path), path)), path)
+    return _with_absolute_paths(validate(PlatformFile, read_document(read_text(path), path)), path)
 
 
 def _with_absolute_paths(platform: PlatformFile, path: Path) -> PlatformFile:
     """A relative ``router.file`` is meant from the platform file's folder, wherever the reader runs."""
     if platform.router.file.is_absolute():
         return platform
-    router = platform.router.model_copy(update={"file": (path.parent / platform.router.file).resolve()})
-    return platform.model_copy(update={"router": router})
-
-
-def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InvalidFile([Problem("(file)", "there is no such file", "Check the path", file=path)]) from None
-    except UnicodeDecodeError as error:
-        reason = f"not UTF-8 at byte {error.start}"
-        raise InvalidFile([Problem("(file)", reason, "Save the file as UTF-8", file=path)]) from None
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-        raise InvalidFile([Problem("(file)", reason, "Check path and permissions", file=path)]) from None
+        file = (path.parent / platform.router.file).resolve()
+    except (OSError, RuntimeError):  # a loop of symbolic links
+        mend = "Check the path, and the links that it leads through"
+        raise InvalidFile([Problem("router.file", "the path leads nowhere", mend, file=path)]) from None
+    router = platform.router.model_copy(update={"file": file})
+    return platform.model_copy(update={"router": router})
 
 
 def _across(spec: RampSpec, canary: Document) -> list[Problem]:
@@ -73,9 +65,8 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
     problems = []
 
     def problem(location: Location, reason: str, mend: str) -> None:
-        value = canary.value_of(location)
-        text = None if value is None else json.dumps(value, ensure_ascii=False)
-        problems.append(Problem(dotted(location), reason, mend, text, canary.file, canary.line_of(location)))
+        value = quotable(location, canary.written.get(location))
+        problems.append(Problem(dotted(location), reason, mend, value, canary.file, canary.line_of(location)))
 
     free = len(spec.platform.slots) - 1
     if len(spec.candidates) > free:

@@ -5,10 +5,11 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tailramp.assignment import SlotName
+from tailramp.errors import WrongValue
+from tailramp.forms import ModelName, Name, SlotName, Url
 from tailramp.matchers import is_matchers
 from tailramp.spec.checks import Checks
-from tailramp.spec.fields import FileModel, ModelName, Name, Url
+from tailramp.spec.fields import Count, FileModel
 from tailramp.spec.identity import Identity
 from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
@@ -30,21 +31,26 @@ class Slot(FileModel):
     """One of the interchangeable places behind the route."""
 
     url: Url = Field(description="its own address, to ask which model it serves")
-    metrics: str = Field(min_length=1, description='label matchers of its servers, such as slot="green"')
-    gateway_metrics: str = Field(min_length=1, description="label matchers of its traffic in the gateway's metrics")
+    metrics: str = Field(min_length=1, description="label matchers of its servers", examples=['slot="green"'])
+    gateway_metrics: str = Field(
+        min_length=1,
+        description="label matchers of its traffic in the gateway's metrics",
+        examples=['envoy_cluster_name="green"'],
+    )
 
     @field_validator("metrics", "gateway_metrics")
     @classmethod
     def _are_matchers(cls, value: str) -> str:
         if not is_matchers(value):
-            raise ValueError('write label matchers without braces, such as slot="green",job="llm"')
+            mend = 'Write label matchers without braces, such as slot="green",job="llm"'
+            raise WrongValue("this is no list of label matchers", mend)
         return value
 
 
 class Off(FileModel):
     """What the whole route answers after ``tailramp kill --off``."""
 
-    status: int = Field(default=503, ge=400, le=599)
+    status: Count = Field(default=503, ge=400, le=599)
     message: str = Field(default="This service is switched off. 服务已关闭。", min_length=1, max_length=2000)
 
 
@@ -85,7 +91,7 @@ class PlatformFile(FileModel):
         lease, tick = self.ramp.lease, self.checks.tick
         if lease < 2 * tick:
             reason = f"ramp.lease ({format_duration(lease)}) is renewed at every checks.tick ({format_duration(tick)})"
-            raise ValueError(f"{reason}: make it at least twice as long")
+            raise WrongValue(reason, f"Write {format_duration(2 * tick)} or more", ("ramp", "lease"))
         return self
 
     @model_validator(mode="after")
@@ -93,5 +99,6 @@ class PlatformFile(FileModel):
         hang, scrape = self.checks.max_hang, self.prometheus.scrape_interval
         if hang is not None and hang < 2 * scrape:
             reason = f"checks.maxHang ({format_duration(hang)}) is seen only at a scrape, and they come every"
-            raise ValueError(f"{reason} {format_duration(scrape)}: make it at least twice as long")
+            mend = f"Write {format_duration(2 * scrape)} or more"
+            raise WrongValue(f"{reason} {format_duration(scrape)}", mend, ("checks", "maxHang"))
         return self

@@ -1,16 +1,16 @@
 """From what a validator found wrong to a problem in words: file, line, field, value, reason and mend."""
 
-import difflib
-import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from tailramp.errors import InvalidFile, Problem
+from tailramp.errors import InvalidFile, Problem, WrongValue
 from tailramp.spec.fields import FileModel
-from tailramp.yaml_source import Document, Location, dotted
+from tailramp.spec.mends import Fault, words
+from tailramp.yaml_source import Document, Location, dotted, quotable
 
 Model = TypeVar("Model", bound=FileModel)
 
@@ -21,7 +21,7 @@ def validate(model: type[Model], document: Document) -> Model:
         mend = f"Start with {' or '.join(_field_names(model)[:2])}:"
         raise InvalidFile([Problem("(file)", "the file is not a mapping", mend, file=document.file, line=1)])
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data, by_alias=True, by_name=False)
     except ValidationError as error:
         problems = [_problem(model, document, details) for details in error.errors()]
         raise InvalidFile(sorted(problems, key=lambda problem: problem.line or 0)) from None
@@ -29,16 +29,24 @@ def validate(model: type[Model], document: Document) -> Model:
 
 def _problem(model: type[BaseModel], document: Document, details: ErrorDetails) -> Problem:
     location = _location_in_file(document, details["loc"])
-    value = document.value_of(location)
-    shown = (
-        None if isinstance(value, dict | list) or value is None else json.dumps(value, ensure_ascii=False, default=str)
+    error = details.get("ctx", {}).get("error")
+    if isinstance(error, WrongValue):
+        location = (*location, *error.at)
+    written = document.written.get(location)
+    fault = Fault(
+        kind=details["type"],
+        context=details.get("ctx", {}),
+        message=details["msg"],
+        name=str(location[-1]) if location else "(file)",
+        field=_field_at(model, details["loc"]) or _field_at(model, location),
+        value=document.value_of(location),
+        written=written,
+        known=_names_at(model, location[:-1]),
+        inside=_names_at(model, location),
     )
-    if shown is not None and len(shown) > 80:
-        shown = shown[:77] + "..."
-    if location and "secret" in str(location[-1]).lower():
-        shown = None
-    reason, mend = _words(model, details, location)
-    return Problem(dotted(location), reason, mend, shown, document.file, document.line_of(location))
+    reason, mend = words(fault)
+    value = quotable(location, written)
+    return Problem(dotted(location), reason, mend, value, document.file, document.line_of(location))
 
 
 def _location_in_file(document: Document, loc: tuple[int | str, ...]) -> Location:
@@ -56,37 +64,36 @@ def _location_in_file(document: Document, loc: tuple[int | str, ...]) -> Locatio
     return location
 
 
-def _words(model: type[BaseModel], details: ErrorDetails, location: Location) -> tuple[str, str]:
-    kind = details["type"]
-    name = str(location[-1]) if location else "(file)"
-    context = details.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
-        close = difflib.get_close_matches(name, known, n=1)
-        return "unknown field", f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}"
-    if kind == "missing":
-        return "is missing", f"Add {name}:"
-    if kind == "value_error":
-        return str(context.get("error", details["msg"])), "Change the value"
-    if kind == "literal_error":
-        return f"must be {context['expected']}", "Change the value"
-    if kind == "string_pattern_mismatch":
-        return f"does not have the form {context['pattern']}", "Change the value"
-    message = details["msg"][0].lower() + details["msg"][1:]
-    return message, "Change the value"
+def _names_at(model: type[BaseModel], location: Location) -> list[str]:
+    """The field names that the files may use at ``location``; none if no group of fields may stand there."""
+    if not location:
+        return _field_names(model)
+    if (field := _field_at(model, location)) is not None:
+        inside = _model_in(field.annotation)
+        # Below the name of a table, such as slots, stand names of the user's own and not the fields of an entry.
+        is_table = getattr(field.annotation, "__origin__", None) is dict
+        return _field_names(inside) if inside is not None and not is_table else []
+    entry = _field_at(model, location[:-1])
+    inside = None if entry is None else _model_in(entry.annotation)
+    return [] if inside is None else _field_names(inside)
 
 
-def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
-    """The field names that the files may use at ``location``."""
+def _field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
+    """The field that ``location`` ends with, not counting the places in a list; None for an entry of a table."""
     current: type[BaseModel] | None = model
+    field: FieldInfo | None = None
     for part in location:
-        if current is None or isinstance(part, int):
+        if isinstance(part, int):
             continue
-        annotation = next(
-            (info.annotation for field, info in current.model_fields.items() if to_camel(field) == part), None
-        )
-        current = _model_in(annotation) or current
-    return _field_names(current) if current is not None else []
+        if current is None:
+            return None
+        fields = {to_camel(name): info for name, info in current.model_fields.items()}
+        is_table = field is not None and getattr(field.annotation, "__origin__", None) is dict
+        field = None if is_table else fields.get(part)
+        if is_table:
+            continue
+        current = None if field is None else _model_in(field.annotation)
+    return field
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

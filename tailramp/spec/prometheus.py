@@ -6,8 +6,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from tailramp.errors import WrongValue
+from tailramp.forms import HeaderName, Url
 from tailramp.secret_reference import SecretReference, is_reference
-from tailramp.spec.fields import FileModel, HeaderName, Url
+from tailramp.spec.fields import Count, FileModel
 from tailramp.units import Duration, parse_duration
 
 _REFERENCE_SOMEWHERE = re.compile(r"\$\{[^}]*\}")
@@ -15,9 +17,10 @@ _REFERENCE_SOMEWHERE = re.compile(r"\$\{[^}]*\}")
 
 def _header_value(value: str) -> str:
     if _REFERENCE_SOMEWHERE.search(value) and not is_reference(value):
-        raise ValueError("a reference such as ${TENANT_TOKEN} stands for a whole value: put the rest into the variable")
+        mend = "Put the rest into the variable too"
+        raise WrongValue("a reference such as ${TENANT_TOKEN} stands for a whole value", mend)
     if not value.strip() or not value.isprintable():
-        raise ValueError("a header value is printable text, and not empty")
+        raise WrongValue("a header value is printable text, and not empty", "Write it in one line, or leave it out")
     return value
 
 
@@ -46,8 +49,8 @@ class Prometheus(FileModel):
         default_factory=dict, description="sent with every query, such as X-Scope-OrgID: chat; a secret as ${VAR}"
     )
     ca_file: Path | None = Field(default=None, description="certificates that its TLS is checked with, on the worker")
-    concurrency: int = Field(default=8, ge=1, le=64, description="queries at once")
-    max_points: int = Field(
+    concurrency: Count = Field(default=8, ge=1, le=64, description="queries at once")
+    max_points: Count = Field(
         default=11_000, ge=100, le=11_000, description="points per series that it returns for one range query"
     )
 
@@ -65,33 +68,36 @@ class Prometheus(FileModel):
     @classmethod
     def _timeout_is_positive(cls, value: Any) -> Any:
         if value.total_seconds() <= 0:
-            raise ValueError("a query needs some time to be answered: write for example 5s")
+            raise WrongValue("a query needs some time to be answered", "Write for example 5s")
         return value
 
     @field_validator("headers")
     @classmethod
     def _no_authorization(cls, value: dict[str, str]) -> dict[str, str]:
         if any(name.lower() == "authorization" for name in value):
-            raise ValueError("write bearerToken or basicAuth instead of a header Authorization")
+            mend = "Write bearerToken or basicAuth instead"
+            raise WrongValue("a header Authorization would hold a secret", mend)
         return value
 
     @field_validator("ca_file")
     @classmethod
     def _ca_file_is_absolute(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_absolute():
-            raise ValueError("write the whole path: the worker that reads the file runs elsewhere")
+            mend = "Write the whole path, which starts with /"
+            raise WrongValue("the worker that reads the file may run in another folder", mend)
         return value
 
     @model_validator(mode="after")
     def _one_way_to_authenticate(self) -> Self:
         if self.bearer_token is not None and self.basic_auth is not None:
-            raise ValueError("bearerToken and basicAuth are both set: Prometheus takes one of them")
+            reason = "bearerToken and basicAuth are both set, and Prometheus takes one of them"
+            raise WrongValue(reason, "Keep one of them", ("basicAuth",))
         if self.ca_file is not None and self.url.startswith("http:"):
-            raise ValueError("caFile is set, but url starts with http: so no certificate is ever shown")
+            reason = "url starts with http: so no certificate is ever shown"
+            raise WrongValue(reason, "Let url start with https:, or leave caFile out", ("caFile",))
         if self.url.startswith("http:") and (self.bearer_token or self.basic_auth) and not _is_loopback(self.url):
-            raise ValueError(
-                "bearerToken and basicAuth would cross the network in the clear: let url start with https:"
-            )
+            reason = "bearerToken and basicAuth would cross the network in the clear"
+            raise WrongValue(reason, "Let url start with https:", ("url",))
         return self
 
 

@@ -5,16 +5,17 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tailramp.buckets import BucketSet
-from tailramp.spec.fields import FileModel
+from tailramp.errors import WrongValue
+from tailramp.spec.fields import FileModel, Flag
 from tailramp.units import Duration, Share, parse_duration
 
 
 class StepPolicy(FileModel):
     """One step of the schedule; in the file also as a bare share, ``5%``."""
 
-    share: Share = Field(gt=0, description="of the target's buckets, cumulative")
-    hold: Duration | None = Field(default=None, description="instead of ramp.hold")
-    approval: bool = Field(default=False, description="true: a person must promote it after its hold")
+    share: Share = Field(gt=0, description="of the target's buckets, cumulative", examples=["5%"])
+    hold: Duration | None = Field(default=None, description="instead of ramp.hold", examples=["20m"])
+    approval: Flag = Field(default=False, description="true: a person must promote it after its hold")
 
 
 class RampPolicy(FileModel):
@@ -24,6 +25,7 @@ class RampPolicy(FileModel):
         default=tuple(StepPolicy(share=share) for share in (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)),
         min_length=1,
         description="cumulative shares of the target; the last one is the whole of it",
+        examples=[["1%", "5%", "25%", "100%"]],
     )
     hold: Duration = Field(default=parse_duration("10m"), description="how long a step is watched")
     bake: Duration = Field(default=parse_duration("30m"), description="how long the old slot stays warm at the end")
@@ -52,7 +54,10 @@ class RampPolicy(FileModel):
     def _steps_grow(self) -> Self:
         shares = [step.share for step in self.steps]
         if shares != sorted(set(shares)):
-            raise ValueError("steps: each share must be larger than the one before")
+            index = next(i for i in range(1, len(shares)) if shares[i] <= shares[i - 1])
+            mend = "Write growing shares, such as [1%, 5%, 25%, 100%]"
+            raise WrongValue("each share must be larger than the one before", mend, ("steps", index))
         if shares[-1] != 1:
-            raise ValueError("steps: the last share must be 100%, the whole target")
+            mend = "Add 100%, which is the whole target"
+            raise WrongValue("the last share must be 100%", mend, ("steps",))
         return self

@@ -101,7 +101,7 @@ def test_a_set_is_read_as_it_is_written(text: str, members: list[str], resolutio
 @pytest.mark.parametrize(
     ("text", "part", "reason"),
     [
-        ("04-00", "'04-00'", "is reversed: write 00-04"),
+        ("04-00", "'04-00'", "is reversed. Write 00-04"),
         ("00-04,9-3", "'9-3'", "two digits"),
         ("00-04,02", "'02'", "02 a second time"),
         ("00-04,03-05", "'03-05'", "03 a second time"),
@@ -160,7 +160,7 @@ def test_a_set_survives_the_way_through_json(buckets: BucketSet) -> None:
 
 @pytest.mark.parametrize("value", [5, 10.0, None, True, ["00"], {"00": 1}])
 def test_buckets_that_are_not_text_are_refused_with_an_example(value: object) -> None:
-    with pytest.raises(ValueError, match='such as "00-04,10,37"'):
+    with pytest.raises(ValueError, match='for example "00-04,10,37"'):
         TypeAdapter(BucketSet).validate_python(value)
 
 

@@ -52,7 +52,7 @@ def test_a_literal_secret_is_refused_with_the_mend_and_not_shown(tmp_path: Path,
         load_platform(platform_file(tmp_path, probeSecret=value))
     (problem,) = refused.value.problems
     assert problem.field == "router.probeSecret"
-    assert "write a reference such as ${TAILRAMP_PROBE_SECRET}" in problem.reason
+    assert "Write a reference such as ${TAILRAMP_PROBE_SECRET}" in problem.mend
     assert problem.value is None
     assert "hunter2" not in str(refused.value)
 

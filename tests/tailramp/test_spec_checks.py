@@ -168,9 +168,9 @@ def test_a_limit_without_a_metric_is_refused_where_it_is_set_and_says_what_to_me
         ("server: ollama", "checks.server", "vllm"),
         ("gateway: caddy", "checks.gateway", "traefik"),
         ("latency: p99", "checks.latency", "firstToken"),
-        ("latencyUnit: ms", "checks", "belongs to a latencyHistogram"),
-        ("server: vllm\nscoredCounter: scored", "checks", "set both"),
-        ("latencyHistogram: a b", "checks.latencyHistogram", "form"),
+        ("latencyUnit: ms", "checks.latencyUnit", "belongs to a latencyHistogram"),
+        ("server: vllm\nscoredCounter: scored", "checks.scoredCounter", "Set both"),
+        ("latencyHistogram: a b", "checks.latencyHistogram", "the name of a metric"),
     ],
 )
 def test_a_wish_that_the_platforms_metrics_cannot_meet_is_refused(
@@ -223,10 +223,20 @@ def test_a_share_exactly_at_the_limit_breaches_only_where_the_condition_says_so(
         ('"> 2%"', '"< 2%"', "checks.custom.0.failWhen", "a condition is > or >= and a share"),
         ('"> 2%"', '">= 0"', "checks.custom.0.failWhen", "always or never"),
         ('"> 2%"', '"> 100%"', "checks.custom.0.failWhen", "always or never"),
-        ("my_answers_total{match}", "my_answers_total", "checks.custom.0.total", "no {match}"),
-        ("my_answers_total{match}", "rate(x{match}[1m])", "checks.custom.0.total", "uses rate()"),
-        ("my_answers_total{match}", "sum(increase(x{match}[1m]))", "checks.custom.0.total", "uses increase()"),
-        ("my_answers_total{match}", "histogram_quantile(0.9, x{match})", "checks.custom.0.total", "uses histogram_q"),
+        ("my_answers_total{match}", "my_answers_total", "checks.custom.0.total", "without {match}"),
+        ("my_answers_total{match}", "rate(x{match}[1m])", "checks.custom.0.total", "rate() only estimates"),
+        (
+            "my_answers_total{match}",
+            "sum(increase(x{match}[1m]))",
+            "checks.custom.0.total",
+            "increase() only estimates",
+        ),
+        (
+            "my_answers_total{match}",
+            "histogram_quantile(0.9, x{match})",
+            "checks.custom.0.total",
+            "histogram_quantile() only",
+        ),
         ("refusals", "latency", "checks.custom", "name of a built-in check"),
         ("badIs: refused", "badIs: refused\n    judge: coin", "checks.custom.0.judge", "threshold"),
         ("badIs: refused", "badIs: refused\n    colour: red", "checks.custom.0.colour", "unknown field"),
@@ -246,10 +256,10 @@ def test_a_custom_check_that_would_not_judge_what_it_seems_to_is_refused(
         ("  bearerToken: sesame\n", "a secret stands in a variable"),
         ("  bearerToken: ${A}\n  basicAuth: {username: u, password: '${B}'}\n", "takes one of them"),
         ("  basicAuth: {username: u, password: sesame}\n", "a secret stands in a variable"),
-        ("  headers: {Authorization: Bearer x}\n", "write bearerToken or basicAuth"),
+        ("  headers: {Authorization: Bearer x}\n", "Write bearerToken or basicAuth"),
         ("  headers: {X-Token: 'Bearer ${A}'}\n", "stands for a whole value"),
         ("  caFile: /etc/ca.pem\n", "no certificate is ever shown"),
-        ("  caFile: ca.pem\n", "write the whole path"),
+        ("  caFile: ca.pem\n", "Write the whole path"),
         ("  timeout: 0s\n", "needs some time"),
         ("  maxPoints: 50000\n", "11000"),
     ],
@@ -265,7 +275,7 @@ def test_a_secret_is_never_sent_in_the_clear_beyond_this_machine(tmp_path: Path)
     secret = PLATFORM.replace("prometheus:\n", "prometheus:\n  bearerToken: ${TOKEN}\n")
     assert spec_of(tmp_path, platform=secret).platform.prometheus.bearer_token == "${TOKEN}"  # on loopback
     far = secret.replace("http://127.0.0.1:9090", "http://prometheus:9090")
-    with pytest.raises(InvalidFile, match="let url start with https:"):
+    with pytest.raises(InvalidFile, match="Let url start with https:"):
         spec_of(tmp_path, platform=far)
     assert spec_of(tmp_path, platform=far.replace("http://prometheus", "https://prometheus"))
 
