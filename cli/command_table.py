@@ -31,10 +31,16 @@ COMMANDS: Final = {
         "Ramp a toy LLM service on real servers, without a cluster.",
         "tailramp demo --scenario slow --seed 3",
     ),
+    "init": Entry("cli.init_command", "Write the two files to start from.", "tailramp init --route team/chat"),
     "validate": Entry(
         "cli.validate_command",
         "Check the two files and show what a ramp would do.",
         "tailramp validate deploy/canary.yaml",
+    ),
+    "schema": Entry(
+        "cli.schema_command",
+        "Print the JSON Schema of one of the two files.",
+        "tailramp schema platform > platform.schema.json",
     ),
     "doctor": Entry("cli.doctor.command", "Check the surroundings of a route.", "tailramp doctor"),
     "plan": Entry("cli.plan.command", "Show what a ramp would do, tell and write.", "tailramp plan --users 200000"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import examples, files
+from cli import files
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
 
@@ -15,27 +15,18 @@ if TYPE_CHECKING:
     from tailramp.spec import RampSpec
 
 
-@click.command(
-    "validate",
-    help=f"""Check the two files and show what a ramp would do.
-
-    FILE is the researcher's file; the platform file is the tailramp.yaml beside it. Nothing is contacted: whether the
-    services behind the files answer is found out by the preflight of `tailramp start`.
-
-    A researcher's file to start from, deploy/canary.yaml:
-
-    {examples.as_help(examples.CANARY)}
-
-    A platform file to start from, deploy/tailramp.yaml:
-
-    {examples.as_help(examples.PLATFORM)}
-    """,
-)
+@click.command("validate")
 @click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
 @files.platform_option
 @output_option
 @click.pass_obj
 def validate_command(console: Console, file: Path, platform: Path | None) -> ExitCode:
+    """Check the two files and show what a ramp would do.
+
+    FILE is the researcher's file; the platform file is the tailramp.yaml beside it. `tailramp init` writes both to
+    start from. Nothing is contacted: whether the services behind the files answer is found out by the preflight of
+    `tailramp start`.
+    """
     from tailramp.spec import load_spec
 
     platform = files.platform_beside(file, platform)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema
 
 from tailramp.errors import WrongValue
@@ -110,6 +110,20 @@ Url = Annotated[
         repair=lambda text: f"http://{text}" if "//" not in text else "",
     ),
 ]
+
+_MATCHER: Final = r'\s*[A-Za-z_][A-Za-z0-9_]*\s*(=~|!~|!=|=)\s*"([^"\\\n]|\\.)*"\s*'
+
+Matchers = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    Form(
+        pattern=rf"^{_MATCHER}(,{_MATCHER})*$",
+        words="a list of label matchers, without braces",
+        example='slot="green",job="llm"',
+        repair=lambda text: text.strip().removeprefix("{").removesuffix("}"),
+    ),
+]
+"""PromQL's matchers as people write them without braces."""
 
 UrlPath = Annotated[
     str,

@@ -21,7 +21,7 @@ from tailramp.evidence.hanging import HangingArm
 from tailramp.evidence.judge import Judge
 from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
 from tailramp.evidence.wording import Wording, limit_percent
-from tailramp.matchers import is_matchers
+from tailramp.forms import Matchers
 from tailramp.presets.gateways import ENVOY
 from tailramp.presets.model import Counted, Counters, Histogram, InFlight, TimeUnit
 from tailramp.presets.servers import DURATION, TOXIC_ANSWERS
@@ -41,17 +41,8 @@ class SlotMatch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slot: str = Field(min_length=1)
-    metrics: str = Field(description='matchers for what the servers export, such as slot="green"')
-    gateway: str = Field(description='matchers for what the gateway exports, such as envoy_cluster_name="green"')
-
-    @field_validator("metrics", "gateway")
-    @classmethod
-    def _matchers(cls, value: str) -> str:
-        if not is_matchers(value):
-            raise ValueError(
-                f'{value!r} is not a list of label matchers; write them without braces, such as slot="green",job="llm"'
-            )
-        return value.strip()
+    metrics: Matchers = Field(description='for what the servers export, such as slot="green"')
+    gateway: Matchers = Field(description='for what the gateway exports, such as envoy_cluster_name="green"')
 
     def of(self, source: Source) -> str:
         """Return the matchers for what `source` exports."""

@@ -16,6 +16,7 @@ from tailramp.spec.prometheus import BasicAuth, Prometheus
 from tailramp.spec.ramp_policy import RampPolicy, StepPolicy
 from tailramp.spec.ramp_spec import RampSpec
 from tailramp.spec.router import EnvoyFileRouter
+from tailramp.spec.schema import json_schema
 
 __all__ = [
     "Alerts",
@@ -37,6 +38,7 @@ __all__ = [
     "StepPolicy",
     "Trust",
     "empties_target",
+    "json_schema",
     "load_platform",
     "load_spec",
     "validate",

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tailramp.buckets import BucketSet
 from tailramp.errors import WrongValue
@@ -43,6 +43,8 @@ class Candidate(FileModel):
 
 class CanaryFile(FileModel):
     """``deploy/canary.yaml``: ``canary:`` for one candidate, ``canaries:`` for several."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["canary"]}, {"required": ["canaries"]}]})
 
     canary: Candidate | None = Field(default=None, description="the one candidate")
     canaries: tuple[Candidate, ...] = Field(default=(), description="several candidates, each with buckets of its own")

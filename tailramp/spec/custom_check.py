@@ -1,9 +1,9 @@
 """Checks in the platform team's own PromQL."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator
 
 from tailramp.errors import WrongValue
 from tailramp.forms import Name
@@ -12,6 +12,8 @@ from tailramp.spec.fields import Count, FileModel, Flag
 from tailramp.units import parse_share
 
 _CONDITION = re.compile(r"\s*(>=|>)\s*(.+?)\s*")
+
+_HAS_MATCH: Final[dict[str, JsonValue]] = {"pattern": r"\{match\}"}
 
 Template = Annotated[str, AfterValidator(checked_template)]
 
@@ -22,19 +24,29 @@ class CustomCheck(FileModel):
     ``failWhen`` is the whole condition, as one would say it: ``"> 2%"`` or ``">= 0.02"``.
     """
 
-    name: Name
+    name: Name = Field(description="told apart by it in verdicts and records", examples=["refusals"])
     counted_by: Literal["server", "gateway"] = Field(
         default="server", description="whose metrics it reads, and so which matchers of a slot become {match}"
     )
-    total: Template = Field(description="PromQL of the counter of all", examples=["my_answers_total{match}"])
-    bad: Template = Field(description="PromQL of the counter of the bad ones", examples=["my_refusals_total{match}"])
+    total: Template = Field(
+        description="PromQL of the counter of all", examples=["my_answers_total{match}"], json_schema_extra=_HAS_MATCH
+    )
+    bad: Template = Field(
+        description="PromQL of the counter of the bad ones",
+        examples=["my_refusals_total{match}"],
+        json_schema_extra=_HAS_MATCH,
+    )
     bad_absent_is_zero: Flag = Field(
         default=False, description="true where the counter of the bad ones is created by the first of them"
     )
-    fail_when: str = Field(description="the condition on the share of bad ones", examples=["> 2%", ">= 0.02"])
+    fail_when: str = Field(
+        description="the condition on the share of bad ones",
+        examples=["> 2%", ">= 0.02"],
+        json_schema_extra={"pattern": r"^\s*>=?\s*[0-9.]+\s*%?\s*$"},
+    )
     unit: str = Field(default="answers", min_length=1, max_length=60, description="what is counted")
     bad_is: str = Field(min_length=1, max_length=60, description="what a bad one is", examples=["refused"])
-    judge: Literal["threshold"] = "threshold"
+    judge: Literal["threshold"] = Field(default="threshold", description="how the counts are judged")
     min_sample: Count | None = Field(default=None, ge=1, description="instead of checks.minSample")
     floor: Count | None = Field(default=None, ge=1, description="instead of checks.floor")
     in_settle: Flag = Field(default=True, description="may fail while a step still settles")

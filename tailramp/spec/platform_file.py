@@ -3,11 +3,10 @@
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tailramp.errors import WrongValue
-from tailramp.forms import ModelName, Name, SlotName, Url
-from tailramp.matchers import is_matchers
+from tailramp.forms import Matchers, ModelName, Name, SlotName, Url
 from tailramp.spec.checks import Checks
 from tailramp.spec.fields import Count, FileModel
 from tailramp.spec.identity import Identity
@@ -18,8 +17,8 @@ from tailramp.units import format_duration
 
 
 class Route(FileModel):
-    namespace: Name = "default"
-    name: Name = Field(description="the route's name; with its namespace it is the unit of locking")
+    namespace: Name = Field(default="default", description="as in Kubernetes; with the name it is the unit of locking")
+    name: Name = Field(description="the route's name")
     public_model: ModelName | None = Field(default=None, description="the model name that clients send")
 
     @property
@@ -31,27 +30,23 @@ class Slot(FileModel):
     """One of the interchangeable places behind the route."""
 
     url: Url = Field(description="its own address, to ask which model it serves")
-    metrics: str = Field(min_length=1, description="label matchers of its servers", examples=['slot="green"'])
-    gateway_metrics: str = Field(
-        min_length=1,
+    metrics: Matchers = Field(description="label matchers of its servers", examples=['slot="green"'])
+    gateway_metrics: Matchers = Field(
         description="label matchers of its traffic in the gateway's metrics",
         examples=['envoy_cluster_name="green"'],
     )
-
-    @field_validator("metrics", "gateway_metrics")
-    @classmethod
-    def _are_matchers(cls, value: str) -> str:
-        if not is_matchers(value):
-            mend = 'Write label matchers without braces, such as slot="green",job="llm"'
-            raise WrongValue("this is no list of label matchers", mend)
-        return value
 
 
 class Off(FileModel):
     """What the whole route answers after ``tailramp kill --off``."""
 
-    status: Count = Field(default=503, ge=400, le=599)
-    message: str = Field(default="This service is switched off. 服务已关闭。", min_length=1, max_length=2000)
+    status: Count = Field(default=503, ge=400, le=599, description="the HTTP status of every answer")
+    message: str = Field(
+        default="This service is switched off. 服务已关闭。",
+        min_length=1,
+        max_length=2000,
+        description="what people read, as error.message in JSON",
+    )
 
 
 class Trust(StrEnum):
@@ -73,18 +68,18 @@ class Alerts(FileModel):
 class PlatformFile(FileModel):
     """``tailramp.yaml``: everything that the platform team owns."""
 
-    api_version: Literal["tailramp/v1"]
-    route: Route
-    router: EnvoyFileRouter
+    api_version: Literal["tailramp/v1"] = Field(description="the form of this file")
+    route: Route = Field(description="what the traffic of this ramp is called")
+    router: EnvoyFileRouter = Field(description="how the gateway is told whom to send where")
     slots: dict[SlotName, Slot] = Field(
         min_length=2, description="two or more; which one is live is read from the route"
     )
-    identity: Identity
-    prometheus: Prometheus
-    ramp: RampPolicy = RampPolicy()
-    checks: Checks = Checks()
-    alerts: Alerts = Alerts()
-    off: Off = Off()
+    identity: Identity = Field(description="where the user id stands and how it becomes a bucket")
+    prometheus: Prometheus = Field(description="where the metrics are")
+    ramp: RampPolicy = Field(default=RampPolicy(), description="the schedule and its bounds")
+    checks: Checks = Field(default=Checks(), description="what is asked about a candidate")
+    alerts: Alerts = Field(default=Alerts(), description="what a firing alert does")
+    off: Off = Field(default=Off(), description="what the route answers when it is shut off")
 
     @model_validator(mode="after")
     def _lease_outlives_a_look(self) -> Self:

@@ -29,7 +29,7 @@ HeaderValue = Annotated[str, AfterValidator(_header_value)]
 
 
 class BasicAuth(FileModel):
-    username: str = Field(min_length=1)
+    username: str = Field(min_length=1, description="of the account that may ask")
     password: SecretReference = Field(description="such as ${PROMETHEUS_PASSWORD}")
 
 
@@ -44,7 +44,7 @@ class Prometheus(FileModel):
         description="how long after its scrape a sample can be asked for; a managed service may need a minute",
     )
     bearer_token: SecretReference | None = Field(default=None, description="such as ${PROMETHEUS_TOKEN}")
-    basic_auth: BasicAuth | None = None
+    basic_auth: BasicAuth | None = Field(default=None, description="instead of bearerToken")
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="sent with every query, such as X-Scope-OrgID: chat; a secret as ${VAR}"
     )

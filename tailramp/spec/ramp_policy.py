@@ -2,12 +2,12 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from tailramp.buckets import BucketSet
 from tailramp.errors import WrongValue
 from tailramp.spec.fields import FileModel, Flag
-from tailramp.units import Duration, Share, parse_duration
+from tailramp.units import Duration, Share, format_share, parse_duration
 
 
 class StepPolicy(FileModel):
@@ -18,6 +18,12 @@ class StepPolicy(FileModel):
     approval: Flag = Field(default=False, description="true: a person must promote it after its hold")
 
 
+def _also_bare_shares(schema: dict[str, Any]) -> None:
+    share = TypeAdapter(Share).json_schema()
+    schema["items"] = {"anyOf": [share, schema["items"]]}
+    schema["default"] = [format_share(step["share"]) for step in schema["default"]]
+
+
 class RampPolicy(FileModel):
     """The schedule of a ramp and its bounds."""
 
@@ -26,11 +32,15 @@ class RampPolicy(FileModel):
         min_length=1,
         description="cumulative shares of the target; the last one is the whole of it",
         examples=[["1%", "5%", "25%", "100%"]],
+        json_schema_extra=_also_bare_shares,
     )
     hold: Duration = Field(default=parse_duration("10m"), description="how long a step is watched")
     bake: Duration = Field(default=parse_duration("30m"), description="how long the old slot stays warm at the end")
     hold_back: BucketSet = Field(
-        default=BucketSet(), description='buckets that stay on the old slot until the bake ends, such as "98-99"'
+        default=BucketSet(),
+        description="buckets that stay on the old slot until the bake ends",
+        examples=["98-99"],
+        json_schema_extra={"default": ""},
     )
     max_settle: Duration = Field(default=parse_duration("10m"), description="until traffic has reached a step")
     max_blind: Duration = Field(default=parse_duration("5m"), description="without an answer, before onBlind is done")

@@ -14,7 +14,7 @@ from tailramp.units import Duration, parse_duration
 class EnvoyFileRouter(FileModel):
     """A route configuration that Envoy watches as a file."""
 
-    kind: Literal["envoy-file"]
+    kind: Literal["envoy-file"] = Field(description="which data plane")
     file: Path = Field(
         description="the route file; `pending/` beside it belongs to tailramp too", examples=["routes/chat.json"]
     )

@@ -36,10 +36,22 @@ def looks_as_kept(name: str, text: str, folder: Folder) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_from_two_files_to_everyone_on_the_new_model(ramp_folder: Folder, world: ScriptedWorld) -> None:
+async def test_from_an_empty_folder_to_everyone_on_the_new_model(ramp_folder: Folder, world: ScriptedWorld) -> None:
+    ramp_folder.canary.unlink()
+    ramp_folder.platform.unlink()
+    begun = await ramp_folder.run("init", "--route", ramp_folder.route, "--salt", "choose-once-and-keep")
+    assert begun.code == 0, begun
+    looks_as_kept("init", begun.out, ramp_folder)
+    looks_as_kept("canary.yaml", ramp_folder.canary.read_text(encoding="utf-8"), ramp_folder)
+    looks_as_kept("tailramp.yaml", ramp_folder.platform.read_text(encoding="utf-8"), ramp_folder)
+
     ramp_folder.write(
         canary={"canary.buckets": "00-99"},
-        platform={"ramp.steps": ["5%", {"share": "50%", "approval": True}, "100%"], "ramp.hold": "10m"},
+        platform={
+            "router.file": "../routes/chat.json",
+            "ramp.steps": ["5%", {"share": "50%", "approval": True}, "100%"],
+            "ramp.hold": "10m",
+        },
     )
     validated = await ramp_folder.run("validate")
     assert validated.code == 0, validated

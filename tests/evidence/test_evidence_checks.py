@@ -85,9 +85,9 @@ def wrong_check(**changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"total": "llm_answers_scored_total"}, "no {match}"),
-        ({"bad": "rate(llm_answers_toxic_total{match}[1m])"}, "uses rate()"),
-        ({"bad": "increase (x{match}[1m])"}, "uses increase()"),
+        ({"total": "llm_answers_scored_total"}, "without {match}"),
+        ({"bad": "rate(llm_answers_toxic_total{match}[1m])"}, "rate() only estimates"),
+        ({"bad": "increase (x{match}[1m])"}, "increase() only estimates"),
         ({"limit": 1.0}, "less than 1"),
         ({"limit": -0.1}, "greater than or equal to 0"),
         ({"limit": float("nan")}, "limit"),
@@ -109,7 +109,7 @@ def test_a_latency_limit_that_cannot_be_kept_or_broken_is_refused(seconds: float
     "matchers", ["", '{slot="green"}', "slot=green", 'slot="green"} or up{a="b"', 'slot="a",,b="c"']
 )
 def test_matchers_that_are_none_are_refused_with_an_example(matchers: str) -> None:
-    with pytest.raises(ValidationError, match="write them without braces"):
+    with pytest.raises(ValidationError, match="label matchers, without braces"):
         SlotMatch(slot="green", metrics=matchers, gateway='a="b"')
 
 
