@@ -71,8 +71,8 @@ def report(runs: Sequence[Run]) -> str:
     lines += [
         "",
         "As promised: the end above; no share grew in an incident; no request failed but the candidate's after its",
-        "fault; no forged or missing id on the candidate, no user moved back and forth, no answer of the candidate that",
-        "no assignment of its time allowed.",
+        "fault; no forged or missing id on the candidate, no user moved back and forth, no answer of the candidate",
+        "that no assignment of its time allowed.",
     ]
     return "\n".join(lines)
 
