@@ -6,9 +6,9 @@ as the last act.
 
 import asyncio
 
-import aiohttp
 from temporalio import activity
 
+from activities.clients import Clients
 from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.metrics import CheckMetrics
@@ -36,26 +36,26 @@ def take_over(plan: Plan, request: PreflightRequest) -> Change:
             for variant in plan.candidates
         },
         override=request.override,
-        data_plane=request.spec.platform.router.admin,
+        data_plane=request.spec.platform.router.data_plane,
         off_answer=OffAnswer(status=request.spec.platform.off.status, message=request.spec.platform.off.message),
     )
 
 
 class PreflightActivities:
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
 
     @activity.defn(name=PREFLIGHT)
     async def preflight(self, request: PreflightRequest) -> PreflightReport:
         """Check, plan and take the route over; or say everything that is in the way."""
         async with heartbeating("checking"), final_refusals():
-            router = make_router(request.spec.platform, self._http)
+            router = make_router(request.spec.platform, self._clients)
             try:
                 plan, problems = await self._examine(router, request.spec)
                 if plan is None or problems:
                     return PreflightReport(problems=tuple(str(problem) for problem in problems))
                 snapshot = await router.snapshot()
-                record = await router.prepare(take_over(plan, request))
+                record = await router.prepare(take_over(plan, request), plan.ruled_slots)
             except Fenced:
                 raise
             except (Refused, Unreachable) as error:
@@ -117,11 +117,11 @@ class PreflightActivities:
         return [Problem(f"slots.{live}.url", reason, "Mend the baseline first", value=platform.slots[live].url)]
 
     async def _models_of(self, platform: PlatformFile, slot: str) -> frozenset[str]:
-        return await models_of(self._http, platform.slots[slot].url)
+        return await models_of(self._clients.http, platform.slots[slot].url)
 
     async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
         """The gateway computes our buckets, everyone is served by the baseline now, and the gateway says who served."""
-        prober = Prober(spec.platform, self._http, now=server_clock())
+        prober = Prober(spec.platform, self._clients.http, now=server_clock())
         if prober.signs and (problems := bucket_problems(await prober.compare_buckets())):
             return problems
         evidence = await prober.probe(plan.baseline_only)

@@ -1,14 +1,14 @@
 """The activities that move traffic and prove that it moved."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import telemetry
+from activities.clients import Clients
 from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
@@ -42,6 +42,7 @@ from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused, Unreachable
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.route_record import Clearer, RouteRecord, cleared, concluded, served, without
+from tailramp.spec import PlatformFile
 
 _BETWEEN_LOOKS = 0.05  # seconds between two looks of a verification that waits for the data plane
 
@@ -71,8 +72,8 @@ async def tried_for_ever() -> AsyncIterator[None]:
 class TrafficActivities:
     """Forward writes and their proof: they run on the watch queue."""
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
 
     @activity.defn(name=APPLY)
     async def apply_assignment(self, request: WriteRequest) -> None:
@@ -94,7 +95,7 @@ class TrafficActivities:
         Ends only with full evidence or at its time limit, which Temporal holds: what is missing then stands in the
         heartbeat details.
         """
-        router, prober = self._router(request), Prober(request.spec.platform, self._http, now=server_clock())
+        router, prober = self._router(request), Prober(request.spec.platform, self._clients.http, now=server_clock())
         async with heartbeating("looking") as heartbeat, final_refusals():
             while True:
                 evidence = await prove_assignment(router, prober, request.assignment, request.ramp)
@@ -113,14 +114,14 @@ class TrafficActivities:
             )
 
     def _router(self, request: Request) -> Router:
-        return make_router(request.spec.platform, self._http)
+        return make_router(request.spec.platform, self._clients)
 
 
 class RollbackActivities:
     """Clearing, its proof, and restoring: they run on a queue and in a process of their own."""
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
 
     @activity.defn(name=CLEAR)
     async def clear_route(self, request: ClearRequest) -> ClearReport:
@@ -129,7 +130,7 @@ class RollbackActivities:
         Fails as ``NotReady``, to be retried, while nobody there could answer.
         """
         async with heartbeating("clearing"), tried_for_ever():
-            router = make_router(request.spec.platform, self._http)
+            router = make_router(request.spec.platform, self._clients)
             if blocked := await blocked_way_back(router, request.ramp):
                 await mark(router)
                 raise ApplicationError(blocked, type=NOT_READY)
@@ -160,7 +161,7 @@ class RollbackActivities:
             )
 
         async with heartbeating("withdrawing"), final_refusals():
-            await make_router(request.spec.platform, self._http).apply(lower)
+            await make_router(request.spec.platform, self._clients).apply(lower)
 
     @activity.defn(name=PROVE_ZERO)
     async def prove_zero(self, request: ZeroRequest) -> Evidence:
@@ -169,17 +170,18 @@ class RollbackActivities:
         Fails as ``NotProven``, to be retried, with what was seen instead.
         """
         platform = request.spec.platform
-        router, prober = make_router(platform, self._http), Prober(platform, self._http, now=server_clock())
+        router, prober = make_router(platform, self._clients), Prober(platform, self._clients.http, now=server_clock())
         async with heartbeating("proving"), tried_for_ever():
             view = await router.read()
             if view.loaded.answer is not Answer.YES:
                 raise ApplicationError(view.loaded.missing(), type=NOT_PROVEN)
-            observations = platform.router.zero_observations
-            seconds = platform.router.zero_interval.total_seconds()
-            counted = [await _count_stands_still(router, slot, observations, seconds) for slot in request.slots]
-            probed = await prober.probe(request.assignment)
-            returned = await prober.probe_members(request.returned, request.assignment.default)
-            evidence = Evidence(findings=(*view.loaded.findings, *counted, *probed.findings, *returned.findings))
+            if platform.router.counts_requests:
+                counted, proof = await _counts_stand_still(router, request.slots, platform), "counters"
+                answered = await _probes(prober, request)
+            else:
+                counted, proof = [], "probes"
+                answered = await _probes_throughout(prober, request, platform)
+            evidence = Evidence(findings=(*view.loaded.findings, *counted, *answered.findings), proof=proof)
             if evidence.answer is not Answer.YES:
                 raise ApplicationError(evidence.missing(), type=NOT_PROVEN)
             telemetry.stage_ended(telemetry.RollbackStage.PROVE, activity.info().scheduled_time)
@@ -189,7 +191,7 @@ class RollbackActivities:
     async def restore(self, request: RestoreRequest) -> RestoreReport:
         """Compare the route with its snapshot, and name what somebody else changed."""
         async with heartbeating("restoring"), tried_for_ever():
-            return await make_router(request.spec.platform, self._http).restore(request.snapshot)
+            return await make_router(request.spec.platform, self._clients).restore(request.snapshot)
 
 
 def clear_report(record: RouteRecord, request: ClearRequest) -> ClearReport:
@@ -215,6 +217,31 @@ async def prove_assignment(router: Router, prober: Prober, assignment: Assignmen
     stored = Finding(question=f"stored: {assignment.describe()}", answer=same, seen=view.record.assignment.describe())
     probed = await prober.probe(assignment)
     return Evidence(findings=(stored, *view.loaded.findings, *probed.findings))
+
+
+async def _probes(prober: Prober, request: ZeroRequest) -> Evidence:
+    """One round: everybody is served as they should be, those who were taken back among them."""
+    probed = await prober.probe(request.assignment)
+    returned = await prober.probe_members(request.returned, request.assignment.default)
+    return Evidence(findings=(*probed.findings, *returned.findings), proof="probes")
+
+
+async def _probes_throughout(prober: Prober, request: ZeroRequest, platform: PlatformFile) -> Evidence:
+    """Rounds of probes over the time that a change may take to arrive everywhere; the first that finds somebody
+    elsewhere ends them, and else the last one stands for all."""
+    seconds = platform.router.zero_interval.total_seconds()
+    for _ in range(platform.router.zero_observations):
+        evidence = await _probes(prober, request)
+        if evidence.answer is not Answer.YES:
+            break
+        await asyncio.sleep(seconds)
+    return evidence
+
+
+async def _counts_stand_still(router: Router, slots: Sequence[str], platform: PlatformFile) -> list[Finding]:
+    observations = platform.router.zero_observations
+    seconds = platform.router.zero_interval.total_seconds()
+    return [await _count_stands_still(router, slot, observations, seconds) for slot in slots]
 
 
 async def _count_stands_still(router: Router, slot: str, observations: int, seconds: float) -> Finding:

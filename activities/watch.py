@@ -11,10 +11,10 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 from temporalio import activity
 
 from activities import telemetry
+from activities.clients import Clients
 from activities.clock import Wall, server_clock
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.metrics import PrometheusMetrics
@@ -36,8 +36,8 @@ _TICKS_AT_ONCE = 100
 
 
 class WatchActivities:
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
 
     @activity.defn(name=WATCH)
     async def watch(self, request: WatchRequest) -> WatchResult:
@@ -47,7 +47,7 @@ class WatchActivities:
         shortened first, so that the sentinel acts should nobody else be able to.  Fails as ``Fenced`` once somebody has
         cleared or taken over the route.
         """
-        router = make_router(request.spec.platform, self._http)
+        router = make_router(request.spec.platform, self._clients)
         async with heartbeating("reading what was missed") as heartbeat, final_refusals():
             with telemetry.RAMPS_WATCHED.track_inprogress():
                 return await _Watch(request, router, server_clock(), heartbeat, activity.info().scheduled_time).run()

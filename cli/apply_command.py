@@ -146,16 +146,22 @@ async def _live_ramp(route: str) -> "Ramp | None":
 
 
 async def _record(platform: "PlatformFile") -> "RouteRecord":
-    from activities.routers import record_router
+    from activities.routers import platform_record_router
 
-    return await record_router(platform.router.file).record()
+    router = platform_record_router(platform)
+    try:
+        return await router.record()
+    finally:
+        await router.close()
 
 
 async def _clear(platform: "PlatformFile") -> "RouteRecord":
-    from activities.routers import record_router
+    from activities.routers import platform_record_router
     from tailramp.ramp import Reason
     from tailramp.route_record import Clearer, cleared
 
-    return await record_router(platform.router.file).clear(
-        lambda record: cleared(record, by=Clearer.ROLLBACK, reason=Reason.TARGET_EMPTIED)
-    )
+    router = platform_record_router(platform)
+    try:
+        return await router.clear(lambda record: cleared(record, by=Clearer.ROLLBACK, reason=Reason.TARGET_EMPTIED))
+    finally:
+        await router.close()

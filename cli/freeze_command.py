@@ -1,6 +1,5 @@
 """``tailramp freeze``: nothing new may start or grow on a route."""
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from cli import files
 from cli.actor import asserted_actor
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
-from cli.kill_commands import expect, route_file_option, router_of, written_or_told
+from cli.kill_commands import expect, route_file_option, router_of, run, written_or_told
 
 
 @click.command("freeze")
@@ -38,6 +37,6 @@ def freeze_command(
         return (await router.renew(lambda record: frozen(record, mark))).record.route
 
     with written_or_told():
-        name = asyncio.run(freeze())
+        name = run(router, freeze())
     console.answer(f"{name} is frozen. `tailramp lift {name} --reason ...` ends it.", {"route": name, "frozen": True})
     return ExitCode.DONE

@@ -6,11 +6,11 @@ wakes up later can give a candidate traffic.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ from tailramp.errors import InvalidFile, Refused, Unreachable
 if TYPE_CHECKING:
     from activities.routers import Router
     from tailramp.route_record import Mark, RouteRecord
+
+T = TypeVar("T")
 
 route_file_option = click.option(
     "--route-file",
@@ -68,7 +70,7 @@ def kill_command(
     router = router_of(console, route_file, platform)
     how = _How.OFF if off else _How.TO_PREVIOUS if to_previous else _How.TO_BASELINE
     with written_or_told():
-        before, after = asyncio.run(_kill(router, route, how, reason, force=force))
+        before, after = run(router, _kill(router, route, how, reason, force=force))
     default = after.assignment.default
     taken_out = {
         slot: str(before.assignment.buckets_of(slot)) or "everyone"
@@ -113,7 +115,7 @@ def lift_command(
     """
     router = router_of(console, route_file, platform)
     with written_or_told():
-        before, after = asyncio.run(_lift(router, route))
+        before, after = run(router, _lift(router, route))
     marks = [(word, mark) for word, mark in (("kill", before.kill), ("freeze", before.freeze)) if mark is not None]
     lines = [
         f"{before.route}: the {word} by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} "
@@ -183,18 +185,30 @@ def _as_data(mark: "Mark | None") -> dict[str, Any] | None:
 
 
 def router_of(console: Console, route_file: Path | None, platform: Path | None) -> "Router":
-    from activities.routers import record_router
+    from activities.routers import platform_record_router, record_router
     from tailramp.spec import load_platform
 
     if route_file is not None:
         return record_router(route_file)
     try:
-        return record_router(load_platform(files.find_platform(platform)).router.file)
+        return platform_record_router(load_platform(files.find_platform(platform)))
     except InvalidFile:
         console.aside("The platform file cannot be used. With --route-file FILE none is needed.")
         raise
     except click.UsageError as error:
         raise click.UsageError(f"{error.message}, or name the route file with --route-file") from None
+
+
+def run(router: "Router", work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` with ``router`` to its end, and close what the router has opened."""
+
+    async def to_the_end() -> T:
+        try:
+            return await work
+        finally:
+            await router.close()
+
+    return asyncio.run(to_the_end())
 
 
 @contextlib.contextmanager

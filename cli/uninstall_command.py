@@ -38,7 +38,7 @@ def uninstall_command(
     from tailramp.spec import load_platform
 
     settings = None if route_file is not None else load_platform(files.find_platform(platform))
-    path = route_file or Path(settings.router.file if settings is not None else "")
+    path = route_file or _route_file_of(settings)
     file = RouteFile(path)
 
     def releasable(record: "RouteRecord") -> None:
@@ -59,15 +59,24 @@ def uninstall_command(
     return ExitCode.DONE
 
 
+def _route_file_of(settings: "PlatformFile | None") -> Path:
+    from tailramp.spec import EnvoyFileRouter
+
+    if settings is None or not isinstance(settings.router, EnvoyFileRouter):
+        raise Refused("router.kind: only the router envoy-file has a route file")
+    return settings.router.file
+
+
 async def _check_gateway(settings: "PlatformFile") -> None:
     """Raises Refused unless the gateway has loaded what the file says: the record alone proves nothing."""
     import aiohttp
 
+    from activities.clients import Clients
     from activities.routers import make_router
     from tailramp.proof import Answer
 
     async with aiohttp.ClientSession() as http:
-        loaded = (await make_router(settings, http).read()).loaded
+        loaded = (await make_router(settings, Clients(http)).read()).loaded
     if loaded.answer is not Answer.YES:
         raise Refused(f"nobody can say what the gateway serves: {loaded.missing()}. Mend that, or name --route-file")
 

@@ -93,6 +93,11 @@ class Plan(BaseModel):
         return tuple(variant.slot for variant in self.candidates)
 
     @property
+    def ruled_slots(self) -> tuple[SlotName, ...]:
+        """Those that a rule may name on the way: the candidates', and the baseline's if users are held back on it."""
+        return (*self.slots, *((self.baseline,) if len(self.hold_back) else ()))
+
+    @property
     def journey(self) -> str:
         """``blue → green``, or ``blue → green + red``."""
         return f"{self.baseline} → {' + '.join(self.slots)}"

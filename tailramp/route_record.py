@@ -225,7 +225,7 @@ def served(
 ) -> RouteRecord:
     """Serve ``assignment``.  Every candidate that it serves gets a lease of full length.  Raises Fenced or Frozen."""
     fence(record, ramp=ramp, epoch=epoch)
-    if record.freeze is not None and not _only_lowers(record.assignment, assignment):
+    if record.freeze is not None and not only_lowers(record.assignment, assignment):
         raise Frozen(f"{record.route} is frozen by {record.freeze.by}: {record.freeze.reason}")
     if record.epoch == epoch and record.assignment == assignment:
         return record  # an earlier attempt of this write has done it
@@ -260,7 +260,7 @@ def without(
     return lowered if refused == record.refused else lowered.model_copy(update={"refused": refused})
 
 
-def _only_lowers(before: Assignment, after: Assignment) -> bool:
+def only_lowers(before: Assignment, after: Assignment) -> bool:
     """Whether nobody is moved off the default."""
     return after.default == before.default and all(
         before.buckets_of(rule.slot).issuperset(rule.buckets) for rule in after.rules

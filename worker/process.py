@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.clients import Clients
 from tailramp.errors import Unreachable
 from worker.connection import connect
 from worker.health import Readiness
@@ -70,13 +71,15 @@ async def _connected(stop: asyncio.Event, readiness: Readiness) -> Client | None
 
 async def _work(role: Role, client: Client, settings: WorkerSettings, stop: asyncio.Event, readiness: Readiness) -> int:
     async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as running:
+        clients = Clients(http)
+        running.push_async_callback(clients.close)
         failed: list[BaseException] = []
 
         async def fatal(error: BaseException) -> None:
             failed.append(error)
             stop.set()
 
-        workers = make_workers(role, client, settings, http, fatal)
+        workers = make_workers(role, client, settings, clients, fatal)
         for worker in workers:
             await running.enter_async_context(worker)
         log.info("%s serves %s", role, ", ".join(worker.task_queue for worker in workers))

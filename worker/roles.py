@@ -5,10 +5,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-import aiohttp
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.clients import Clients
 from activities.preflight import PreflightActivities
 from activities.record import RecordActivities
 from activities.traffic import RollbackActivities, TrafficActivities
@@ -30,12 +30,12 @@ FatalError = Callable[[BaseException], Awaitable[None]]
 
 
 def make_workers(
-    role: Role, client: Client, settings: WorkerSettings, http: aiohttp.ClientSession, fatal: FatalError
+    role: Role, client: Client, settings: WorkerSettings, clients: Clients, fatal: FatalError
 ) -> list[Worker]:
     """The workers of one process.  ``fatal`` is told when one of them cannot go on."""
     match role:
         case Role.CONTROL:
-            rollback, traffic = RollbackActivities(http), TrafficActivities(http)
+            rollback, traffic = RollbackActivities(clients), TrafficActivities(clients)
             return [
                 _worker(client, WORKFLOW_QUEUE, settings, fatal, workflows=[RampWorkflow]),
                 _worker(
@@ -53,7 +53,7 @@ def make_workers(
                 ),
             ]
         case Role.WATCH:
-            traffic = TrafficActivities(http)
+            traffic = TrafficActivities(clients)
             return [
                 _worker(
                     client,
@@ -61,11 +61,11 @@ def make_workers(
                     settings,
                     fatal,
                     activities=[
-                        PreflightActivities(http).preflight,
+                        PreflightActivities(clients).preflight,
                         traffic.apply_assignment,
                         traffic.verify_assignment,
                         traffic.conclude,
-                        WatchActivities(http).watch,
+                        WatchActivities(clients).watch,
                         RecordActivities(settings.records).record,
                     ],
                 )

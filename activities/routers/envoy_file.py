@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from activities.routers.protocol import Change, Clear, Renewal, RouteView, Serve
 from activities.routers.route_file import RouteFile
 from tailramp.activity_contract import RestoreReport
 from tailramp.errors import Problem, Refused, Unreachable
+from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.route_record import RouteRecord, prepared
@@ -79,7 +80,7 @@ class EnvoyFile:
     async def snapshot(self) -> str:
         return (await asyncio.to_thread(self._file.read)).digest
 
-    async def prepare(self, change: Change) -> RouteRecord:
+    async def prepare(self, change: Change, slots: Collection[SlotName] = ()) -> RouteRecord:  # noqa: ARG002
         document = await _in_thread(lambda: self._file.change(change))
         await _in_thread(lambda: self._file.make_ready(prepared))
         return document.record
@@ -140,6 +141,9 @@ class EnvoyFile:
                 return await EnvoyAdmin(recorded, http).ready(slot)
         except Unreachable:
             return None
+
+    async def close(self) -> None:
+        """Nothing is open between two calls."""
 
     @property
     def _envoy(self) -> EnvoyAdmin:

@@ -4,12 +4,13 @@ What a write means is decided in ``tailramp.route_record``; a router stores the 
 express its assignment, so that no observer ever sees the one without the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from tailramp.activity_contract import RestoreReport
 from tailramp.errors import Problem
+from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.proof import Evidence
 from tailramp.route_record import RouteRecord
@@ -62,9 +63,12 @@ class Router(Protocol):
     async def snapshot(self) -> str:
         """Digest of everything that a rollback must leave as it was."""
 
-    async def prepare(self, change: Change) -> RouteRecord:
+    async def prepare(self, change: Change, slots: Collection[SlotName] = ()) -> RouteRecord:
         """Store a change of what a rollback would go back to, when a ramp begins or has been promoted, and make ready
-        what it needs under stress."""
+        what it needs under stress.
+
+        ``slots`` are those that rules of the ramp may name; a ramp that is over names none.
+        """
 
     async def apply(self, change: Change) -> RouteRecord:
         """Store a forward change and what it serves.  Idempotent; a change that changes nothing writes nothing.
@@ -88,3 +92,6 @@ class Router(Protocol):
 
     async def served(self, slot: str) -> Served | None:
         """Requests that the data plane has sent to ``slot``; None means unknown."""
+
+    async def close(self) -> None:
+        """Close the connections that are the router's own."""

@@ -12,7 +12,7 @@ from cli.doctor.findings import Result, finding, good, unseen
 from tailramp.errors import InvalidFile, Refused, TailrampError
 from tailramp.evidence import Check, gateway_errors
 from tailramp.proof import Answer
-from tailramp.spec import PlatformFile, load_spec
+from tailramp.spec import EnvoyFileRouter, PlatformFile, load_spec
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,10 +26,11 @@ _MOST_SKEW: Final = 2.0
 async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | None) -> AsyncIterator[Result]:
     import aiohttp
 
+    from activities.clients import Clients
     from activities.routers import make_router
 
     async with aiohttp.ClientSession() as http:
-        router = make_router(platform, http)
+        router = make_router(platform, Clients(http))
         record = None
         try:
             record = await router.record()
@@ -43,7 +44,8 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
                 text = f"{said.question}: {said.answer} ({said.seen})"
                 mend = "Look for update_rejected in Envoy's log, and make Envoy watch this file"
                 yield good("gateway", text) if said.answer is Answer.YES else finding("gateway", text, mend)
-        yield _writable(platform.router.file)
+        if isinstance(platform.router, EnvoyFileRouter):
+            yield _writable(platform.router.file)
         async for result in _gateway(platform, record, http):
             yield result
         for result in await asyncio.gather(*(_slot(platform, slot, http) for slot in platform.slots)):

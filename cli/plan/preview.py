@@ -11,7 +11,7 @@ from tailramp.evidence import Check
 from tailramp.forms import SlotName
 from tailramp.plan import Plan, Step, make_plan
 from tailramp.power import Power, threshold_power
-from tailramp.spec import RampSpec
+from tailramp.spec import EnvoyFileRouter, RampSpec
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def preview_of(spec: RampSpec, world: World, *, users: int | None, override: str
     """Raises Refused for what no world could make work; what this world refuses is added to ``world.problems``."""
     plan = make_plan(spec, default=world.default, candidates=world.candidates)
     differences: list[Difference] = []
-    if world.record is not None:
+    if world.record is not None and isinstance(spec.platform.router, EnvoyFileRouter):
         try:
             differences = route_file_differences(spec.platform.router.file, spec, plan, override)
         except Refused as error:

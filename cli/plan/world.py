@@ -1,13 +1,12 @@
 """What a plan needs to know of the world, looked up where it can be and named where it cannot."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gateway.route_document import RouteDocument
 from tailramp.errors import TailrampError
 from tailramp.forms import SlotName
 from tailramp.route_record import RouteRecord
-from tailramp.spec import RampSpec
+from tailramp.spec import EnvoyFileRouter, RampSpec
 
 
 @dataclass
@@ -28,17 +27,42 @@ class World:
 
 
 def from_files(spec: RampSpec) -> World:
-    """What the route file beside this process says; without it the first slots stand for the live one and the
-    candidates', since shares, buckets and holds do not depend on them."""
-    count = len(spec.candidates)
-    slots, path = list(spec.platform.slots), Path(spec.platform.router.file)
+    """What the route file beside this process says."""
+    if not isinstance(spec.platform.router, EnvoyFileRouter):
+        return _without_record(spec, "the route record is in the cluster, which was not asked")
+    path = spec.platform.router.file
     try:
         record = RouteDocument.parse(path.read_text(encoding="utf-8")).record
     except (OSError, UnicodeDecodeError, TailrampError) as error:
-        world = World(default=slots[0], candidates=slots[1 : 1 + count])
         why = error.strerror if isinstance(error, OSError) else str(error)
-        world.unknown.append(f"which slot is live: the route file {path} cannot be read ({why})")
-        return world
+        return _without_record(spec, f"the route file {path} cannot be read ({why})")
+    return _with_record(spec, record)
+
+
+async def _from_router(spec: RampSpec) -> World:
+    """What the route's record says, wherever it is."""
+    from activities.routers import platform_record_router
+
+    router = platform_record_router(spec.platform)
+    try:
+        return _with_record(spec, await router.record())
+    except TailrampError as error:
+        return _without_record(spec, str(error))
+    finally:
+        await router.close()
+
+
+def _without_record(spec: RampSpec, why: str) -> World:
+    """The first slots stand for the live one and the candidates', since shares, buckets and holds do not depend on
+    them."""
+    slots = list(spec.platform.slots)
+    world = World(default=slots[0], candidates=slots[1 : 1 + len(spec.candidates)])
+    world.unknown.append(f"which slot is live: {why}")
+    return world
+
+
+def _with_record(spec: RampSpec, record: RouteRecord) -> World:
+    slots, count = list(spec.platform.slots), len(spec.candidates)
     default = record.assignment.default
     free = [slot for slot in slots if slot != default]
     world = World(default=default, candidates=free[:count], record=record)
@@ -55,7 +79,7 @@ async def look(spec: RampSpec) -> World:
 
     from activities.surroundings import measured_rates, models_of
 
-    world = from_files(spec)
+    world = from_files(spec) if isinstance(spec.platform.router, EnvoyFileRouter) else await _from_router(spec)
     slots = spec.platform.slots
     async with aiohttp.ClientSession() as http:
         served = dict(zip(slots, await asyncio.gather(*(models_of(http, s.url) for s in slots.values())), strict=True))

@@ -15,18 +15,31 @@ from tailramp.spec.problems import validate
 from tailramp.spec.prometheus import BasicAuth, Prometheus
 from tailramp.spec.ramp_policy import RampPolicy, StepPolicy
 from tailramp.spec.ramp_spec import RampSpec
-from tailramp.spec.router import EnvoyFileRouter
+from tailramp.spec.router import (
+    AnyRouter,
+    Backend,
+    EnvoyFileRouter,
+    GatewayApiRouter,
+    IngressNginxRouter,
+    KubernetesRouter,
+    ServiceBackend,
+)
 from tailramp.spec.schema import json_schema
 
 __all__ = [
     "Alerts",
+    "AnyRouter",
+    "Backend",
     "BasicAuth",
     "CanaryFile",
     "Candidate",
     "Checks",
     "CustomCheck",
     "EnvoyFileRouter",
+    "GatewayApiRouter",
     "Identity",
+    "IngressNginxRouter",
+    "KubernetesRouter",
     "LatencyKind",
     "Off",
     "PlatformFile",
@@ -34,6 +47,7 @@ __all__ = [
     "RampPolicy",
     "RampSpec",
     "Route",
+    "ServiceBackend",
     "Slot",
     "StepPolicy",
     "Trust",

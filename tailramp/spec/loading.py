@@ -9,6 +9,7 @@ from tailramp.spec.platform_file import PlatformFile
 from tailramp.spec.problems import validate
 from tailramp.spec.ramp_spec import RampSpec
 from tailramp.spec.reading import read_text
+from tailramp.spec.router import EnvoyFileRouter
 from tailramp.yaml_source import Document, Location, dotted, quotable, read_document
 
 
@@ -49,7 +50,7 @@ def load_platform(path: Path) -> PlatformFile:
 
 def _with_absolute_paths(platform: PlatformFile, path: Path) -> PlatformFile:
     """A relative ``router.file`` is meant from the platform file's folder, wherever the reader runs."""
-    if platform.router.file.is_absolute():
+    if not isinstance(platform.router, EnvoyFileRouter) or platform.router.file.is_absolute():
         return platform
     try:
         file = (path.parent / platform.router.file).resolve()

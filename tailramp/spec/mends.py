@@ -116,7 +116,7 @@ def _longest(fault: Fault, sign: str) -> str:
 
 
 def _not_known(fault: Fault) -> tuple[str, str]:
-    known = str(fault.context["expected"]).replace("'", "")
+    known = str(fault.context.get("expected", fault.context.get("expected_tags"))).replace("'", "")
     names = known.replace(" or ", ", ").split(", ")
     close = difflib.get_close_matches(str(fault.value), names, n=1) if len(names) > 1 else []
     is_word = str(fault.value)[:1].isalpha()
@@ -165,6 +165,9 @@ _WORDS: Final[dict[str, Callable[[Fault], tuple[str, str]]]] = {
     "less_than_equal": _out_of_range,
     "literal_error": _not_known,
     "enum": _not_known,
+    "union_tag_invalid": _not_known,
+    "union_tag_not_found": _missing,
+    "model_attributes_type": _no_group,
     "model_type": _no_group,
     "dict_type": _no_group,
     "tuple_type": _no_list,

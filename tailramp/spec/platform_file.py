@@ -12,7 +12,7 @@ from tailramp.spec.fields import Count, FileModel
 from tailramp.spec.identity import Identity
 from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
-from tailramp.spec.router import EnvoyFileRouter
+from tailramp.spec.router import AnyRouter, EnvoyFileRouter
 from tailramp.units import format_duration
 
 
@@ -70,7 +70,7 @@ class PlatformFile(FileModel):
 
     api_version: Literal["tailramp/v1"] = Field(description="the form of this file")
     route: Route = Field(description="what the traffic of this ramp is called")
-    router: EnvoyFileRouter = Field(description="how the gateway is told whom to send where")
+    router: AnyRouter = Field(description="how the gateway is told whom to send where")
     slots: dict[SlotName, Slot] = Field(
         min_length=2, description="two or more; which one is live is read from the route"
     )
@@ -80,6 +80,16 @@ class PlatformFile(FileModel):
     checks: Checks = Field(default=Checks(), description="what is asked about a candidate")
     alerts: Alerts = Field(default=Alerts(), description="what a firing alert does")
     off: Off = Field(default=Off(), description="what the route answers when it is shut off")
+
+    @model_validator(mode="after")
+    def _every_slot_has_a_backend(self) -> Self:
+        if isinstance(self.router, EnvoyFileRouter):
+            return self
+        if lacking := sorted(self.slots.keys() - self.router.backends.keys()):
+            raise ValueError(
+                f"router.backends does not say what {', '.join(lacking)} is: name a backend for every slot"
+            )
+        return self
 
     @model_validator(mode="after")
     def _lease_outlives_a_look(self) -> Self:

@@ -29,6 +29,8 @@ def validate(model: type[Model], document: Document) -> Model:
 
 def _problem(model: type[BaseModel], document: Document, details: ErrorDetails) -> Problem:
     location = _location_in_file(document, details["loc"])
+    if details["type"].startswith("union_tag"):
+        location = (*location, "kind")
     error = details.get("ctx", {}).get("error")
     if isinstance(error, WrongValue):
         location = (*location, *error.at)
@@ -38,11 +40,11 @@ def _problem(model: type[BaseModel], document: Document, details: ErrorDetails) 
         context=details.get("ctx", {}),
         message=details["msg"],
         name=str(location[-1]) if location else "(file)",
-        field=_field_at(model, details["loc"]) or _field_at(model, location),
+        field=_field_at(model, document, details["loc"]) or _field_at(model, document, location),
         value=document.value_of(location),
         written=written,
-        known=_names_at(model, location[:-1]),
-        inside=_names_at(model, location),
+        known=_names_at(model, document, location[:-1]),
+        inside=_names_at(model, document, location),
     )
     reason, mend = words(fault)
     value = quotable(location, written)
@@ -64,25 +66,25 @@ def _location_in_file(document: Document, loc: tuple[int | str, ...]) -> Locatio
     return location
 
 
-def _names_at(model: type[BaseModel], location: Location) -> list[str]:
+def _names_at(model: type[BaseModel], document: Document, location: Location) -> list[str]:
     """The field names that the files may use at ``location``; none if no group of fields may stand there."""
     if not location:
         return _field_names(model)
-    if (field := _field_at(model, location)) is not None:
-        inside = _model_in(field.annotation)
+    if (field := _field_at(model, document, location)) is not None:
+        inside = _model_in(field.annotation, _kind_at(document, location))
         # Below the name of a table, such as slots, stand names of the user's own and not the fields of an entry.
         is_table = getattr(field.annotation, "__origin__", None) is dict
         return _field_names(inside) if inside is not None and not is_table else []
-    entry = _field_at(model, location[:-1])
+    entry = _field_at(model, document, location[:-1])
     inside = None if entry is None else _model_in(entry.annotation)
     return [] if inside is None else _field_names(inside)
 
 
-def _field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
+def _field_at(model: type[BaseModel], document: Document, location: Location) -> FieldInfo | None:
     """The field that ``location`` ends with, not counting the places in a list; None for an entry of a table."""
     current: type[BaseModel] | None = model
     field: FieldInfo | None = None
-    for part in location:
+    for depth, part in enumerate(location, start=1):
         if isinstance(part, int):
             continue
         if current is None:
@@ -92,19 +94,28 @@ def _field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
         field = None if is_table else fields.get(part)
         if is_table:
             continue
-        current = None if field is None else _model_in(field.annotation)
+        current = None if field is None else _model_in(field.annotation, _kind_at(document, location[:depth]))
     return field
+
+
+def _kind_at(document: Document, location: Location) -> object:
+    """What a group of fields says it is, where there are several kinds."""
+    value = document.value_of(location)
+    return value.get("kind") if isinstance(value, dict) else None
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:
     return [to_camel(field) for field in model.model_fields]
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model inside ``Model | None``, ``tuple[Model, ...]`` or ``dict[str, Model]``."""
+def _model_in(annotation: Any, kind: object = None) -> type[BaseModel] | None:
+    """The model inside ``Model | None``, ``tuple[Model, ...]`` or ``dict[str, Model]``, or of that kind in a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := _model_in(argument)) is not None:
-            return found
-    return None
+    found = [model for part in getattr(annotation, "__args__", ()) if (model := _model_in(part, kind)) is not None]
+    return next((model for model in found if _is_of_kind(model, kind)), found[0] if found else None)
+
+
+def _is_of_kind(model: type[BaseModel], kind: object) -> bool:
+    field = model.model_fields.get("kind")
+    return field is not None and kind in getattr(field.annotation, "__args__", ())

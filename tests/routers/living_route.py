@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from route_samples import BLUE, RAMP, ROUTE, SLOTS, serve, take_over
 
+from activities.clients import Clients
 from activities.probe import Prober
 from activities.routers import Router, make_router
 from gateway.envoy import EnvoyGateway
@@ -33,6 +34,7 @@ class LivingRoute:
     def __init__(self, folder: Path, http: aiohttp.ClientSession) -> None:
         self.folder = folder
         self.http = http
+        self.clients = Clients(http)
         self.requests = {"blue": 0, "green": 0}
         self.url = ""
         self.envoy: EnvoyServer
@@ -97,7 +99,7 @@ class LivingRoute:
 
     @property
     def router(self) -> Router:
-        return make_router(self.platform, self.http)
+        return make_router(self.platform, self.clients)
 
     @property
     def prober(self) -> Prober:

@@ -39,7 +39,7 @@ class Acting:
 
     def __init__(self, route: LivingRoute, environment: ActivityEnvironment) -> None:
         self.route, self.environment = route, environment
-        self.forward, self.back = TrafficActivities(route.http), RollbackActivities(route.http)
+        self.forward, self.back = TrafficActivities(route.clients), RollbackActivities(route.clients)
         self.common: dict[str, Any] = {"spec": route.spec, "ramp": RAMP}
         self.planned: dict[str, Any] = {**self.common, "plan": route.plan}
 

@@ -50,7 +50,7 @@ async def stands(route: LivingRoute) -> RouteRecord:
 
 async def clear(route: LivingRoute) -> BaseException | None:
     request = ClearRequest(spec=route.spec, ramp=RAMP, epoch=9, reason="unhealthy")
-    return await outcome_of(ActivityEnvironment().run(RollbackActivities(route.http).clear_route, request))
+    return await outcome_of(ActivityEnvironment().run(RollbackActivities(route.clients).clear_route, request))
 
 
 def kill(route: LivingRoute, *flags: str) -> Any:

@@ -1,0 +1,233 @@
+"""Taking candidates out, whatever the API server says to it.
+
+Everything is sent at once: the deletion of each canary, the main route's way back if its default had moved, and the
+closed record.  A canary that cannot be deleted is pointed at the baseline, and if that is refused too it is told to
+match nobody.  Then the main route is written once more, after the record: see ``engine`` for why.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from activities.kube import Changed, KubeClient, NotFound
+from activities.kube.client import Object, Operation
+from activities.kube.json_patch import annotate, is_that, is_unchanged
+from activities.routers.kube.binding import Binding
+from activities.routers.kube.planner import (
+    DEFAULT,
+    EPOCH,
+    RAMP,
+    ROUTE_LABEL,
+    SLOT_LABEL,
+    Planner,
+    labels_of,
+    names,
+)
+from activities.routers.kube.record_lease import RecordLease, Stored
+from activities.routers.kube.writers import others
+from activities.routers.protocol import Clear
+from tailramp.errors import Refused, TailrampError, Unreachable
+from tailramp.route_record import RouteRecord
+
+log = logging.getLogger("tailramp.router")
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """What a clear needs of its router."""
+
+    client: KubeClient
+    namespace: str
+    route: str
+    lease: RecordLease
+    stored: Callable[[], Awaitable[Stored]]
+    planner: Callable[[Binding], Planner]
+
+
+async def clear_route(clearing: Clearing, change: Clear) -> RouteRecord:
+    """Clear once, and again while somebody else writes meanwhile.
+
+    Raises Unreachable, saying what is out and what is not, if anything could not be done: to be tried again.
+    """
+    for _ in range(_ATTEMPTS):
+        stored = await clearing.stored()
+        record = change(stored.record)
+        if record is None:
+            return stored.record
+        if record.off and stored.binding.off is None:
+            raise Refused(
+                f"{record.route} has nothing that answers when it is off: set router.off to a backend that does"
+            )
+        attempt = _Attempt(clearing, stored, record)
+        await attempt.send()
+        if attempt.overtaken:
+            continue
+        await attempt.seal()
+        if await attempt.is_done():
+            if attempt.failures:
+                raise Unreachable(f"{record.route}: {'; '.join(attempt.failures)}")
+            return record
+    raise Unreachable(f"{clearing.namespace}/{clearing.route} was written by somebody else {_ATTEMPTS} times meanwhile")
+
+
+class _Attempt:
+    """One clear.  ``overtaken``: the record was written by somebody else meanwhile.  ``failures``: what remains."""
+
+    def __init__(self, clearing: Clearing, stored: Stored, record: RouteRecord) -> None:
+        self._client = clearing.client
+        self._namespace = clearing.namespace
+        self._selector = f"{ROUTE_LABEL}={clearing.route}"
+        self._lease = clearing.lease
+        self._stored = stored
+        self._record = record
+        self._binding = stored.binding
+        self._planner = clearing.planner(stored.binding)
+        self._target = None if record.off else record.assignment.default
+        self.overtaken = False
+        self.failures: list[str] = []
+
+    async def send(self) -> None:
+        """Everything at once; nothing waits for anything else."""
+        uids = self._binding.uids
+        if self._stored.lease is None:  # a record that was lost: whatever could be there may be
+            uids = {self._planner.canary_name(slot): "" for slot in self._binding.backends} | uids
+        await asyncio.gather(
+            self._close_record(),
+            self._point(),
+            *(self._guarded(self._remove(name, uid or None)) for name, uid in uids.items()),
+        )
+
+    async def seal(self) -> None:
+        """Raise the epoch of the main route, now that the record is closed."""
+        marks = {
+            RAMP: self._record.ramp or "",
+            EPOCH: str(self._record.epoch),
+            DEFAULT: self._record.original_default,
+        }
+
+        async def write() -> None:
+            main = await self._main()
+            if main is not None and (operations := annotate(main, marks)):
+                await self._patch(main, [*is_that(main), *operations])
+
+        await self._guarded(write())
+
+    async def is_done(self) -> bool:
+        """Whether what stands now is what was meant; whatever was put back meanwhile is taken out again."""
+        try:
+            main = await self._main()
+            canaries = await self._client.find_all(self._planner.resource, self._namespace, self._selector)
+        except TailrampError as error:
+            self.failures.append(f"it cannot be read back: {error}")
+            return True
+        if main is not None and self._planner.pointed(main, self._target) and not self.failures:
+            return False
+        for canary in canaries:
+            if self._serves_somebody(main, canary):
+                log.warning("%s serves somebody again: %s", names({**canary, "kind": "canary"}), others(canary))
+                await self._guarded(self._remove(canary["metadata"]["name"], canary["metadata"]["uid"]))
+        return True
+
+    def _serves_somebody(self, main: Object | None, canary: Object) -> bool:
+        slot = labels_of(canary).get(SLOT_LABEL, "")
+        if not self._planner.sent_back(canary, self._record.assignment.default):
+            return False
+        return main is None or slot not in self._binding.backends or bool(self._planner.armed(main, canary, slot, None))
+
+    async def _close_record(self) -> None:
+        try:
+            await self._lease.write(self._stored, self._record, self._binding)
+        except (Changed, NotFound):
+            self.overtaken = True
+        except TailrampError as error:
+            self.failures.append(f"the record could not be closed: {error}")
+
+    async def _point(self) -> None:
+        """Send everyone back to the slot that was the default before, if the main route points elsewhere."""
+
+        async def write() -> None:
+            for _ in range(_ATTEMPTS):
+                main = await self._main()
+                if main is None or not (operations := self._planner.pointed(main, self._target)):
+                    return
+                try:
+                    await self._patch(main, [*is_unchanged(main), *operations])
+                except Changed:
+                    continue
+                return
+            raise Unreachable(f"the main route was written {_ATTEMPTS} times meanwhile")
+
+        await self._guarded(write())
+
+    async def _remove(self, name: str, uid: str | None) -> None:
+        """Delete a canary; failing that, point it at the baseline; failing that, let it match nobody."""
+        try:
+            await self._client.delete(self._planner.resource, self._namespace, name, uid=uid)
+        except NotFound:
+            return
+        except TailrampError as error:
+            canary = await self._client.find(self._planner.resource, self._namespace, name)
+            if canary is None:
+                return
+            if isinstance(error, Changed):
+                await self._remove_another(canary)
+                return
+            await self._neutralise(canary, str(error))
+
+    async def _remove_another(self, canary: Object) -> None:
+        """Somebody has put an object of the same name in the place of ours."""
+        if ROUTE_LABEL not in labels_of(canary):
+            raise Unreachable(f"{names(canary)} is somebody else's: {others(canary)}")
+        log.warning("%s was put back: %s", names(canary), others(canary))
+        try:
+            await self._client.delete(
+                self._planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
+            )
+        except NotFound:
+            return
+
+    async def _neutralise(self, canary: Object, why: str) -> None:
+        ways = (
+            (f"it points at {self._record.assignment.default} now", self._send_back),
+            ("it matches nobody now", self._disarm),
+        )
+        refusals = [why]
+        for what, way in ways:
+            try:
+                await way(canary)
+            except NotFound:
+                return
+            except TailrampError as error:
+                refusals.append(str(error))
+                continue
+            log.error("%s could not be deleted (%s): %s", names(canary), why, what)
+            return
+        raise Unreachable(f"{names(canary)} is still served: {'; '.join(refusals)}")
+
+    async def _send_back(self, canary: Object) -> None:
+        if operations := self._planner.sent_back(canary, self._record.assignment.default):
+            await self._patch(canary, [*is_that(canary), *operations])
+
+    async def _disarm(self, canary: Object) -> None:
+        main = await self._main()
+        if main is None:
+            raise Unreachable("there is no main route to copy the paths from")
+        if operations := self._planner.armed(main, canary, labels_of(canary).get(SLOT_LABEL, ""), None):
+            await self._patch(canary, [*is_that(canary), *operations])
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Note what went wrong and go on: one thing that cannot be done must not keep the others from being done."""
+        try:
+            await work
+        except TailrampError as error:
+            self.failures.append(str(error))
+
+    async def _main(self) -> Object | None:
+        return await self._client.find(self._planner.resource, self._namespace, self._binding.main)
+
+    async def _patch(self, found: Object, operations: list[Operation]) -> None:
+        name = found["metadata"]["name"]
+        await self._client.patch(self._planner.resource, self._namespace, name, operations)

@@ -1,0 +1,496 @@
+"""The router for routes that are objects of the Kubernetes API.
+
+The fence.  A forward write reads the objects first and the record after them, and every patch tests the uid and the
+version that was read.  A clear deletes the canaries, so that a late patch of one finds nothing or another object, and
+writes the main route *after* the record is closed: whoever read the main route before that finds it changed, and
+whoever reads it later reads a closed record.  Only preflight creates objects, and they serve nobody.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from activities.kube import Changed, KubeClient, NotFound
+from activities.kube.client import Object, Operation
+from activities.kube.json_patch import annotate, is_unchanged
+from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
+from activities.routers.kube.binding import Binding
+from activities.routers.kube.clearing import Clearing, clear_route
+from activities.routers.kube.gateway_api import GatewayApi
+from activities.routers.kube.ingress_nginx import IngressNginx
+from activities.routers.kube.planner import (
+    DEFAULT,
+    EPOCH,
+    RAMP,
+    ROUTE_LABEL,
+    SLOT_LABEL,
+    Planner,
+    Surroundings,
+    annotations_of,
+    labels_of,
+    names,
+)
+from activities.routers.kube.record_lease import RecordLease, Stored
+from activities.routers.kube.writers import others, owner_of
+from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
+from tailramp.activity_contract import RestoreReport
+from tailramp.assignment import Assignment
+from tailramp.errors import Fenced, Problem, Refused, TailrampError, Unreachable
+from tailramp.forms import SlotName
+from tailramp.plan import Plan
+from tailramp.proof import Answer, Evidence, Finding
+from tailramp.route_record import RouteRecord, SlotRecord, only_lowers
+
+_ATTEMPTS = 10
+"""How often a write that met somebody else's is begun again."""
+
+
+@dataclass(frozen=True)
+class LeaseRoute:
+    """Where a route's record is, for whoever has no platform file."""
+
+    namespace: str
+    name: str
+    context: str | None = None
+    kubeconfig: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The objects as they were read; ``canaries`` are all that carry the route's label."""
+
+    main: Object | None
+    canaries: tuple[Object, ...]
+
+    def canary(self, name: str) -> Object | None:
+        return next((found for found in self.canaries if found["metadata"]["name"] == name), None)
+
+
+@dataclass(frozen=True)
+class _Write:
+    found: Object
+    operations: list[Operation]
+
+
+class KubernetesRouter:
+    """See ``Router``.  ``binding`` None serves who has only the record: it is taken from there."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        route: str,
+        binding: Binding | None = None,
+        *,
+        owns_client: bool = False,
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._route = route
+        self._given = binding
+        self._owns_client = owns_client
+        self._lease = RecordLease(client, namespace, route)
+
+    async def close(self) -> None:
+        if self._owns_client:
+            await self._client.close()
+
+    # Reading.
+
+    async def record(self) -> RouteRecord:
+        return (await self._stored()).record
+
+    async def read(self) -> RouteView:
+        stored = await self._stored()
+        planner = planner_of(stored.binding)
+        seen = await self._look(stored.binding)
+        drift = _drift(planner, stored.binding, seen, stored.record)
+        answer = Answer.NO if drift else Answer.YES
+        findings = [Finding(question="the objects say what the record says", answer=answer, seen="; ".join(drift))]
+        serving = {planner.canary_name(rule.slot) for rule in stored.record.assignment.rules}
+        for found in (*([seen.main] if seen.main else []), *seen.canaries):
+            if found is seen.main or found["metadata"]["name"] in serving:
+                findings += planner.conditions(found)
+        return RouteView(stored.record, Evidence(findings=tuple(findings)))
+
+    async def served(self, slot: str) -> Served | None:  # noqa: ARG002 - no counter of the data plane is known
+        return None
+
+    async def ready(self, slot: str) -> bool | None:
+        try:
+            backend = (await self._binding()).backends[slot]
+            if (backend.group, backend.kind) != ("", "Service"):
+                return None
+            selector = f"kubernetes.io/service-name={backend.name}"
+            slices = await self._client.find_all(ENDPOINT_SLICES, self._namespace, selector)
+            if slices:
+                return any(_is_ready(endpoint) for part in slices for endpoint in part.get("endpoints") or [])
+            service = await self._client.find(SERVICES, self._namespace, backend.name)
+            # Nobody computes the endpoints of a Service that selects nothing.
+            return None if service is not None and not service["spec"].get("selector") else False
+        except (TailrampError, KeyError):
+            return None
+
+    async def snapshot(self) -> str:
+        binding = await self._binding()
+        main = await self._main(binding)
+        if main is None:
+            raise Refused(_no_main(binding, self._namespace))
+        return _digests(planner_of(binding), main)
+
+    async def preflight(self, plan: Plan) -> list[Problem]:
+        binding = await self._binding()
+        planner = planner_of(binding)
+        field = "router.ingress" if binding.kind == "ingress-nginx" else "router.httpRoute"
+        if problems := await self._permission_problems(planner):
+            return problems
+        main = await self._main(binding)
+        if main is None:
+            return [Problem(field, _no_main(binding, self._namespace), "Create it, or mend the name")]
+        routes, services = await asyncio.gather(
+            self._client.find_all(planner.resource, self._namespace),
+            self._client.find_all(SERVICES, self._namespace),
+        )
+        around = Surroundings(routes, {service["metadata"]["name"]: service for service in services})
+        problems = planner.problems(main, around, plan)
+        if owner := owner_of(main):
+            reason = f"{names(main)} belongs to {owner}, whose controller would undo every change"
+            problems.append(Problem(field, reason, "Route to its Services by an object of your own"))
+        if planner.default(main) is None:
+            reason = f"{names(main)} points at several slots, or at none of router.backends"
+            problems.append(Problem(field, reason, f"Point all of it at the baseline {plan.baseline}"))
+        for slot in (plan.baseline, *plan.slots):
+            if await self.ready(slot) is False:
+                what = "baseline, so there would be nothing to go back to" if slot == plan.baseline else "candidate"
+                reason = f"no endpoint of {binding.backends[slot].name} is ready: it is the {what}"
+                problems.append(Problem(f"slots.{slot}", reason, "Wait until its servers are ready"))
+        return problems
+
+    async def _permission_problems(self, planner: Planner) -> list[Problem]:
+        needed = [
+            *((planner.resource, verb) for verb in ("get", "list", "create", "patch", "delete")),
+            *((LEASES, verb) for verb in ("get", "create", "patch")),
+            *((SERVICES, verb) for verb in ("get", "list")),
+            (ENDPOINT_SLICES, "list"),
+        ]
+        allowed = await asyncio.gather(*(self._client.review(kind, self._namespace, verb) for kind, verb in needed))
+        return [
+            Problem(
+                "router",
+                f"this process may not {verb} {kind.plural} in namespace {self._namespace}",
+                "Give it the Role of deploy/kubernetes there",
+            )
+            for (kind, verb), may in zip(needed, allowed, strict=True)
+            if not may
+        ]
+
+    # Writing.
+
+    async def prepare(self, change: Change, slots: Collection[SlotName] = ()) -> RouteRecord:
+        for _ in range(_ATTEMPTS):
+            binding = await self._binding()
+            seen = await self._look(binding)
+            stored = await self._stored()
+            planner = planner_of(binding)
+            record = _described(change(stored.record), planner, binding, self._namespace, slots)
+            if seen.main is None:
+                raise Refused(_no_main(binding, self._namespace))
+            try:
+                stored = await self._lease.write(stored, record, stored.binding)
+                uids = await self._make_canaries(planner, seen, record, slots)
+                await self._send(planner, [_Write(seen.main, annotate(seen.main, _marks(record)))])
+                await self._lease.write(stored, record, stored.binding.model_copy(update={"uids": uids}))
+            except Changed:
+                continue
+            return record
+        raise self._restless()
+
+    async def apply(self, change: Change) -> RouteRecord:
+        for _ in range(_ATTEMPTS):
+            binding = await self._binding()
+            seen = await self._look(binding)
+            stored = await self._stored()
+            planner = planner_of(binding)
+            record = change(stored.record)
+            stages = self._writes(planner, seen, record)
+            try:
+                # What only lowers is safe without the record; what serves more must find itself there.
+                if only_lowers(stored.record.assignment, record.assignment):
+                    await self._send_all(planner, stages)
+                    await self._lease.write(stored, record, stored.binding)
+                else:
+                    await self._lease.write(stored, record, stored.binding)
+                    await self._send_all(planner, stages)
+            except (Changed, NotFound):
+                continue
+            return record
+        raise self._restless()
+
+    async def renew(self, change: Change) -> Renewal:
+        for _ in range(_ATTEMPTS):
+            binding = await self._binding()
+            seen, stored = await asyncio.gather(self._look(binding), self._stored())
+            record = change(stored.record)
+            try:
+                await self._lease.write(stored, record, stored.binding)
+            except Changed:
+                continue
+            return Renewal(record, _drift(planner_of(binding), binding, seen, record))
+        raise self._restless()
+
+    async def clear(self, change: Clear) -> RouteRecord:
+        return await clear_route(self._clearing, change)
+
+    async def restore(self, snapshot: str) -> RestoreReport:
+        binding = await self._binding()
+        planner = planner_of(binding)
+        seen = await self._look(binding)
+        left = []
+        for canary in seen.canaries:
+            try:
+                await self._client.delete(
+                    planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
+                )
+            except NotFound:
+                continue
+            except TailrampError as error:
+                left.append(f"{names(canary)} is still there: {error}")
+        if seen.main is None:
+            return RestoreReport(equal=not left, foreign=(*left, _no_main(binding, self._namespace)))
+        own, _, whole = _digests(planner, seen.main).partition(":")
+        own_before, _, whole_before = snapshot.partition(":")
+        if whole != whole_before:
+            left.append(f"{names(seen.main)} was changed by somebody else during the ramp: {others(seen.main)}")
+        return RestoreReport(
+            equal=own == own_before and not any("still there" in line for line in left), foreign=tuple(left)
+        )
+
+    async def release(self) -> None:
+        """Take away whatever tailramp has put beside and into the route, its record last.  Nobody is moved."""
+        binding = await self._binding()
+        planner = planner_of(binding)
+        seen = await self._look(binding)
+        for canary in seen.canaries:
+            await self._client.delete(
+                planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
+            )
+        if seen.main is not None:
+            present = annotations_of(seen.main)
+            operations: list[Operation] = [
+                {"op": "remove", "path": "/metadata/annotations/" + key.replace("/", "~1")}
+                for key in (RAMP, EPOCH, DEFAULT)
+                if key in present
+            ]
+            await self._send(planner, [_Write(seen.main, operations)])
+        try:
+            await self._client.delete(LEASES, self._namespace, self._lease.name)
+        except NotFound:
+            return
+
+    @property
+    def _clearing(self) -> Clearing:
+        return Clearing(
+            client=self._client,
+            namespace=self._namespace,
+            route=self._route,
+            lease=self._lease,
+            stored=self._stored,
+            planner=planner_of,
+        )
+
+    async def _make_canaries(
+        self, planner: Planner, seen: _Seen, record: RouteRecord, slots: Collection[SlotName]
+    ) -> dict[str, str]:
+        """Delete what other ramps have left and make what is missing, serving nobody; returns their uids by name."""
+        assert seen.main is not None  # noqa: S101 - whoever calls has looked
+        wanted = {planner.canary_name(slot): slot for slot in slots}
+        uids: dict[str, str] = {}
+        for canary in seen.canaries:
+            name, uid = canary["metadata"]["name"], canary["metadata"]["uid"]
+            same = labels_of(canary).get(SLOT_LABEL) == wanted.get(name)
+            if name in wanted and same and annotations_of(canary).get(RAMP) == record.ramp:
+                uids[name] = uid
+            else:
+                await self._client.delete(planner.resource, self._namespace, name, uid=uid)
+        for name, slot in wanted.items():
+            if name in uids:
+                continue
+            body = planner.canary(seen.main, slot)
+            body["metadata"]["labels"][ROUTE_LABEL] = self._route
+            body["metadata"]["annotations"] |= {RAMP: record.ramp or "", EPOCH: str(record.epoch)}
+            made = await self._client.create(planner.resource, self._namespace, body)
+            uids[name] = made["metadata"]["uid"]
+        return uids
+
+    def _writes(self, planner: Planner, seen: _Seen, record: RouteRecord) -> list[list[_Write]]:
+        """What must be written so that the objects say what the record says, in stages.
+
+        Nobody may be served by neither on the way: rules of other slots than the default come before the default
+        moves, the rule of the slot that it moves to goes after.
+        """
+        if seen.main is None:
+            raise Refused(f"{record.route}: the main route is gone")
+        before: list[_Write] = []
+        after: list[_Write] = []
+        rules = {planner.canary_name(rule.slot): rule for rule in record.assignment.rules}
+        for canary in seen.canaries:
+            slot = labels_of(canary).get(SLOT_LABEL, "")
+            rule = rules.pop(canary["metadata"]["name"], None)
+            rule = rule if rule is not None and rule.slot == slot else None
+            operations = planner.armed(seen.main, canary, slot, rule)
+            # The epoch is written every time, so that a write that was decided earlier finds the object changed.
+            operations += annotate(canary, {EPOCH: str(record.epoch)})
+            (after if slot == record.assignment.default else before).append(_Write(canary, operations))
+        if rules:
+            missing = ", ".join(rules)
+            raise Fenced(f"{record.route}: {missing} is gone", holder=record.ramp, epoch=record.epoch)
+        moved = planner.pointed(seen.main, None if record.off else record.assignment.default)
+        main = [_Write(seen.main, [*moved, *annotate(seen.main, _marks(record))])] if moved else []
+        return [before, main, after]
+
+    async def _send_all(self, planner: Planner, stages: list[list[_Write]]) -> None:
+        for stage in stages:
+            await self._send(planner, stage)
+
+    async def _send(self, planner: Planner, writes: list[_Write]) -> None:
+        await asyncio.gather(
+            *(
+                self._client.patch(
+                    planner.resource,
+                    self._namespace,
+                    write.found["metadata"]["name"],
+                    [*is_unchanged(write.found), *write.operations],
+                )
+                for write in writes
+                if write.operations
+            )
+        )
+
+    # Finding.
+
+    async def _binding(self) -> Binding:
+        if self._given is not None:
+            return self._given
+        return (await self._stored()).binding
+
+    async def _stored(self) -> Stored:
+        """What the Lease holds, or what a route has that never had one.  Raises Refused where there is neither."""
+        stored = await self._lease.read()
+        if stored is not None:
+            if self._given is None:
+                return stored
+            binding = self._given.model_copy(update={"uids": stored.binding.uids})
+            return replace(stored, binding=binding)
+        if self._given is None:
+            raise Refused(
+                f"there is no lease {self._namespace}/{self._lease.name}: {self._route} has no route record there"
+            )
+        main = await self._main(self._given)
+        if main is None:
+            raise Refused(_no_main(self._given, self._namespace))
+        return Stored(_first_record(f"{self._namespace}/{self._route}", self._given, main), self._given)
+
+    async def _main(self, binding: Binding) -> Object | None:
+        return await self._client.find(planner_of(binding).resource, self._namespace, binding.main)
+
+    async def _look(self, binding: Binding) -> _Seen:
+        main, canaries = await asyncio.gather(
+            self._main(binding),
+            self._client.find_all(planner_of(binding).resource, self._namespace, f"{ROUTE_LABEL}={self._route}"),
+        )
+        kind = planner_of(binding).resource.kind  # which items of a list do not carry
+        return _Seen(main, tuple({"kind": kind, **canary} for canary in canaries))
+
+    def _restless(self) -> Unreachable:
+        return Unreachable(f"{self._namespace}/{self._route} was written by somebody else {_ATTEMPTS} times meanwhile")
+
+
+def planner_of(binding: Binding) -> Planner:
+    match binding.kind:
+        case "ingress-nginx":
+            return IngressNginx(binding)
+        case "gateway-api":
+            return GatewayApi(binding)
+
+
+def _first_record(route: str, binding: Binding, main: Object) -> RouteRecord:
+    """The record of a route that has none.  Where one was lost, the main route still knows its epoch: then the record
+    is closed, so that the ramp which held it can only go back."""
+    default = planner_of(binding).default(main)
+    if default is None:
+        raise Refused(f"{names(main)} points at several slots, or at none of router.backends: point it at the baseline")
+    marks = annotations_of(main)
+    return RouteRecord(
+        route=route,
+        router=binding.kind,
+        ramp=marks.get(RAMP) or None,
+        epoch=int(marks.get(EPOCH, "0")),
+        closed=RAMP in marks,
+        slots={slot: SlotRecord() for slot in binding.backends},
+        original_default=marks.get(DEFAULT, default),
+        assignment=Assignment(default=default),
+    )
+
+
+def _described(
+    record: RouteRecord, planner: Planner, binding: Binding, namespace: str, slots: Collection[SlotName]
+) -> RouteRecord:
+    """The record with the objects that it is about, for people."""
+    kind = planner.resource.kind.lower()
+    objects = [binding.main, *dict.fromkeys(planner.canary_name(slot) for slot in slots)]
+    return record.model_copy(
+        update={"router": binding.kind, "objects": tuple(f"{kind} {namespace}/{name}" for name in objects)}
+    )
+
+
+def _marks(record: RouteRecord) -> dict[str, str]:
+    """What the main route carries beside its own: whatever is needed should the record be lost."""
+    return {RAMP: record.ramp or "", EPOCH: str(record.epoch), DEFAULT: record.original_default}
+
+
+def _drift(planner: Planner, binding: Binding, seen: _Seen, record: RouteRecord) -> tuple[str, ...]:
+    """What somebody else changed in tailramp's own part of the route."""
+    if seen.main is None:
+        return (f"{planner.resource.kind.lower()} {binding.main} is gone",)
+    lines = []
+    if planner.pointed(seen.main, None if record.off else record.assignment.default):
+        lines.append(f"{names(seen.main)} does not point at {record.assignment.default}: {others(seen.main)}")
+    for rule in record.assignment.rules:
+        canary = seen.canary(planner.canary_name(rule.slot))
+        if canary is None:
+            lines.append(f"{planner.resource.kind.lower()} {planner.canary_name(rule.slot)} is gone")
+        elif planner.armed(seen.main, canary, rule.slot, rule):
+            lines.append(f"{names(canary)} does not say {rule.buckets}: {others(canary)}")
+    ruled = {planner.canary_name(rule.slot) for rule in record.assignment.rules}
+    for canary in seen.canaries:
+        slot = labels_of(canary).get(SLOT_LABEL, "")
+        if canary["metadata"]["name"] not in ruled and not _is_harmless(planner, seen.main, canary, slot, record):
+            lines.append(f"{names(canary)} serves somebody: {others(canary)}")
+    return tuple(lines)
+
+
+def _is_harmless(planner: Planner, main: Object, canary: Object, slot: str, record: RouteRecord) -> bool:
+    """Whether a canary that no rule stands for sends nobody away from the default."""
+    return not planner.sent_back(canary, record.assignment.default) or not planner.armed(main, canary, slot, None)
+
+
+def _digests(planner: Planner, main: Object) -> str:
+    """``own:whole``: of what the main route points at, and of all of it."""
+    return f"{_digest(planner.default(main))}:{_digest(main.get('spec'))}"
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _is_ready(endpoint: Object) -> bool:
+    # Absent means ready, says the API.
+    return (endpoint.get("conditions") or {}).get("ready") is not False
+
+
+def _no_main(binding: Binding, namespace: str) -> str:
+    kind = planner_of(binding).resource.kind.lower()
+    return f"there is no {kind} {namespace}/{binding.main}"

@@ -1,0 +1,32 @@
+"""One API server for all tests of this folder; every test has a namespace of its own, and a user who may do little."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from living_kube import USER, LivingKube, Namespace
+
+from lab.control_plane import ControlPlane
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    made = ControlPlane(tmp_path_factory.mktemp("plane"), {USER: []})
+    asyncio.run(made.__aenter__())
+    yield made
+    asyncio.run(made.__aexit__())
+
+
+@pytest.fixture
+async def namespace(plane: ControlPlane) -> AsyncIterator[Namespace]:
+    async with Namespace(plane) as made:
+        yield made
+
+
+@pytest.fixture(params=["ingress-nginx", "gateway-api"])
+async def route(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
+    async with LivingKube(tmp_path, namespace, request.param) as living:
+        yield living
