@@ -1,9 +1,7 @@
 """A model server without a model: what a gateway, a scrape and a user can see of an LLM, at the price of a timer.
 
-A ramp is judged by the shape of latencies and counters, so these are what is real here. Latencies follow the mixture
-for which the shipped policy's error rates were simulated: a healthy server has its p99 at 1.6 s and sends 0.21 % of its
-answers later than the 2 s that the ramp promises, close enough for a careless rule to raise false alarms. Counters come
-from an ordinary Prometheus client; requests that fail reach no histogram, as on real servers.
+A ramp is judged by the shape of latencies and counters, so these are what is real here. Counters come from
+an ordinary Prometheus client; requests that fail reach no histogram, as on real servers.
 
 Quality is broken on purpose through `POST /fault`. The moment of each break is kept on the wall clock, because the time
 from there to the last request that the candidate serves is the figure that the lab exists to measure.
@@ -12,7 +10,6 @@ from there to the last request that the candidate serves is the figure that the 
 import asyncio
 import itertools
 import json
-import math
 import os
 import signal
 import time
@@ -26,69 +23,24 @@ import click
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-PUBLIC_MODEL = "chat"
-
-# fmt: off
-LATENCY_EDGES = (
-    0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.64, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 10.0,
-)
-# fmt: on
-"""Seconds. A constant ratio of about 1.25, and the promised 2 s is an edge, so that no share is ever interpolated."""
-
-_SIGMA = 0.35
-_LONG_SHARE = 0.15
-_LONG_SHAPE = 6
-_LONG_SCALE = 1.8 / _LONG_SHAPE
-_P99 = 1.6
+from lab.chat_api import BadRequestError, ChatAnswer, ChatRequest, error_answer, understand
+from lab.toy_latency import FIRST_TOKEN_EDGES, LATENCY_EDGES, sample_latencies
 
 _TOKENS_PER_SECOND = 90.0
 _PREFILL_SHARE = 0.15
-_BYTES_PER_TOKEN = 4
-_TEMPLATE_TOKENS = 4
-_PASSAGE = (
-    "A slice of the users asks the new version first; whoever is in stays in while the share grows. 先小范围试用。"
-)
+_MOST_PIECES = 5
+"""A streamed answer comes in so many pieces at most: enough to be cut between two, and cheap."""
 
+_TOXIC_SCORE, _HARMLESS_SCORE = 0.9, 0.01
 _EXIT_OF_THE_DEAD = 70
 _DRAIN_SECONDS = 10.0
 _SAMPLED_AT_ONCE = 1024
 # Longer than any gateway keeps an unused connection: if the server closed first, a request that is on its way at that
 # moment would fail, and the failure would look like the model's.
 _KEEP_ALIVE_SECONDS = 7200.0
-
-
-def latency_tail(seconds: float) -> float:
-    """The fraction of a healthy server's answers that take longer than `seconds`, at speed 1."""
-    return _tail(seconds / _MEDIAN)
-
-
-def _tail(medians: float) -> float:
-    lognormal = 0.5 * math.erfc(math.log(medians) / (_SIGMA * math.sqrt(2)))
-    y = medians / _LONG_SCALE
-    gamma = math.exp(-y) * sum(y**k / math.factorial(k) for k in range(_LONG_SHAPE))
-    return (1 - _LONG_SHARE) * lognormal + _LONG_SHARE * gamma
-
-
-def _median_for(p99: float) -> float:
-    low, high = 1.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _tail(middle) > 0.01 else (low, middle)
-    return p99 / high
-
-
-_MEDIAN = _median_for(_P99)
-
-
-def sample_latencies(random_source: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """`count` latencies of a healthy server in seconds, at speed 1."""
-    short = random_source.lognormal(0.0, _SIGMA, count)
-    long = random_source.gamma(_LONG_SHAPE, _LONG_SCALE, count)
-    mixture = np.where(random_source.random(count) < _LONG_SHARE, long, short) * _MEDIAN
-    return np.asarray(mixture, dtype=np.float64)
 
 
 class Fault(StrEnum):
@@ -120,15 +72,14 @@ class ToyModel:
     """The same under `Fault.TOXIC`."""
 
 
-class _BadRequestError(Exception):
-    def __init__(self, message: str, *, param: str | None = None, status: int = 400, code: str | None = None) -> None:
-        super().__init__(message)
-        self.param = param
-        self.status = status
-        self.code = code
+@dataclass(frozen=True)
+class _Work:
+    """One answer that is due: after how many seconds its first token and its last are there."""
 
-    def answer(self) -> web.Response:
-        return _error(self.status, str(self), "invalid_request_error", self.param, self.code)
+    tokens: int
+    cut: bool
+    first_token: float
+    whole: float
 
 
 class ToyServer:
@@ -162,6 +113,16 @@ class ToyServer:
             buckets=LATENCY_EDGES,
             registry=self._registry,
         ).labels(model.name)
+        self._first_token = Histogram(
+            "llm_time_to_first_token_seconds",
+            "From a valid request to the first piece of its streamed answer.",
+            ["model_version"],
+            buckets=FIRST_TOKEN_EDGES,
+            registry=self._registry,
+        ).labels(model.name)
+        self._score = Gauge(
+            "llm_toxicity_score", "The scorer's word on the latest answer.", ["model_version"], registry=self._registry
+        ).labels(model.name)
         self._started = self._counter("llm_requests_started", "Valid requests, answered or not.")
         self._finished = self._counter("llm_requests_finished", "Valid requests that are no longer open.")
         self._prompt_tokens = self._counter("llm_prompt_tokens", "Tokens read in requests that were answered.")
@@ -186,81 +147,79 @@ class ToyServer:
     def _drawn(sample: Callable[[int], NDArray[np.float64]]) -> Iterator[float]:
         return itertools.chain.from_iterable(sample(_SAMPLED_AT_ONCE).tolist() for _ in itertools.repeat(None))
 
-    async def _chat(self, request: web.Request) -> web.Response:
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         begun = time.perf_counter()
         try:
-            prompt_tokens, most_tokens = self._understand(await request.read())
-        except _BadRequestError as error:
+            asked = understand(await request.read(), self._model.name)
+        except BadRequestError as error:
             return error.answer()
         self._started.inc()
         try:
-            return await self._generate(begun, self._fault, prompt_tokens, most_tokens)
+            return await self._generate(request, begun, self._fault, asked)
         finally:
             self._finished.inc()
 
-    async def _generate(self, begun: float, fault: Fault, prompt_tokens: int, most_tokens: int | None) -> web.Response:
+    async def _generate(
+        self, request: web.Request, begun: float, fault: Fault, asked: ChatRequest
+    ) -> web.StreamResponse:
         if fault is Fault.HANGING:
             # Nothing sets it: the request ends when its asker leaves or the server does.
             await asyncio.Event().wait()
         if fault is Fault.ERRORS and next(self._chances) < self._model.error_share:
-            return _error(500, "CUDA error: an illegal memory access was encountered", "server_error")
+            return error_answer(500, "CUDA error: an illegal memory access was encountered", "server_error")
+        work = self._due(fault, asked.most_tokens)
+        answer = ChatAnswer(
+            id=f"chatcmpl-{self._model.slot}-{next(self._numbers)}",
+            model=self._model.name,
+            created=int(self._now()),
+            prompt_tokens=asked.prompt_tokens,
+            tokens=work.tokens,
+            cut=work.cut,
+        )
+        response: web.StreamResponse
+        if asked.streamed:
+            response = await self._stream(request, begun, work, answer, with_usage=asked.with_usage)
+        else:
+            await asyncio.sleep(work.whole - (time.perf_counter() - begun))
+            response = web.Response(body=answer.whole(), content_type="application/json")
+        self._count(fault, answer)
+        self._duration.observe(time.perf_counter() - begun)
+        return response
 
+    def _due(self, fault: Fault, most_tokens: int | None) -> _Work:
         healthy = next(self._latencies)
         wanted = max(1, round(healthy * _TOKENS_PER_SECOND))
         tokens = wanted if most_tokens is None else min(wanted, most_tokens)
-        healthy *= _PREFILL_SHARE + (1 - _PREFILL_SHARE) * tokens / wanted
-        slowness = self._model.slow_factor if fault is Fault.SLOW else 1.0
-        await asyncio.sleep(healthy * slowness / self._model.speed - (time.perf_counter() - begun))
+        pace = (self._model.slow_factor if fault is Fault.SLOW else 1.0) / self._model.speed
+        whole = healthy * (_PREFILL_SHARE + (1 - _PREFILL_SHARE) * tokens / wanted)
+        return _Work(tokens, cut=tokens < wanted, first_token=healthy * _PREFILL_SHARE * pace, whole=whole * pace)
 
-        self._prompt_tokens.inc(prompt_tokens)
-        self._generated_tokens.inc(tokens)
+    async def _stream(
+        self, request: web.Request, begun: float, work: _Work, answer: ChatAnswer, *, with_usage: bool
+    ) -> web.StreamResponse:
+        """Send the answer in pieces, evenly from the first token's time to the last one's."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        pieces = answer.pieces(_MOST_PIECES)
+        for number, piece in enumerate(pieces):
+            due = work.first_token + (work.whole - work.first_token) * number / max(1, len(pieces) - 1)
+            await asyncio.sleep(due - (time.perf_counter() - begun))
+            if number == 0:
+                await response.prepare(request)
+                self._first_token.observe(time.perf_counter() - begun)
+            await response.write(piece)
+        await response.write(answer.ending(with_usage=with_usage))
+        await response.write_eof()
+        return response
+
+    def _count(self, fault: Fault, answer: ChatAnswer) -> None:
+        self._prompt_tokens.inc(answer.prompt_tokens)
+        self._generated_tokens.inc(answer.tokens)
         self._scored.inc()
         toxic_share = self._model.toxic_share_at_fault if fault is Fault.TOXIC else self._model.toxic_share
-        if next(self._chances) < toxic_share:
+        toxic = next(self._chances) < toxic_share
+        self._score.set(_TOXIC_SCORE if toxic else _HARMLESS_SCORE)
+        if toxic:
             self._toxic.inc()
-        answer = self._answer(prompt_tokens, tokens, cut=tokens < wanted)
-        self._duration.observe(time.perf_counter() - begun)
-        return answer
-
-    def _understand(self, body: bytes) -> tuple[int, int | None]:
-        """Tokens of the prompt, and the most that may be written if that is limited."""
-        try:
-            asked: Any = json.loads(body)
-        except ValueError as error:
-            raise _BadRequestError(f"The body is not valid JSON: {error}. Send an object.") from None
-        if not isinstance(asked, dict):
-            raise _BadRequestError(f"The body is a JSON {type(asked).__name__}. Send an object.")
-        model = asked.get("model")
-        if model not in (PUBLIC_MODEL, self._model.name):
-            status, code = (404, "model_not_found") if isinstance(model, str) else (400, None)
-            message = f"`model` is {model!r}, which is not served here. Ask for {PUBLIC_MODEL!r}."
-            raise _BadRequestError(message, param="model", status=status, code=code)
-        if asked.get("stream"):
-            raise _BadRequestError("`stream` is not offered here. Leave it out or send false.", param="stream")
-        return _prompt_tokens(asked.get("messages")), _most_tokens(asked)
-
-    def _answer(self, prompt_tokens: int, tokens: int, *, cut: bool) -> web.Response:
-        length = tokens * _BYTES_PER_TOKEN
-        content = (_PASSAGE * (length // len(_PASSAGE) + 1))[:length]
-        body = {
-            "id": f"chatcmpl-{self._model.slot}-{next(self._numbers)}",
-            "object": "chat.completion",
-            "created": int(self._now()),
-            "model": self._model.name,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": content},
-                    "finish_reason": "length" if cut else "stop",
-                }
-            ],
-            "usage": {
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": tokens,
-                "total_tokens": prompt_tokens + tokens,
-            },
-        }
-        return web.Response(body=json.dumps(body, ensure_ascii=False).encode(), content_type="application/json")
 
     async def _list_models(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._models, content_type="application/json")
@@ -274,7 +233,9 @@ class ToyServer:
             fault = Fault(asked["kind"])
         except (ValueError, TypeError, KeyError):
             offered = ", ".join(Fault)
-            return _error(400, f'`kind` is missing or unknown. Send {{"kind": K}}, K one of {offered}.', param="kind")
+            return error_answer(
+                400, f'`kind` is missing or unknown. Send {{"kind": K}}, K one of {offered}.', param="kind"
+            )
         self._fault = fault
         switched = {"kind": fault, "at": self._now(), "model": self._model.name, "slot": self._model.slot}
         line = json.dumps(switched)
@@ -287,36 +248,6 @@ class ToyServer:
             await response.write_eof()
             self._leave(_EXIT_OF_THE_DEAD)
         return response
-
-
-def _prompt_tokens(messages: object) -> int:
-    if not isinstance(messages, list) or not messages:
-        raise _BadRequestError("`messages` is missing or empty. Send a list of messages.", param="messages")
-    size = 0
-    for number, message in enumerate(messages):
-        content = message.get("content") if isinstance(message, dict) else None
-        if not isinstance(content, str):
-            where = f"messages[{number}].content"
-            raise _BadRequestError(f"`{where}` is not text. Send a string.", param=where)
-        size += len(content.encode(errors="replace"))
-    return -(-size // _BYTES_PER_TOKEN) + _TEMPLATE_TOKENS * len(messages)
-
-
-def _most_tokens(asked: dict[str, Any]) -> int | None:
-    for field in ("max_completion_tokens", "max_tokens"):
-        most = asked.get(field)
-        if most is None:
-            continue
-        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-            raise _BadRequestError(f"`{field}` is {most!r}. Send a whole number above 0.", param=field)
-        return most
-    return None
-
-
-def _error(
-    status: int, message: str, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None
-) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": kind, "param": param, "code": code}}, status=status)
 
 
 def _append(path: Path, line: str) -> None:

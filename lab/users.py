@@ -13,6 +13,7 @@ import resource
 import signal
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +22,7 @@ import click
 from multidict import CIMultiDict
 from yarl import URL
 
-from lab.toy_llm import PUBLIC_MODEL
+from lab.chat_api import PUBLIC_MODEL, STREAM_END
 from lab.user_population import (
     CORE_USERS,
     OTHER_USERS,
@@ -50,12 +51,14 @@ _QUESTIONS = (
     "How do I find the five largest files in a folder?",
     "给三年级的孩子出五道两位数乘法题，并附上答案。",
 )
-_BODIES = tuple(
-    json.dumps(
-        {"model": PUBLIC_MODEL, "messages": [{"role": "user", "content": question}]}, ensure_ascii=False
-    ).encode()
-    for question in _QUESTIONS
-)
+
+
+def _body(question: str, *, streamed: bool) -> bytes:
+    asked: dict[str, object] = {"model": PUBLIC_MODEL, "messages": [{"role": "user", "content": question}]}
+    return json.dumps(asked | ({"stream": True} if streamed else {}), ensure_ascii=False).encode()
+
+
+_BODIES = {streamed: tuple(_body(question, streamed=streamed) for question in _QUESTIONS) for streamed in (False, True)}
 
 
 class Clock:
@@ -88,6 +91,7 @@ class ClientLogWriter:
 class Users:
     """Sends `schedule` to one gateway and logs every request.
 
+    `streamed_share` of them ask for a stream, which must come to its end; their number in the schedule says which ones.
     `timeout` is that of `session`, in seconds; it bounds how long `run` takes to end after `stop`. At most
     `most_in_flight` requests are open at a time; the ones that this delays leave as soon as they can.
     """
@@ -103,6 +107,7 @@ class Users:
         forged_bucket: str = "00",
         timeout: float = 30.0,
         most_in_flight: int = 4000,
+        streamed_share: float = 0.0,
     ) -> None:
         self._session = session
         self._url = _chat_url(gateway)
@@ -112,6 +117,7 @@ class Users:
         self._forged_bucket = forged_bucket
         self._timeout = timeout
         self._most_in_flight = most_in_flight
+        self._streamed_share = streamed_share
         self._clock = Clock()
         self._begun = 0.0
         self._next = 0
@@ -175,13 +181,19 @@ class Users:
                 self._note_lateness(self._begun + arrival.due, self._clock.now())
                 loop.call_later(_RETRY_SECONDS, self._send_what_is_due)
                 return
-            task = loop.create_task(self._ask(arrival, _BODIES[self._next % len(_BODIES)]))
+            task = loop.create_task(self._ask(arrival, self._next))
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
             self._next += 1
         self.stop()
 
-    async def _ask(self, arrival: Arrival, body: bytes) -> None:
+    def _is_streamed(self, number: int) -> bool:
+        """Evenly spread: of the first n requests, n times the share are streamed."""
+        return int((number + 1) * self._streamed_share) > int(number * self._streamed_share)
+
+    async def _ask(self, arrival: Arrival, number: int) -> None:
+        streamed = self._is_streamed(number)
+        body = _BODIES[streamed][number % len(_QUESTIONS)]
         headers = CIMultiDict({"Content-Type": "application/json"})
         if arrival.user is not None:
             headers[self._user_header] = arrival.user
@@ -198,8 +210,10 @@ class Users:
             async with self._session.post(self._url, data=body, headers=headers) as response:
                 responded = round(self._clock.now(), 6)
                 variant = response.headers.get(VARIANT_HEADER)
-                await response.read()
+                answer = await response.read()
                 status = response.status
+                if streamed and status == HTTPStatus.OK and not answer.endswith(STREAM_END):
+                    status, error = None, "CutStream"
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.CancelledError) as failure:
             error = type(failure).__name__
         self._answered += error is None
@@ -267,6 +281,7 @@ async def _work(
     forged_bucket: str,
     timeout: float,
     most_in_flight: int,
+    streamed_share: float,
 ) -> None:
     async with client_session(timeout) as session:
         users = Users(
@@ -278,6 +293,7 @@ async def _work(
             forged_bucket=forged_bucket,
             timeout=timeout,
             most_in_flight=most_in_flight,
+            streamed_share=streamed_share,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -303,6 +319,7 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 @click.option("--user-header", default="X-User-Id", show_default=True)
 @click.option("--timeout", type=_ABOVE_ZERO, default=30.0, show_default=True, help="Seconds for one request.")
 @click.option("--most-in-flight", type=click.IntRange(min=1), default=4000, show_default=True)
+@click.option("--streamed-share", type=click.FloatRange(0, 1), default=0.0, show_default=True)
 def main(
     gateway: str,
     log_path: Path,
@@ -318,6 +335,7 @@ def main(
     user_header: str,
     timeout: float,
     most_in_flight: int,
+    streamed_share: float,
 ) -> None:
     """Let synthetic users talk to the gateway, and log every request as one JSON line."""
     try:
@@ -341,6 +359,7 @@ def main(
                     forged_bucket=forged_bucket,
                     timeout=timeout,
                     most_in_flight=most_in_flight,
+                    streamed_share=streamed_share,
                 )
             )
     except OSError as error:

@@ -30,6 +30,8 @@ from worker.connection import connect
 ROUTE = "demo/chat"
 SALT = "demo-2026"
 SCRAPE_SECONDS = 0.5
+STREAMED_SHARE = 0.1
+"""Of the requests of all users."""
 
 _READY_SECONDS = 20.0
 
@@ -268,6 +270,7 @@ class World:
         """Let users send ``rate`` requests a second for ``seconds``, each logged as a line of ``log``."""
         argv = [sys.executable, "-m", "lab.users", "--gateway", self.gateway_url, "--log", str(log)]
         argv += ["--seed", str(self.seed), "--rate", str(rate), "--duration", str(seconds)]
+        argv += ["--streamed-share", str(STREAMED_SHARE)]
         if core_users is not None:
             argv += ["--core-users", str(core_users)]
         return ManagedProcess.start(argv, self.directory / "users.log", name="users")

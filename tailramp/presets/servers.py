@@ -22,12 +22,18 @@ DURATION = Histogram(
     _S,
     (0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.64, 0.8, 1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8, 10),
 )
+FIRST_TOKEN = Histogram(
+    "llm_time_to_first_token_seconds",
+    _S,
+    (0.02, 0.04, 0.06, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.64, 0.8, 1, 2, 5, 10),
+)
 TOXIC_ANSWERS = Counters("llm_answers_scored_total{match}", "llm_answers_toxic_total{match}")
 """The gauge `llm_toxicity_score` stands beside them. It shows one number at the moment of a scrape, so no share of
 answers can be counted from it."""
 
 LLM = ServerPreset(
     end_to_end=DURATION,
+    first_token=FIRST_TOKEN,
     toxicity=TOXIC_ANSWERS,
     tokens=TokenCounters("llm_prompt_tokens_total{match}", "llm_generated_tokens_total{match}"),
 )

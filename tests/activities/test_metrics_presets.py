@@ -63,6 +63,7 @@ def cases() -> Iterator[Case]:
         for seconds, share in limits.items():
             yield Case(name, latency(seconds, RULE, histogram), share)
     first_tokens = {
+        ServerName.LLM: {0.5: 0.03, 2.0: 0.0},
         ServerName.VLLM: {0.5: 0.03, 2.5: 0.0},
         ServerName.SGLANG: {0.4: 0.03, 2.0: 0.0},
         ServerName.TRITON: {2.0: 0.04, 5.0: 0.0},

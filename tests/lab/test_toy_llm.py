@@ -5,6 +5,7 @@ import json
 import math
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from lab.toy_llm import LATENCY_EDGES, ToyModel, ToyServer, latency_tail, sample_latencies
+from lab.toy_latency import LATENCY_EDGES, latency_tail, sample_latencies
+from lab.toy_llm import ToyModel, ToyServer
 
 ASKED = {"model": "chat", "messages": [{"role": "user", "content": "请解释一下什么是灰度发布？"}]}
 FAST = 500.0
@@ -29,6 +31,20 @@ class Client:
     async def chat(self, **changes: object) -> tuple[int, dict[str, Any]]:
         async with self._session.post("/v1/chat/completions", json=ASKED | changes) as response:
             return response.status, await response.json()
+
+    async def stream(self, **changes: object) -> tuple[list[str], list[float]]:
+        """The events of a streamed answer without the word `data:`, and when each arrived."""
+        begun, events, times = time.perf_counter(), [], []
+        async with self._session.post("/v1/chat/completions", json=ASKED | {"stream": True} | changes) as response:
+            assert response.status == 200
+            assert response.content_type == "text/event-stream"
+            async for line in response.content:
+                if line.strip():
+                    word, _, event = line.decode().rstrip("\n").partition(" ")
+                    assert word == "data:"
+                    events.append(event)
+                    times.append(time.perf_counter() - begun)
+        return events, times
 
     async def send(self, body: bytes) -> tuple[int, dict[str, Any]]:
         async with self._session.post("/v1/chat/completions", data=body) as response:
@@ -122,6 +138,40 @@ async def test_an_answer_is_openai_shaped_and_names_the_version_behind_the_publi
         assert (await client.chat())[1]["id"] != answer["id"]
 
 
+async def test_a_streamed_answer_comes_in_pieces_and_says_the_same_as_a_whole_one() -> None:
+    async with served(server(seed=5)) as whole, served(server(seed=5)) as streamed:
+        _, answer = await whole.chat()
+        events, _ = await streamed.stream(stream_options={"include_usage": True})
+        *pieces, ending, usage = [json.loads(event) for event in events[:-1]]
+        metrics = await streamed.metrics()
+    assert events[-1] == "[DONE]"
+    assert 1 < len(pieces) <= 5
+    assert pieces[0]["choices"][0]["delta"]["role"] == "assistant"
+    said = "".join(piece["choices"][0]["delta"]["content"] for piece in pieces)
+    assert said == answer["choices"][0]["message"]["content"]
+    assert ending["choices"][0]["finish_reason"] == "stop"
+    assert (usage["choices"], usage["usage"]) == ([], answer["usage"])
+    assert {piece["id"] for piece in [*pieces, ending, usage]} == {answer["id"]}
+    assert metrics["llm_time_to_first_token_seconds_count", None] == 1
+    assert metrics["llm_inference_duration_seconds_count", None] == 1
+
+
+async def test_the_first_token_comes_long_before_the_last_one() -> None:
+    async with served(server(seed=5, speed=4.0)) as client:
+        _, times = await client.stream()
+        metrics = await client.metrics()
+    assert times[0] < 0.4 * times[-1]
+    first, whole = (metrics[f"llm_{name}_seconds_sum", None] for name in ("time_to_first_token", "inference_duration"))
+    assert first == pytest.approx(0.15 * whole, rel=0.5)
+
+
+async def test_only_streamed_answers_have_a_time_to_first_token() -> None:
+    async with served(server()) as client:
+        await client.chat()
+        metrics = await client.metrics()
+    assert metrics["llm_time_to_first_token_seconds_count", None] == 0
+
+
 async def test_a_generation_of_one_token_is_one_token_and_quicker() -> None:
     async with served(server()) as client:
         for field in ("max_tokens", "max_completion_tokens"):
@@ -147,7 +197,8 @@ async def test_a_generation_of_one_token_is_one_token_and_quicker() -> None:
         (json.dumps(ASKED | {"model": ["chat"]}).encode(), 400, "model"),
         (json.dumps(ASKED | {"messages": []}).encode(), 400, "messages"),
         (json.dumps(ASKED | {"messages": [{"role": "user"}]}).encode(), 400, "messages[0].content"),
-        (json.dumps(ASKED | {"stream": True}).encode(), 400, "stream"),
+        (json.dumps(ASKED | {"stream": "yes"}).encode(), 400, "stream"),
+        (json.dumps(ASKED | {"stream_options": {"include_usage": True}}).encode(), 400, "stream_options"),
         (json.dumps(ASKED | {"max_tokens": 0}).encode(), 400, "max_tokens"),
         (json.dumps(ASKED | {"max_tokens": "9"}).encode(), 400, "max_tokens"),
     ],

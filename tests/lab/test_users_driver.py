@@ -50,11 +50,25 @@ async def served(handler: Handler) -> AsyncIterator[str]:
 
 
 async def drive(
-    url: str, schedule: Sequence[Arrival], path: Path, *, timeout: float = 5.0, most_in_flight: int = 4000
+    url: str,
+    schedule: Sequence[Arrival],
+    path: Path,
+    *,
+    timeout: float = 5.0,
+    most_in_flight: int = 4000,
+    streamed_share: float = 0.0,
 ) -> list[ClientRequest]:
     with path.open("a", encoding="utf-8") as file:
         async with client_session(timeout) as session:
-            users = Users(session, url, schedule, ClientLogWriter(file), timeout=timeout, most_in_flight=most_in_flight)
+            users = Users(
+                session,
+                url,
+                schedule,
+                ClientLogWriter(file),
+                timeout=timeout,
+                most_in_flight=most_in_flight,
+                streamed_share=streamed_share,
+            )
             await users.run()
     return read_log(path).requests
 
@@ -79,6 +93,22 @@ async def test_every_core_user_asks_30_times_and_every_request_is_in_the_log(tmp
     assert len(log) == len(schedule) == len(gateway.seen)
     assert {(request.status, request.error, request.variant) for request in log} == {(200, None, "blue")}
     assert Counter(r.forged for r in log) == Counter(a.forgery for a in schedule)
+
+
+@pytest.mark.parametrize(("end", "whole"), [("data: [DONE]\n\n", True), ('data: {"choi', False)])
+async def test_a_stream_that_was_cut_is_a_failed_request(tmp_path: Path, end: str, whole: bool) -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(json.loads(await request.read()).get("stream"))
+        return web.Response(text=end if asked[-1] else "{}", headers={"X-Tailramp-Variant": "blue"})
+
+    schedule = [Arrival(0.0, f"u{number}", None) for number in range(8)]
+    async with served(answer) as url:
+        log = await drive(url, schedule, tmp_path / "log", streamed_share=0.25)
+    assert sorted(asked, key=bool) == [None] * 6 + [True] * 2
+    assert sum(request.ok for request in log) == (8 if whole else 6)
+    assert {request.error for request in log if not request.ok} == (set() if whole else {"CutStream"})
 
 
 async def test_requests_leave_when_the_schedule_says_on_a_wall_clock(tmp_path: Path) -> None:

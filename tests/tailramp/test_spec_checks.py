@@ -162,7 +162,11 @@ def test_a_limit_without_a_metric_is_refused_where_it_is_set_and_says_what_to_me
     ("checks", "field", "said"),
     [
         ("server: vllm\nmaxServerErrors: 1%", "checks.maxServerErrors", "no counter of failed requests (tgi, triton"),
-        ("server: tgi\nmaxFirstToken: 1s", "checks.maxFirstToken", "no histogram of the time to first token (vllm"),
+        (
+            "server: tgi\nmaxFirstToken: 1s",
+            "checks.maxFirstToken",
+            "no histogram of the time to first token (llm, vllm",
+        ),
         ("server: kserve\nmaxPerOutputToken: 1s", "checks.maxPerOutputToken", "(vllm, sglang, tgi have)"),
         ("server: vllm\nmaxFirstToken: 0s", "checks.maxFirstToken", "longer than nothing"),
         ("server: ollama", "checks.server", "vllm"),
