@@ -31,7 +31,9 @@ _LOOK_SECONDS: Final = 0.05
 def _message_options(function: Function) -> Function:
     for option in (
         output_option,
-        click.option("--reason", default="", help="Why, in your words; it stands in the records."),
+        click.option(
+            "--reason", type=files.TextType(), default="", help="Why, in your words; it stands in the records."
+        ),
         files.platform_option,
         files.route_argument,
     ):

@@ -29,7 +29,9 @@ _LOOK_SECONDS: Final = 0.1
 @click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
 @files.platform_option
 @click.option("--wait", type=files.DurationType(), help="Follow it until the target is reached, at most so long: 2h.")
-@click.option("--override", metavar="REASON", help="Try a candidate again that was taken out before.")
+@click.option(
+    "--override", type=files.TextType(), metavar="REASON", help="Try a candidate again that was taken out before."
+)
 @output_option
 @click.pass_obj
 def apply_command(

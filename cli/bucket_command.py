@@ -20,7 +20,7 @@ _BLOCK = 1 << 20  # bytes that are read before their buckets are written
 
 @click.command("bucket")
 @click.argument("ids", nargs=-1)
-@click.option("--salt", help="The salt; else identity.salt of the platform file.")
+@click.option("--salt", type=files.TextType(), help="The salt; else identity.salt of the platform file.")
 @click.option(
     "--resolution", type=click.Choice(["100", "10000"]), help="100 or 10000 buckets; else the platform file's."
 )

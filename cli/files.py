@@ -23,6 +23,7 @@ CANARY: Final = Path("deploy/canary.yaml")
 PLATFORM_NAME: Final = "tailramp.yaml"
 PLATFORM_VARIABLE: Final = "TAILRAMP_PLATFORM"
 
+_LONGEST_TEXT: Final = 4000
 _NAME = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _ROUTE = re.compile(rf"(?:(?P<namespace>{_NAME})/)?(?P<name>{_NAME})")
 
@@ -51,6 +52,22 @@ class DurationType(click.ParamType[timedelta]):
             return parse_duration(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class TextType(click.ParamType[str]):
+    """Text that files, records and messages can hold.  The shell hands over any bytes, and these need not be UTF-8."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            self.fail("this is not UTF-8", param, ctx)
+        if size > _LONGEST_TEXT:
+            self.fail(f"this has {size} bytes: write at most {_LONGEST_TEXT}", param, ctx)
+        return text
 
 
 def platform_option(function: Function) -> Function:

@@ -16,7 +16,9 @@ from cli.kill_commands import expect, route_file_option, router_of, run, written
 @files.route_argument
 @route_file_option
 @files.platform_option
-@click.option("--reason", required=True, help="Why, in your words; it stands in the route record.")
+@click.option(
+    "--reason", type=files.TextType(), required=True, help="Why, in your words; it stands in the route record."
+)
 @output_option
 @click.pass_obj
 def freeze_command(

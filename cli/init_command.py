@@ -42,7 +42,7 @@ class FormType(click.ParamType[str]):
 @click.option("--route", type=files.RouteType(), help="Name of the route, or <namespace>/<name>.")
 @click.option("--model", type=FormType("ModelName"), help="The model version to try.")
 @click.option("--header", type=FormType("HeaderName"), help="The trusted header that holds the user id.")
-@click.option("--salt", metavar="TEXT", help="Mixed into every user id; else one is drawn.")
+@click.option("--salt", type=files.TextType(), metavar="TEXT", help="Mixed into every user id; else one is drawn.")
 @output_option
 @click.pass_obj
 def init_command(

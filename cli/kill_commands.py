@@ -41,7 +41,7 @@ route_file_option = click.option(
 @click.option("--to-previous", is_flag=True, help="Back to the default before the last promotion, also after its end.")
 @click.option("--off", is_flag=True, help="Serve nobody: the whole route gives the configured answer until `lift`.")
 @click.option("--force", is_flag=True, help="Go back even if nobody there is ready to answer.")
-@click.option("--reason", default="", help="Why, in your words; it stands in the route record.")
+@click.option("--reason", type=files.TextType(), default="", help="Why, in your words; it stands in the route record.")
 @output_option
 @click.pass_obj
 def kill_command(
@@ -103,7 +103,7 @@ def kill_command(
 @files.route_argument
 @route_file_option
 @files.platform_option
-@click.option("--reason", required=True, help="Why ramps may start again.")
+@click.option("--reason", type=files.TextType(), required=True, help="Why ramps may start again.")
 @output_option
 @click.pass_obj
 def lift_command(

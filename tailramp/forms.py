@@ -14,6 +14,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from tailramp.errors import WrongValue
 
+_HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+
 
 @dataclass(frozen=True)
 class Form:
@@ -42,7 +44,8 @@ class Form:
         raise WrongValue(f"this is not {self.words}", mend)
 
     def fits(self, text: str) -> bool:
-        return re.fullmatch(self.pattern, text) is not None
+        """Half a character, which no text of a file or a message can hold, fits nowhere."""
+        return re.fullmatch(self.pattern, text) is not None and _HALF_A_CHARACTER.search(text) is None
 
 
 def _as_name(text: str) -> str:

@@ -25,6 +25,8 @@ CATALOG: Final[dict[str, str]] = {
     "Invalid value for {name}: {said:why}": "{name} 的值无效：{why}",
     "{value} is not one of {any:known}.": "{value} 不在其中：{known}。",
     "{value} is not in the range {any:range}.": "{value} 不在范围 {range} 内。",
+    "this is not UTF-8": "这不是 UTF-8",
+    "this has {#n} bytes: write at most {#most}": "这里有 {n} 字节：至多 {most} 字节",
     "{value} is not a valid integer.": "{value} 不是整数。",
     "{value} is not a valid integer range.": "{value} 不是整数。",
     "{value} is no route: write its name, or <namespace>/<name>, in a-z, 0-9 and -": "{value} 不是路由：请写名称或 <命名空间>/<名称>，只用 a-z、0-9 和 -",

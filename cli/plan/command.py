@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True, help="Ask nobody: what the files alone can show.")
 @click.option("--users", type=click.IntRange(min=1), help="Identified users a day, to say how many each step exposes.")
 @click.option("--diff", is_flag=True, help="Print every write as a unified diff of its object.")
-@click.option("--override", metavar="REASON", help="Plan for a candidate that was taken out before.")
+@click.option(
+    "--override", type=files.TextType(), metavar="REASON", help="Plan for a candidate that was taken out before."
+)
 @output_option
 @click.pass_obj
 def plan_command(
