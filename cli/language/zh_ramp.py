@@ -75,6 +75,7 @@ CATALOG: Final[dict[str, str]] = {
     "{#counts} of {#n} {said:unit} ({share}, limit {limit}) {said:bad} in the window that is still open": (
         "未结束的窗口里 {n} 个{unit}中有 {counts} 个{bad}（{share}，上限 {limit}）"
     ),
+    "not clearly worse than the baseline": "并不明显比基线差",
     "no {said:unit} yet: a verdict needs {#n}": "还没有{unit}：下结论需要 {n} 个",
     "{#n} of the {#floor} {said:unit} that a verdict needs, {#bad_ones} of them {said:bad}": (
         "下结论需要 {floor} 个{unit}，现有 {n} 个，其中 {bad_ones} 个{bad}"

@@ -3,8 +3,8 @@
 As it is usually written (`p99 > 2 s for 3 samples`) this rule takes back nearly every healthy candidate within a day:
 at 1 % of the traffic one slow answer is the p99 of a minute, the samples overlap so that it counts three times, and
 an incident that hits both versions is blamed on the new one. Three protections mend that, and each can be switched
-off by name: a window closes only when it holds enough answers, windows do not overlap, and a window that the
-concurrent baseline breaks too counts for nobody.
+off by name: a window closes only when it holds enough answers, windows do not overlap, and the concurrent baseline is
+looked at, too: a window that it breaks counts for nobody, and in the end the candidate must be clearly worse than it.
 
 With little traffic windows grow longer instead of emptier, without bound. Nothing bad follows: until a window closes
 the verdict is INCONCLUSIVE, and a hold never ends on that.
@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tailramp.evidence.comparison import excess
 from tailramp.evidence.counts import NOTHING, ArmCounts
 from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
@@ -39,14 +40,23 @@ class ThresholdRule(BaseModel):
     without: frozenset[Protection] = Field(default=frozenset(), description="protections that are switched off")
 
 
+class Standing(StrEnum):
+    """What a closed window says."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SHARED = "shared"  # with a baseline that breaks the limit, too
+
+
 class ThresholdJudge:
     """FAIL when the bad share of the candidate is above the limit in `consecutive` closed windows in a row.
 
     - A window closes at the first tick at which it is at least `window` seconds long and holds at least `min_sample`
       answers of the candidate; the next one opens there.
-    - A window that the baseline breaks too, on at least `min_sample` answers of its own, is shared: it neither adds
-      to the streak nor ends it, and the verdict says so until a window closes that is not shared. A baseline with
-      fewer answers shares nothing.
+    - A window that the baseline breaks too, on at least half of `min_sample` answers of its own, is shared: it neither
+      adds to the streak nor ends it, and the verdict says so until a window closes that is not shared.
+    - As long as the candidate is not clearly worse than the baseline over all windows of the streak (see `comparison`),
+      the streak makes no FAIL and no PASS. With fewer answers of the baseline there is no comparison.
     - PASS needs `floor` answers since the anchor, no streak, an open window that is not above the limit, and an
       answer within the last `window` seconds: a candidate that stopped answering passes nothing.
     """
@@ -73,7 +83,8 @@ class ThresholdJudge:
         self._streak_counts = (NOTHING, NOTHING)
         self._streak = 0
         self._windows = 0
-        self._shared: tuple[ArmCounts, ArmCounts] | None = None  # the last closed window, if the baseline shares it
+        self._standing = Standing.GOOD  # of the last closed window, and its counts
+        self._closed = (NOTHING, NOTHING)
         self._failed: Verdict | None = None
 
     def observe(self, tick: CheckTick) -> Verdict:
@@ -107,28 +118,39 @@ class ThresholdJudge:
         if at - self._opened < self._rule.window or candidate.n < self._min_sample:
             return
         self._windows += 1
-        self._shared = None
-        if not self._breaks(candidate):
+        self._closed = self._open
+        self._standing = self._standing_of(candidate, baseline)
+        if self._standing is Standing.GOOD:
             self._streak = 0
             self._streak_counts = (NOTHING, NOTHING)
-        elif self._compares and baseline.n >= self._min_sample and self._breaks(baseline):
-            self._shared = self._open
-        else:
+        elif self._standing is Standing.BAD:
             self._streak += 1
             self._streak_counts = (self._streak_counts[0].plus(candidate), self._streak_counts[1].plus(baseline))
         self._opened = at
         self._open = (NOTHING, NOTHING)
 
+    def _standing_of(self, candidate: ArmCounts, baseline: ArmCounts) -> Standing:
+        if not self._breaks(candidate):
+            return Standing.GOOD
+        comparable = self._compares and 2 * baseline.n >= self._min_sample
+        return Standing.SHARED if comparable and self._breaks(baseline) else Standing.BAD
+
+    def _clearly_worse(self) -> bool:
+        """Whether the windows of the streak are worse than the baseline's, if there was enough of it beside them."""
+        candidate, baseline = self._streak_counts
+        comparable = self._compares and 2 * baseline.n >= self._min_sample * self._streak
+        return not comparable or excess(*candidate, *baseline) > 0
+
     def _breaks(self, counts: ArmCounts) -> bool:
         return (rate(counts) or 0.0) > self._limit
 
     def _say(self, at: int) -> Verdict:
-        if self._streak >= self._rule.consecutive:
+        if self._streak >= self._rule.consecutive and self._clearly_worse():
             return self._verdict(VerdictKind.FAIL, self._streak_told(), self._streak_counts, at)
-        if self._shared is not None:
-            told = f"{of(self._shared[0], self._words, self._limit)} in the last window; {beside(self._shared[1])}"
+        if self._standing is Standing.SHARED:
+            told = f"{of(self._closed[0], self._words, self._limit)} in the last window; {beside(self._closed[1])}"
             reason = f"{self._words.breach}, and the baseline shares it: {told}"
-            return self._verdict(VerdictKind.INCONCLUSIVE, reason, self._shared, at)
+            return self._verdict(VerdictKind.INCONCLUSIVE, reason, self._closed, at)
         if self._streak:
             return self._verdict(VerdictKind.INCONCLUSIVE, self._streak_told(), self._streak_counts, at)
         candidate, baseline = self._all
@@ -142,9 +164,11 @@ class ThresholdJudge:
         if self._streak < needed:
             windows = f"{self._streak} of {needed} consecutive windows"
         else:
-            windows = "1 window" if needed == 1 else f"{needed} consecutive windows"
+            windows = "1 window" if self._streak == 1 else f"{self._streak} consecutive windows"
         candidate, baseline = self._streak_counts
-        return f"{self._words.breach}: {of(candidate, self._words, self._limit)} in {windows}; {beside(baseline)}"
+        told = f"{self._words.breach}: {of(candidate, self._words, self._limit)} in {windows}; {beside(baseline)}"
+        unclear = self._streak >= needed and not self._clearly_worse()
+        return f"{told}; not clearly worse than the baseline" if unclear else told
 
     def _doubt(self, at: int) -> str:
         """Say what is missing for a PASS when no closed window speaks against it; "" if nothing is."""
@@ -184,7 +208,7 @@ class ThresholdJudge:
             slot=self._slot,
             judge=self.name,
             reason=reason,
-            shared=self._shared is not None and kind is VerdictKind.INCONCLUSIVE,
+            shared=self._standing is Standing.SHARED and kind is VerdictKind.INCONCLUSIVE,
             at=at,
             numbers=numbers,
         )

@@ -85,12 +85,31 @@ def test_an_incident_of_both_versions_never_fails_the_candidate() -> None:
     assert not bench.window(100, 0, (100, 0)).shared
 
 
-@pytest.mark.parametrize("baseline", [(0, 0), (9, 9)])
+@pytest.mark.parametrize("baseline", [(0, 0), (4, 4)])
 def test_without_enough_answers_of_the_baseline_nothing_can_be_called_shared(baseline: tuple[float, float]) -> None:
     bench = Bench()
     bench.window(100, 30, baseline)
     bench.window(100, 30, baseline)
     assert bench.window(100, 30, baseline).kind is VerdictKind.FAIL
+
+
+def test_a_candidate_that_is_not_clearly_worse_than_the_baseline_is_neither_failed_nor_passed() -> None:
+    bench = Bench(limit=0.01)
+    verdicts = [bench.window(1000, 12, (1000, 9)) for _ in range(5)]
+    assert {verdict.kind for verdict in verdicts} == {VerdictKind.INCONCLUSIVE}
+    assert verdicts[-1].numbers.streak == 5
+    assert not verdicts[-1].shared
+    assert verdicts[-1].reason == (
+        "p99 above 2 s: 60 of 5,000 answers (1.2 %, limit 1 %) in 5 consecutive windows; baseline 0.9 %; "
+        "not clearly worse than the baseline"
+    )
+    assert bench.window(1000, 200, (1000, 9)).kind is VerdictKind.FAIL
+
+
+def test_half_of_the_sample_is_enough_to_compare_with() -> None:
+    """At half of the users the baseline has as many answers as the candidate, give or take a few."""
+    bench = Bench()
+    assert all(bench.window(100, 30, (9, 4)).shared for _ in range(5))
 
 
 def test_a_sentence_without_a_baseline_says_so() -> None:

@@ -28,7 +28,7 @@ class Ratios:
     upper: Array
 
 
-def ratios(log_ratios: Array, log_likelihood: Array, spread: Array, *, alpha: float = 0.05) -> Ratios:
+def ratios(log_ratios: Array, log_likelihood: Array, spread: Array, *, alpha: float = 0.01) -> Ratios:
     """Return the interval of every row.
 
     `log_ratios`: shape (points,). `log_likelihood`: shape (rows, points). `spread`: standard deviation of the

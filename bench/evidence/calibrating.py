@@ -1,0 +1,62 @@
+"""The sizes of the noise, estimated from simulated days on which both sides run the same version."""
+
+import numpy as np
+
+from bench.evidence.traffic import (
+    BUCKETS,
+    EDGES,
+    ERRORS,
+    LADDER,
+    METRICS,
+    N2,
+    TOXICITY,
+    Array,
+    Regime,
+    Traffic,
+    slower_than,
+)
+from tailramp.evidence.sequential import Noise
+from tailramp.evidence.sequential.calibration import count_noise, user_spread
+
+JUDGED = [*LADDER, ERRORS, TOXICITY]
+"""The metrics that the sequential test is shown."""
+
+DEFAULTS = Noise.of(
+    1.5 * np.array([0.07, 0.13, 0.16, 0.19, 0.24, 0.32, 0.17, 0.28]),
+    [1.0] * 7 + [3.0],
+    1.5 * np.array([0.035, 0.065, 0.08, 0.095, 0.12, 0.16, 0.14, 0.05]),
+)
+
+
+def calibrated(rate: float, *, seed: int, regime: Regime = N2, days: int = 1) -> Noise:
+    """The noise of the judged metrics as ``tailramp calibrate`` finds it at ``rate`` requests per second."""
+    by_bucket = _by_bucket(rate, seed, regime, days)
+    traffic = Traffic(1, rate, regime, seed + 1)
+    traffic.serve(np.array([50.0]))
+    windows = np.stack([traffic.step()[:, 0] for _ in range(days * 5760)])
+    tau, phi0, sigma0 = [], [], []
+    for metric in JUDGED:
+        phi, sigma = count_noise(windows[:, :, metric], 20)
+        phi0.append(phi)
+        sigma0.append(sigma)
+        found = user_spread(by_bucket[0, :, metric], by_bucket[1, :, metric], phi)
+        tau.append(0.0 if found is None else found)
+    return Noise.of(tau, phi0, sigma0)
+
+
+def _by_bucket(rate: float, seed: int, regime: Regime, days: int) -> Array:
+    """Answers and bad answers by bucket of 1 %: shape (2, BUCKETS, METRICS)."""
+    traffic = Traffic(1, rate, regime, seed, tick=300.0)
+    users, random = traffic.users[0], np.random.default_rng(seed + 2)
+    counts = np.zeros((2, BUCKETS, METRICS))
+    for _ in range(days * 288):
+        latency, errors = traffic.shared_noise()
+        n = random.poisson(rate * traffic.tick / BUCKETS, BUCKETS)
+        above = slower_than(EDGES[None, :], latency + users[:, :1])
+        rates = np.array([0.005 * errors, 0.01]) * np.exp(users[:, 1:])
+        counts[0] += n[:, None]
+        counts[1, :, : len(EDGES)] += random.binomial(n[:, None], above)
+        counts[1, :, ERRORS] += random.binomial(n, rates[:, 0])
+        counts[1, :, TOXICITY] += traffic.toxic(n, rates[:, 1])
+        traffic.now += traffic.tick
+    return counts

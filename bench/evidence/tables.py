@@ -1,0 +1,269 @@
+"""The tables: false rollbacks, time to detection, late and severe regressions, whole ramps, robustness."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.evidence.calibrating import DEFAULTS, calibrated
+from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
+from bench.evidence.peers import Rule, peers_of
+from bench.evidence.ramps import Outcome, run_ramps
+from bench.evidence.traffic import (
+    DAY,
+    HEALTHY,
+    N0,
+    N1,
+    N2,
+    REGRESSIONS,
+    Array,
+    Mask,
+    Regime,
+    Regression,
+    Traffic,
+    fixed_share,
+)
+from tailramp.evidence.sequential import Noise
+
+_BATCH = 50
+_HOURS_LOOKED = 6
+CALIBRATION_SEED = 900
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many runs each table takes."""
+
+    same: int
+    found: int
+    ramps: int
+    robust: int
+
+
+SHORT = Size(same=60, found=30, ramps=30, robust=30)
+FULL = Size(same=300, found=100, ramps=60, robust=300)
+
+_DETECTED = (
+    *((name, 5.0) for name in ("L10", "L20", "L30", "L50", "TAIL", "E2", "E5", "E20", "X2", "X6")),
+    *((name, 25.0) for name in ("L10", "L20", "TAIL", "E2", "X2")),
+    *((name, 1.0) for name in ("L20", "L50", "E5", "X6")),
+)
+
+
+def noise_at(rate: float) -> Noise:
+    """What ``tailramp calibrate`` finds on days of its own, of a service with this many requests per second."""
+    return calibrated(rate, seed=CALIBRATION_SEED + round(rate))
+
+
+class _Shipped:
+    """Sequential and threshold judges together, as they guard a ramp by default."""
+
+    def __init__(self, runs: int, noise: Noise, share: float) -> None:
+        # The threshold rule keeps a fifth of the promise for itself.
+        self._judges = Sequential(runs, noise, share, alpha=0.008), RepairedThreshold(runs, SHIPPED_THRESHOLD)
+
+    def move(self, share: float) -> None:
+        self._judges[0].move(share)
+
+    def restart(self) -> None:
+        self._judges[1].restart()
+
+    def observe(self, counts: Array, seconds: float) -> None:
+        for judge in self._judges:
+            judge.observe(counts, seconds)
+
+    @property
+    def alarmed(self) -> Mask:
+        return self._judges[0].alarmed | self._judges[1].alarmed
+
+
+def _own(runs: int, share: float, noise: Noise, weights: Array = EVERY) -> "dict[str, Sequential | RepairedThreshold]":
+    return {
+        "tailramp threshold": RepairedThreshold(runs, SHIPPED_THRESHOLD),
+        "tailramp sequential": Sequential(runs, noise, share, weights=weights),
+        "tailramp sequential, x1.5 defaults": Sequential(runs, DEFAULTS, share, weights=weights),
+    }
+
+
+def same_version(size: Size, regime: Regime, rate: float, *, seed: int, with_peers: bool) -> dict[str, int]:
+    """How many of `size.same` fixed 24 h ramps of a healthy candidate each rule rolls back."""
+    noise, counted = noise_at(rate), dict[str, int]()
+    for start in range(0, size.same, _BATCH):
+        runs = min(_BATCH, size.same - start)
+        traffic = Traffic(runs, rate, regime, seed + start)
+        share = fixed_share(0)
+        rules: dict[str, Rule | Sequential | RepairedThreshold | _Shipped] = {
+            **(peers_of(runs, share) if with_peers else {}),
+            **_own(runs, share, noise),
+            "tailramp as shipped": _Shipped(runs, noise, share),
+        }
+        traffic.serve(np.full(runs, share))
+        while traffic.now < DAY:
+            if (new := fixed_share(traffic.now)) != share:
+                share = new
+                traffic.serve(np.full(runs, share))
+                for rule in rules.values():
+                    if isinstance(rule, Sequential | _Shipped):
+                        rule.move(share)
+                    if not isinstance(rule, Sequential):
+                        rule.restart()
+            counts = traffic.step()
+            for rule in rules.values():
+                rule.observe(counts, traffic.tick)
+        for name, rule in rules.items():
+            counted[name] = counted.get(name, 0) + int(rule.alarmed.sum())
+    return counted
+
+
+def detection(
+    regression: Regression, kind: str, share: float, rate: float, runs: int, *, seed: int, tick: float, with_peers: bool
+) -> dict[str, Array]:
+    """Minutes from the regression's onset to each rule's alarm, per run; infinite if not found in six hours, minus one
+    for an alarm before it.
+    """
+    traffic = Traffic(runs, rate, N2, seed, regression, tick=tick)
+    traffic.serve(np.full(runs, share))
+    rules: dict[str, Rule | Sequential | RepairedThreshold] = {
+        **(peers_of(runs, share) if with_peers else {}),
+        **_own(runs, share, noise_at(rate), ONLY[kind]),
+    }
+    found = {name: np.full(runs, math.inf) for name in rules}
+    end = regression.onset + _HOURS_LOOKED * 3600
+    own = [name for name in rules if "sequential" in name]
+    while traffic.now < end:
+        counts = traffic.step()
+        for name, rule in rules.items():
+            rule.observe(counts, tick)
+            late = (traffic.now - regression.onset) / 60
+            found[name] = np.where(rule.alarmed & np.isinf(found[name]), late if late > 0 else -1.0, found[name])
+        if not with_peers and all(np.isfinite(found[name]).all() for name in own):
+            break
+    return found
+
+
+def _minutes(found: Array) -> str:
+    told = [np.percentile(found, q, method="higher") for q in (50, 95)]
+    return "/".join("-" if math.isinf(value) else f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in told)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def false_rollbacks(size: Size) -> Iterator[str]:
+    """Table 4.2."""
+    yield f"4.2  False rollbacks of a healthy candidate in a fixed 24 h ramp (of {size.same} ramps each)"
+    columns = {
+        "N0 100/s": same_version(size, N0, 100, seed=1000, with_peers=True),
+        "N1 100/s": same_version(size, N1, 100, seed=2000, with_peers=True),
+        "N2 100/s": same_version(size, N2, 100, seed=3000, with_peers=True),
+        "N2 20/s": same_version(size, N2, 20, seed=4000, with_peers=True),
+    }
+    names = list(next(iter(columns.values())))
+    yield from _table([["rule", *columns], *([name, *(str(c[name]) for c in columns.values())] for name in names)])
+
+
+def detections(size: Size) -> Iterator[str]:
+    """Table 4.3."""
+    yield f"4.3  Minutes to detection, median/p95, N2, 100/s ({size.found} runs each; - not found within 6 h)"
+    rows: list[list[str]] = []
+    for number, (name, share) in enumerate(_DETECTED):
+        found = detection(
+            REGRESSIONS[name], name[0], share, 100, size.found, seed=5000 + number, tick=15.0, with_peers=True
+        )
+        if not rows:
+            rows.append(["", *found])
+        rows.append([f"{name} @{share:g} %", *(_minutes(one) for one in found.values())])
+    yield from _table(list(zip(*rows, strict=True)))
+
+
+def late_and_severe(size: Size) -> Iterator[str]:
+    """Table 4.4."""
+    yield f"4.4  After two healthy hours at 5 %, minutes median/p95, and alarms before ({size.found} runs each)"
+    rows = [["", "sequential", "early", "x1.5 defaults", "early"]]
+    for number, name in enumerate(("L30", "L50", "E5", "X6")):
+        regression = replace(REGRESSIONS[name], onset=7200.0)
+        found = detection(regression, name[0], 5.0, 100, size.found, seed=6000 + number, tick=15.0, with_peers=False)
+        row = [name]
+        for rule in ("tailramp sequential", "tailramp sequential, x1.5 defaults"):
+            one = found[rule]
+            row += [_minutes(one[one > 0]) if (one > 0).any() else "-", str(int((one < 0).sum()))]
+        rows.append(row)
+    yield from _table(rows)
+    yield ""
+    yield "     Errors from 0.5 %, scraped every 5 s: seconds to the alarm, median/p95"
+    rows = [["errors", "1/s on the candidate", "5/s", "25/s"]]
+    for number, (told, error_rate) in enumerate((("50 %", 0.5), ("20 %", 0.2), ("5 %", 0.05))):
+        row = [told]
+        for share in (1.0, 5.0, 25.0):
+            found = detection(
+                Regression(error_rate=error_rate), "E", share, 100, size.found, seed=7000 + number, tick=5.0,
+                with_peers=False,
+            )  # fmt: skip
+            seconds = 60 * found["tailramp sequential"]
+            row.append(f"{np.median(seconds):.0f}/{np.percentile(seconds, 95, method='higher'):.0f}")
+        rows.append(row)
+    yield from _table(rows)
+
+
+def _ramp_row(name: str, outcome: Outcome) -> list[str]:
+    hours = np.where(outcome.promoted | outcome.rolled_back, outcome.hours, math.inf)
+    ended = [np.percentile(hours, q, method="higher") for q in (50, 95)]
+    told = "/".join("-" if math.isinf(value) else f"{value:.2f}" for value in ended)
+    harmed = f"{np.median(outcome.harmed):.0f}"
+    return [name, str(int(outcome.promoted.sum())), str(int(outcome.rolled_back.sum())), told, harmed]
+
+
+def ramps(size: Size) -> Iterator[str]:
+    """Table 4.5."""
+    yield f"4.5  Whole ramps, sequential and threshold together, N2 ({size.ramps} runs each)"
+    for rate in (100.0, 20.0):
+        noise = noise_at(rate)
+        rows = [[f"{rate:g}/s, by evidence", "promoted", "rolled back", "hours median/p95", "extra bad answers"]]
+        for number, (name, regression) in enumerate([("healthy", HEALTHY), *REGRESSIONS.items()]):
+            outcome = run_ramps(size.ramps, rate, N2, noise, seed=8000 + 100 * number, regression=regression)
+            rows.append(_ramp_row(name, outcome))
+        yield from _table(rows)
+        yield ""
+    rows = [["100/s, fixed 24 h", "promoted", "rolled back", "hours median/p95", "extra bad answers"]]
+    for number, (name, regression) in enumerate(REGRESSIONS.items()):
+        outcome = run_ramps(
+            size.ramps, 100, N2, noise_at(100), seed=8000 + 100 * (number + 1), regression=regression, by_evidence=False
+        )
+        rows.append(_ramp_row(name, outcome))
+    yield from _table(rows)
+
+
+def robustness(size: Size) -> Iterator[str]:
+    """Table 4.6."""
+    yield f"4.6  A healthy candidate, ramp by evidence, another service than calibrated ({size.robust} runs each)"
+    cases: dict[str, Regime] = {
+        "as calibrated": N2,
+        "user effects x1.5": replace(N2, users=1.5),
+        "user effects x2": replace(N2, users=2.0),
+        "pod noise x2": replace(N2, pods=2.0),
+        "users Student-t, 3 df": replace(N2, heavy_tails=True),
+    }
+    for title, noise_of in _NOISES.items():
+        rows = [[title, "promoted", "rolled back", "hours median/p95", "extra bad answers"]]
+        for rate in (100.0, 20.0):
+            noise = noise_of(rate)
+            for number, (name, regime) in enumerate(cases.items()):
+                outcome = run_ramps(size.robust, rate, regime, noise, seed=9000 + 500 * number)
+                rows.append(_ramp_row(f"{rate:g}/s {name}", outcome))
+        yield from _table(rows)
+        yield ""
+
+
+_NOISES: dict[str, Callable[[float], Noise]] = {"calibrated": noise_at, "x1.5 defaults": lambda _: DEFAULTS}
+
+TABLES = {
+    "4.2": false_rollbacks,
+    "4.3": detections,
+    "4.4": late_and_severe,
+    "4.5": ramps,
+    "4.6": robustness,
+}

@@ -1,0 +1,43 @@
+"""The rules of the simulation are the ones that guard a ramp: the same alarms from the same counts."""
+
+import numpy as np
+
+from bench.evidence.own_rules import SHIPPED_THRESHOLD, RepairedThreshold
+from bench.evidence.traffic import N2, REGRESSIONS, TICK, Traffic
+from tailramp.evidence import ArmCounts, CheckTick, ThresholdJudge, VerdictKind
+from tailramp.evidence.wording import Wording
+
+RUNS = 6
+WORDS = Wording(breach="too many", unit="answers", bad="bad")
+
+
+def test_the_simulated_threshold_rule_fails_at_the_ticks_at_which_the_judge_does() -> None:
+    for share, regression in ((5.0, "X6"), (50.0, "L30"), (50.0, "TAIL")):
+        traffic = Traffic(RUNS, 60, N2, 1, REGRESSIONS[regression])
+        traffic.serve(np.full(RUNS, share))
+        simulated = RepairedThreshold(RUNS, SHIPPED_THRESHOLD)
+        judges = [
+            [
+                ThresholdJudge(SHIPPED_THRESHOLD, limit=float(limit), check="c", slot="green", words=WORDS)
+                for limit in RepairedThreshold.limits
+            ]
+            for _ in range(RUNS)
+        ]
+        for row in judges:
+            for judge in row:
+                judge.observe(CheckTick(index=0, at=0))
+        for index in range(1, 200):
+            counts = traffic.step()
+            simulated.observe(counts, TICK)
+            failed = []
+            for run, row in enumerate(judges):
+                kinds = []
+                for judge, metric in zip(row, RepairedThreshold.metrics, strict=True):
+                    n_c, x_c, n_b, x_b = counts[:, run, metric]
+                    tick = CheckTick(
+                        index=index, at=round(index * TICK), candidate=ArmCounts(n_c, x_c), baseline=ArmCounts(n_b, x_b)
+                    )
+                    kinds.append(judge.observe(tick).kind)
+                failed.append(VerdictKind.FAIL in kinds)
+            assert failed == simulated.alarmed.tolist()
+        assert any(simulated.alarmed)
