@@ -1,16 +1,12 @@
 """``tailramp kill`` and ``tailramp lift``: what works when Temporal, the workers and Prometheus are gone.
 
-Both need the route file and nothing else.  A kill raises the record's epoch and leaves a mark, so that no worker that
+Both need the route record and nothing else.  A kill raises the record's epoch and leaves a mark, so that no worker that
 wakes up later can give a candidate traffic.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,26 +14,17 @@ from cli import files
 from cli.actor import asserted_actor
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
-from tailramp.errors import InvalidFile, Refused, Unreachable
+from cli.where import Where, router_of, run, where_options, written_or_told
+from tailramp.errors import Refused
 
 if TYPE_CHECKING:
     from activities.routers import Router
     from tailramp.route_record import Mark, RouteRecord
 
-T = TypeVar("T")
-
-route_file_option = click.option(
-    "--route-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The route file itself; then no platform file is needed.",
-)
-
 
 @click.command("kill")
 @files.route_argument
-@route_file_option
-@files.platform_option
+@where_options
 @click.option("--to-previous", is_flag=True, help="Back to the default before the last promotion, also after its end.")
 @click.option("--off", is_flag=True, help="Serve nobody: the whole route gives the configured answer until `lift`.")
 @click.option("--force", is_flag=True, help="Go back even if nobody there is ready to answer.")
@@ -47,8 +34,7 @@ route_file_option = click.option(
 def kill_command(
     console: Console,
     route: str | None,
-    route_file: Path | None,
-    platform: Path | None,
+    where: Where,
     to_previous: bool,
     off: bool,
     force: bool,
@@ -63,11 +49,11 @@ def kill_command(
     Once a promotion has moved everyone, and nobody they would go back to is ready to answer, nothing is changed and the
     exit code is 5: --force goes back all the same, --off answers everyone with the configured message.
 
-    Needs write access to the route file, and nothing else. A live ramp notices and ends as rolled back.
+    Needs write access to the route record and the route, and nothing else. A live ramp notices and ends as rolled back.
     """
     if off and to_previous:
         raise click.UsageError("--off serves nobody and --to-previous somebody: choose one")
-    router = router_of(console, route_file, platform)
+    router = router_of(console, where, route)
     how = _How.OFF if off else _How.TO_PREVIOUS if to_previous else _How.TO_BASELINE
     with written_or_told():
         before, after = run(router, _kill(router, route, how, reason, force=force))
@@ -101,19 +87,16 @@ def kill_command(
 
 @click.command("lift")
 @files.route_argument
-@route_file_option
-@files.platform_option
+@where_options
 @click.option("--reason", type=files.TextType(), required=True, help="Why ramps may start again.")
 @output_option
 @click.pass_obj
-def lift_command(
-    console: Console, route: str | None, route_file: Path | None, platform: Path | None, reason: str
-) -> ExitCode:
+def lift_command(console: Console, route: str | None, where: Where, reason: str) -> ExitCode:
     """Remove the mark of a kill or a freeze, so that ramps may start again.
 
     Nobody's traffic moves by it.
     """
-    router = router_of(console, route_file, platform)
+    router = router_of(console, where, route)
     with written_or_told():
         before, after = run(router, _lift(router, route))
     marks = [(word, mark) for word, mark in (("kill", before.kill), ("freeze", before.freeze)) if mark is not None]
@@ -177,47 +160,8 @@ async def _lift(router: "Router", route: str | None) -> "tuple[RouteRecord, Rout
 
 def expect(record: "RouteRecord", route: str | None) -> None:
     if route is not None and record.route != route:
-        raise Refused(f"this is the route file of {record.route}, not of {route}: check --route-file or --platform")
+        raise Refused(f"this is the record of {record.route}, not of {route}: check --route-file or --platform")
 
 
 def _as_data(mark: "Mark | None") -> dict[str, Any] | None:
     return None if mark is None else mark.model_dump(mode="json")
-
-
-def router_of(console: Console, route_file: Path | None, platform: Path | None) -> "Router":
-    from activities.routers import platform_record_router, record_router
-    from tailramp.spec import load_platform
-
-    if route_file is not None:
-        return record_router(route_file)
-    try:
-        return platform_record_router(load_platform(files.find_platform(platform)))
-    except InvalidFile:
-        console.aside("The platform file cannot be used. With --route-file FILE none is needed.")
-        raise
-    except click.UsageError as error:
-        raise click.UsageError(f"{error.message}, or name the route file with --route-file") from None
-
-
-def run(router: "Router", work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` with ``router`` to its end, and close what the router has opened."""
-
-    async def to_the_end() -> T:
-        try:
-            return await work
-        finally:
-            await router.close()
-
-    return asyncio.run(to_the_end())
-
-
-@contextlib.contextmanager
-def written_or_told() -> Iterator[None]:
-    """Turn what the file system refuses into words: a full disk, a missing permission."""
-    try:
-        yield
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise Unreachable(
-            f"the route file cannot be written: {where}{error.strerror}. Run this where it can be"
-        ) from None

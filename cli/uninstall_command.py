@@ -1,7 +1,5 @@
 """``tailramp uninstall``: leave a route as it was found."""
 
-import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +7,8 @@ import click
 from cli import files
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
-from cli.kill_commands import expect, route_file_option, written_or_told
+from cli.kill_commands import expect
+from cli.where import Where, router_of, run, where_options, written_or_told
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,52 +18,48 @@ if TYPE_CHECKING:
 
 @click.command("uninstall")
 @files.route_argument
-@route_file_option
-@files.platform_option
+@where_options
 @click.option("--yes", is_flag=True, help="Do it; without this it only says what it would do.")
 @output_option
 @click.pass_obj
-def uninstall_command(
-    console: Console, route: str | None, route_file: Path | None, platform: Path | None, yes: bool
-) -> ExitCode:
+def uninstall_command(console: Console, route: str | None, where: Where, yes: bool) -> ExitCode:
     """Leave a route as it was found.
 
-    Takes the route record out of the route file, and what lies beside it: pending/, clearing/, ready/ and the lock.
-    Everyone is served as before. It is refused while a candidate is served, while a ramp holds the route, while the
-    route is shut off, and while the gateway serves something else than the file says; with --route-file the gateway is
-    not asked. Refusals of earlier candidates are forgotten with the record.
+    Takes the route record away, and whatever lies beside it: in a route file the record and pending/, clearing/, ready/
+    and the lock; in a cluster the Lease, canaries and annotations. Everyone is served as before. It is refused while a
+    candidate is served, while a ramp holds the route, while the route is shut off, and while the gateway serves
+    something else than the record says; with --route-file or --context the gateway is not asked. Refusals of earlier
+    candidates are forgotten with the record.
     """
-    from activities.routers.route_file import RouteFile
     from tailramp.spec import load_platform
 
-    settings = None if route_file is not None else load_platform(files.find_platform(platform))
-    path = route_file or _route_file_of(settings)
-    file = RouteFile(path)
+    settings = None
+    if where.route_file is None and where.context is None:
+        settings = load_platform(files.find_platform(where.platform))
+    router = router_of(console, where, route)
 
     def releasable(record: "RouteRecord") -> None:
         expect(record, route)
         _check(record)
 
-    record = file.read().record
-    releasable(record)
-    data = {"route": record.route, "file": str(path), "default": record.assignment.default, "done": yes}
-    if not yes:
-        console.answer(f"would take the record of {record.route} out of {path}: --yes does it", data)
-        return ExitCode.DONE
-    if settings is not None:
-        asyncio.run(_check_gateway(settings))
+    async def uninstall() -> "RouteRecord":
+        record = await router.record()
+        releasable(record)
+        if yes:
+            if settings is not None:
+                await _check_gateway(settings)
+            await router.release(releasable)
+        return record
+
     with written_or_told():
-        file.release(releasable)
-    console.answer(f"{record.route} is no longer tailramp's; everyone stays on {record.assignment.default}", data)
+        record = run(router, uninstall())
+    data = {"route": record.route, "file": router.place, "default": record.assignment.default, "done": yes}
+    if yes:
+        text = f"{record.route} is no longer tailramp's; everyone stays on {record.assignment.default}"
+    else:
+        text = f"would take the record of {record.route} out of {router.place}: --yes does it"
+    console.answer(text, data)
     return ExitCode.DONE
-
-
-def _route_file_of(settings: "PlatformFile | None") -> Path:
-    from tailramp.spec import EnvoyFileRouter
-
-    if settings is None or not isinstance(settings.router, EnvoyFileRouter):
-        raise Refused("router.kind: only the router envoy-file has a route file")
-    return settings.router.file
 
 
 async def _check_gateway(settings: "PlatformFile") -> None:
@@ -76,7 +71,11 @@ async def _check_gateway(settings: "PlatformFile") -> None:
     from tailramp.proof import Answer
 
     async with aiohttp.ClientSession() as http:
-        loaded = (await make_router(settings, Clients(http)).read()).loaded
+        clients = Clients(http)
+        try:
+            loaded = (await make_router(settings, clients).read()).loaded
+        finally:
+            await clients.close()
     if loaded.answer is not Answer.YES:
         raise Refused(f"nobody can say what the gateway serves: {loaded.missing()}. Mend that, or name --route-file")
 

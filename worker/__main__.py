@@ -28,7 +28,7 @@ def run(role: str = "all", parent_pipe: int | None = None) -> int:
 
 
 def sentinel(routes: Sequence[str]) -> int:
-    """Watch the leases of ``routes``, paths or globs of route files, or of those that ``TAILRAMP_ROUTES`` names."""
+    """Watch the leases of ``routes``, route files or ``kubernetes:NAMESPACE``, or of what ``TAILRAMP_ROUTES`` names."""
     try:
         settings = load_settings()
     except InvalidFile as error:
@@ -36,7 +36,9 @@ def sentinel(routes: Sequence[str]) -> int:
         return 5
     patterns = list(routes) or [pattern for pattern in settings.routes.split(",") if pattern]
     if not patterns:
-        sys.stderr.write("no route is named: give the route files, or set TAILRAMP_ROUTES to paths or globs\n")
+        sys.stderr.write(
+            "no route is named: give route files or kubernetes:NAMESPACE, or set TAILRAMP_ROUTES to them\n"
+        )
         return 2
     configure_logging(settings.log_level, settings.log_format)
     return asyncio.run(run_sentinel(patterns, settings))
@@ -45,7 +47,7 @@ def sentinel(routes: Sequence[str]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="worker", description="Run tailramp's worker processes.")
     parser.add_argument("role", nargs="?", default="all", choices=["all", *Role, "sentinel"])
-    parser.add_argument("routes", nargs="*", help="sentinel: route files, as paths or globs")
+    parser.add_argument("routes", nargs="*", help="sentinel: route files, as paths or globs, or kubernetes:NAMESPACE")
     parser.add_argument("--parent-pipe", type=int, default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role == "sentinel":

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from activities import telemetry
+from activities.kube import KubeClient
 from activities.routers import Router, record_router
+from activities.routers.kube import KubernetesRouter, LeaseRoute, lease_routes
 from activities.routers.way_back import blocked_way_back, mark
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
@@ -24,26 +26,56 @@ from worker.status_server import observed
 log = logging.getLogger("tailramp.sentinel")
 
 _READ_SECONDS = 2.0
+_IN_CLUSTER = "kubernetes:"
+"""Before a namespace: every route that has its record there."""
+
+Place = Path | LeaseRoute
 
 
 class Sentinel:
-    """Watches every route file that ``patterns`` match, also those that appear later.
+    """Watches every route file and every namespace's routes that ``patterns`` match, also those that appear later.
 
-    ``patterns`` are paths or globs; ``monotonic`` gives seconds.
+    ``patterns`` are paths, globs, or ``kubernetes:NAMESPACE``; ``monotonic`` gives seconds; ``kube`` is a client of the
+    cluster that the namespaces are in.
     """
 
-    def __init__(self, patterns: Sequence[str], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._patterns = tuple(patterns)
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        monotonic: Callable[[], float] = time.monotonic,
+        kube: KubeClient | None = None,
+    ) -> None:
+        self._patterns = [pattern for pattern in patterns if not pattern.startswith(_IN_CLUSTER)]
+        self._namespaces = [p.removeprefix(_IN_CLUSTER) for p in patterns if p.startswith(_IN_CLUSTER)]
         self._monotonic = monotonic
-        self._observers: dict[Path, LeaseObserver] = {}
-        self._unreadable: dict[Path, str] = {}
-        self._reading: dict[Path, asyncio.Task[RouteRecord]] = {}
+        self._kube = kube or KubeClient()
+        self._observers: dict[Place, LeaseObserver] = {}
+        self._unreadable: dict[Place | str, str] = {}
+        self._reading: dict[Place, asyncio.Task[RouteRecord]] = {}
 
-    def routes(self) -> list[Path]:
-        """What is looked at now: files that match, whatever is named without a wildcard, and what was seen before.
+    async def close(self) -> None:
+        await self._kube.close()
 
-        So a mistyped path, or a file that somebody has moved away, is complained about and not passed over.
+    async def routes(self) -> list[Place]:
+        """What is looked at now: routes that match, whatever is named without a wildcard, and what was seen before.
+
+        So a mistyped path, or a record that somebody has taken away, is complained about and not passed over.
         """
+        listed = await asyncio.gather(*(self._routes_in(namespace) for namespace in self._namespaces))
+        found: list[Place] = [*self._files(), *(route for routes in listed for route in routes), *self._observers]
+        return list(dict.fromkeys(found))
+
+    async def _routes_in(self, namespace: str) -> list[LeaseRoute]:
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                routes = await lease_routes(self._kube, namespace)
+        except (TailrampError, TimeoutError) as error:
+            self._complain(namespace, str(error) or f"its routes could not be listed within {_READ_SECONDS:g} s")
+            return []
+        self._unreadable.pop(namespace, None)
+        return routes
+
+    def _files(self) -> list[Path]:
         found: dict[Path, None] = {}
         for pattern in self._patterns:
             path = Path(pattern)
@@ -53,28 +85,39 @@ class Sentinel:
             for match in sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []:
                 if match.is_file() and not match.name.startswith("."):
                     found[match] = None
-        return list(found | dict.fromkeys(self._observers))
+        return list(found)
+
+    def _complain(self, place: Place | str, why: str) -> None:
+        """Say what is wrong once, not at every look."""
+        if self._unreadable.get(place) != why:
+            log.error("%s: %s", place, why)
+        self._unreadable[place] = why
 
     async def look(self) -> list[str]:
         """Look at every route once, clear those whose lease has lapsed; returns a sentence for each clear."""
-        sentences = await asyncio.gather(*(self._look_at(path) for path in self.routes()))
+        sentences = await asyncio.gather(*(self._look_at(place) for place in await self.routes()))
         return [sentence for sentence in sentences if sentence]
 
-    async def _read(self, path: Path, router: Router) -> RouteRecord:
+    async def _read(self, place: Place, router: Router) -> RouteRecord:
         """The record; a read that hangs costs this look at this route, and no second thread."""
-        reading = self._reading.pop(path, None) or asyncio.create_task(router.record())
+        reading = self._reading.pop(place, None) or asyncio.create_task(router.record())
         done, _ = await asyncio.wait({reading}, timeout=_READ_SECONDS)
         if not done:
-            self._reading[path] = reading
+            self._reading[place] = reading
             raise Unreachable(f"it could not be read within {_READ_SECONDS:g} s")
         return reading.result()
 
-    async def _look_at(self, path: Path) -> str | None:
-        router = record_router(path)
+    def _router_of(self, place: Place) -> Router:
+        if isinstance(place, Path):
+            return record_router(place)
+        return KubernetesRouter(self._kube, place.namespace, place.name)
+
+    async def _look_at(self, place: Place) -> str | None:
+        router = self._router_of(place)
         try:
-            record = await self._read(path, router)
-            self._unreadable.pop(path, None)
-            lapse = self._observers.setdefault(path, LeaseObserver()).observe(record, self._monotonic())
+            record = await self._read(place, router)
+            self._unreadable.pop(place, None)
+            lapse = self._observers.setdefault(place, LeaseObserver()).observe(record, self._monotonic())
             if lapse is None:
                 return None
             if blocked := await blocked_way_back(router):
@@ -82,9 +125,7 @@ class Sentinel:
                 raise Unreachable(f"{lapse.slot} should be out ({lapse.reason}), but {blocked}; trying on")
             stands = await router.clear(lapse.clear)
         except (TailrampError, OSError) as error:
-            if self._unreadable.get(path) != str(error):
-                log.error("%s: %s", path, error)
-            self._unreadable[path] = str(error)
+            self._complain(place, str(error))
             return None
         if not stands.closed or stands.cleared_by is None:
             return None
@@ -101,7 +142,7 @@ async def run_sentinel(patterns: Sequence[str], settings: WorkerSettings) -> int
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sentinel = Sentinel(patterns)
-    log.info("the sentinel watches %s", ", ".join(str(path) for path in sentinel.routes()) or "no route yet")
+    log.info("the sentinel watches %s", ", ".join(str(place) for place in await sentinel.routes()) or "no route yet")
     async with observed("sentinel", settings.sentinel_http, settings, "has not looked yet") as readiness:
         while not stop.is_set():
             await sentinel.look()
@@ -111,4 +152,5 @@ async def run_sentinel(patterns: Sequence[str], settings: WorkerSettings) -> int
                 await asyncio.wait_for(stop.wait(), settings.sentinel_poll)
             except TimeoutError:
                 continue
+    await sentinel.close()
     return 0

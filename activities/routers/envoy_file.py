@@ -142,6 +142,13 @@ class EnvoyFile:
         except Unreachable:
             return None
 
+    async def release(self, check: Callable[[RouteRecord], None]) -> None:
+        await _in_thread(lambda: self._file.release(check))
+
+    @property
+    def place(self) -> str:
+        return str(self._file.path)
+
     async def close(self) -> None:
         """Nothing is open between two calls."""
 

@@ -93,5 +93,15 @@ class Router(Protocol):
     async def served(self, slot: str) -> Served | None:
         """Requests that the data plane has sent to ``slot``; None means unknown."""
 
+    async def release(self, check: Callable[[RouteRecord], None]) -> None:
+        """Take away the record and whatever else is tailramp's, moving nobody.
+
+        ``check`` raises Refused for a record that is still needed.
+        """
+
+    @property
+    def place(self) -> str:
+        """Where the record is, in words."""
+
     async def close(self) -> None:
         """Close the connections that are the router's own."""

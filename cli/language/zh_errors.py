@@ -39,7 +39,9 @@ CATALOG: Final[dict[str, str]] = {
     "Name user ids, or pipe them in, one a line": "请给出用户标识，或经管道输入，每行一个",
     "--off serves nobody and --to-previous somebody: choose one": "--off 不服务任何人，--to-previous 服务某些人：请二选一",
     "There is no phase {phase}. Known: {any:phases}": "没有阶段 {phase}。已知：{phases}",
-    "The platform file cannot be used. With --route-file FILE none is needed.": "平台文件不可用。用 --route-file FILE 则不需要它。",
+    "The platform file cannot be used. With --route-file FILE or --context NAME none is needed.": "平台文件不可用。用 --route-file FILE 或 --context NAME 则不需要它。",
+    "--route-file is a file and --context a cluster: choose one": "--route-file 是文件，--context 是集群：请只选其一",
+    "Which route? Name it, as in `default/chat`: --context names a cluster of many": "哪条路由？请写出名称，例如 `default/chat`：--context 指的集群里有许多条",
     # Temporal.
     "Temporal at {address} knows no ramp of {route}: `tailramp start` starts one": "Temporal（{address}）没有 {route} 的灰度：用 `tailramp start` 启动",
     "{slot}, where everyone would go back to, has no ready server, so nobody was moved. --force goes back all the same, --off answers everyone with the configured message": "所有人要回到的 {slot} 没有就绪的服务器，因此未移动任何人。--force 仍然回去，--off 用配置的消息回答所有人",
@@ -75,7 +77,7 @@ CATALOG: Final[dict[str, str]] = {
     "{route} has no earlier default that is still there": "{route} 没有仍然存在的先前默认版本",
     "there is no route file {file}: check router.file": "没有路由文件 {file}：请检查 router.file",
     "{file} is not UTF-8": "{file} 不是 UTF-8",
-    "this is the route file of {route}, not of {other}: check --route-file or --platform": "这是 {route} 的路由文件，不是 {other} 的：请检查 --route-file 或 --platform",
+    "this is the record of {route}, not of {other}: check --route-file or --platform": "这是 {route} 的路由记录，不是 {other} 的：请检查 --route-file 或 --platform",
     "Mend router.file, or let the gateway render it anew": "请修正 router.file，或让网关重新生成",
     "Every route has a file of its own: check route and router.file": "每条路由有自己的文件：请检查 route 和 router.file",
 }

@@ -166,7 +166,7 @@ async def test_the_wrong_route_is_left_alone(folder: Folder) -> None:
     text = folder.route_file.read_text(encoding="utf-8")
     killed = await folder.run("kill", "team/other")
     assert killed.code == 5
-    assert f"the route file of {folder.route}, not of team/other" in killed.err
+    assert f"the record of {folder.route}, not of team/other" in killed.err
     assert folder.route_file.read_text(encoding="utf-8") == text
 
 
@@ -192,7 +192,7 @@ async def test_a_platform_file_that_is_broken_points_to_the_route_file_option(fo
     folder.platform.write_text("apiVersion: [", encoding="utf-8")
     killed = await folder.run("kill")
     assert killed.code == 5
-    assert "With --route-file FILE none is needed" in killed.err
+    assert "With --route-file FILE or --context NAME none is needed" in killed.err
 
 
 async def kill_without_space(folder: Folder) -> Finished:

@@ -19,7 +19,7 @@ import yaml
 from aiohttp import web
 
 from activities.clients import Clients
-from activities.kube import KubeClient, Resource
+from activities.kube import Resource
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES, SERVICES
 from activities.probe import Prober
 from activities.routers import make_router
@@ -33,7 +33,18 @@ from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketFunction, BucketSet
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer
-from tailramp.route_record import Clearer, Mark, RouteRecord, SlotRecord, cleared, concluded, killed, served, taken_over
+from tailramp.route_record import (
+    Clearer,
+    Mark,
+    RouteRecord,
+    SlotRecord,
+    cleared,
+    concluded,
+    killed,
+    renewed,
+    served,
+    taken_over,
+)
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
 Kind = Literal["ingress-nginx", "gateway-api"]
@@ -56,14 +67,20 @@ def on_green(buckets: str, default: str = "blue") -> Assignment:
 
 
 def take_over(
-    ramp: str = RAMP, baseline: str = "blue", candidate: str = "green"
+    ramp: str = RAMP, baseline: str = "blue", candidate: str = "green", override: str | None = None
 ) -> Callable[[RouteRecord], RouteRecord]:
     candidates = {candidate: SlotRecord(model="chat-v2", digest="d2")}
-    return lambda record: taken_over(record, ramp=ramp, baseline=baseline, candidates=candidates)
+    return lambda record: taken_over(record, ramp=ramp, baseline=baseline, candidates=candidates, override=override)
 
 
-def serve(assignment: Assignment, epoch: int, ramp: str = RAMP) -> Callable[[RouteRecord], RouteRecord]:
-    return lambda record: served(record, ramp=ramp, epoch=epoch, assignment=assignment)
+def serve(
+    assignment: Assignment, epoch: int, ramp: str = RAMP, lease_seconds: float = 90.0
+) -> Callable[[RouteRecord], RouteRecord]:
+    return lambda record: served(record, ramp=ramp, epoch=epoch, assignment=assignment, lease_seconds=lease_seconds)
+
+
+def renew(epoch: int, ramp: str = RAMP) -> Callable[[RouteRecord], RouteRecord]:
+    return lambda record: renewed(record, ramp=ramp, epoch=epoch)
 
 
 def conclude(epoch: int, ramp: str = RAMP) -> Callable[[RouteRecord], RouteRecord]:
@@ -403,6 +420,3 @@ async def outcome_of(work: Awaitable[object]) -> BaseException | None:
     except BaseException as error:
         return error
     return None
-
-
-__all__ = ["KubeClient", "LivingKube", "Namespace"]

@@ -9,13 +9,12 @@ whoever reads it later reads a closed record.  Only preflight creates objects, a
 import asyncio
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from activities.kube import Changed, KubeClient, NotFound
 from activities.kube.client import Object, Operation
-from activities.kube.json_patch import annotate, is_unchanged
+from activities.kube.json_patch import annotate, is_unchanged, remove_annotations
 from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
@@ -24,6 +23,7 @@ from activities.routers.kube.ingress_nginx import IngressNginx
 from activities.routers.kube.planner import (
     DEFAULT,
     EPOCH,
+    OWN,
     RAMP,
     ROUTE_LABEL,
     SLOT_LABEL,
@@ -46,16 +46,6 @@ from tailramp.route_record import RouteRecord, SlotRecord, only_lowers
 
 _ATTEMPTS = 10
 """How often a write that met somebody else's is begun again."""
-
-
-@dataclass(frozen=True)
-class LeaseRoute:
-    """Where a route's record is, for whoever has no platform file."""
-
-    namespace: str
-    name: str
-    context: str | None = None
-    kubeconfig: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +83,10 @@ class KubernetesRouter:
         self._given = binding
         self._owns_client = owns_client
         self._lease = RecordLease(client, namespace, route)
+
+    @property
+    def place(self) -> str:
+        return f"lease {self._namespace}/{self._lease.name}"
 
     async def close(self) -> None:
         if self._owns_client:
@@ -268,23 +262,18 @@ class KubernetesRouter:
             equal=own == own_before and not any("still there" in line for line in left), foreign=tuple(left)
         )
 
-    async def release(self) -> None:
-        """Take away whatever tailramp has put beside and into the route, its record last.  Nobody is moved."""
+    async def release(self, check: Callable[[RouteRecord], None]) -> None:
+        """The record goes last: until then whoever is interrupted can begin again."""
         binding = await self._binding()
         planner = planner_of(binding)
-        seen = await self._look(binding)
+        seen, stored = await self._look(binding), await self._stored()
+        check(stored.record)
         for canary in seen.canaries:
             await self._client.delete(
                 planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
             )
         if seen.main is not None:
-            present = annotations_of(seen.main)
-            operations: list[Operation] = [
-                {"op": "remove", "path": "/metadata/annotations/" + key.replace("/", "~1")}
-                for key in (RAMP, EPOCH, DEFAULT)
-                if key in present
-            ]
-            await self._send(planner, [_Write(seen.main, operations)])
+            await self._send(planner, [_Write(seen.main, remove_annotations(seen.main, OWN))])
         try:
             await self._client.delete(LEASES, self._namespace, self._lease.name)
         except NotFound:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -18,6 +19,26 @@ RECORD = "tailramp/record"
 BINDING = "tailramp/binding"
 PREFIX = "tailramp-"
 SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+
+
+@dataclass(frozen=True)
+class LeaseRoute:
+    """Where a route's record is, for whoever has no platform file."""
+
+    namespace: str
+    name: str
+    context: str | None = None
+    kubeconfig: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+async def lease_routes(client: KubeClient, namespace: str) -> list[LeaseRoute]:
+    """Every route of the namespace that has a record."""
+    leases = await client.find_all(LEASES, namespace, SELECTOR)
+    names = [str(lease["metadata"]["name"]) for lease in leases]
+    return [LeaseRoute(namespace, name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)]
 
 
 @dataclass(frozen=True)
