@@ -61,6 +61,7 @@ bench: $(STAMP) ## run the benchmarks and print their figures
 lock: $(STAMP) ## pin the dependencies of pyproject.toml anew, within what is pinned already
 	$(LOCK) --extra lab --extra dev -o requirements/dev.txt pyproject.toml
 	$(LOCK) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	echo setuptools | $(LOCK) -c requirements/dev.txt -o requirements/build.txt -
 
 clean: ## remove .venv and whatever tools left here; built programs stay in the user's cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .tailramp build dist *.egg-info

@@ -42,6 +42,11 @@ COMMANDS: Final = {
         "Print the JSON Schema of one of the two files.",
         "tailramp schema platform > platform.schema.json",
     ),
+    "gateway": Entry(
+        "cli.gateway_command",
+        "Make what Envoy starts with, from the platform file.",
+        "tailramp gateway --bootstrap envoy.json --model blue=chat-v1 --model green=chat-v2",
+    ),
     "doctor": Entry("cli.doctor.command", "Check the surroundings of a route.", "tailramp doctor"),
     "plan": Entry("cli.plan.command", "Show what a ramp would do, tell and write.", "tailramp plan --users 200000"),
     "start": Entry("cli.start_command", "Start a ramp.", "tailramp start --wait 2h"),

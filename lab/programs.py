@@ -90,6 +90,18 @@ PROGRAMS = {
             ),
             assets=True,
         ),
+        # Tells whether a compose file is one, without an engine.
+        Program(
+            "compose-spec",
+            "2.16.2",
+            module=GoModule(
+                path="github.com/compose-spec/compose-go/v2",
+                version="v2.16.2",
+                package="github.com/compose-spec/compose-go/v2/cmd",
+                go=(1, 24, 0),
+                usual_minutes=1,
+            ),
+        ),
         # Prometheus 2 writes the label le="2" where 3 writes le="2.0", and Debian still ships 2.
         Program(
             "prometheus",

@@ -25,6 +25,15 @@ CATALOG: Final[dict[str, str]] = {
     "The route is in the cluster of this context of the kubeconfig; then no platform file is needed.": "路由在 kubeconfig 的这个 context 所指的集群中，此时不需要平台文件。",
     "Why, in your words; it stands in the records.": "原因，用您自己的话；会写入记录。",
     "Why, in your words; it stands in the route record.": "原因，用您自己的话；会写入路由记录。",
+    # gateway
+    "Make what Envoy starts with, from the platform file.": "根据平台文件生成 Envoy 的启动配置。",
+    "Prints Envoy's bootstrap, for `envoy -c FILE`: header rules, buckets, signed probes and a cluster for each slot. With --model, the route file of the platform file is written too, with everyone on the default; one that is there already is left as it is, since a ramp may be using it.": "打印 Envoy 的启动配置，供 `envoy -c FILE` 使用：请求头规则、分桶、签名探测，以及每个槽位一个 cluster。加 --model 时还会写出平台文件所指的路由文件，所有人都在默认槽位；已存在的路由文件保持不动，因为可能有灰度正在使用它。",
+    "Envoy's admin interface: the worker and Prometheus read it, nobody else should.": "Envoy 的管理接口：只供 worker 和 Prometheus 读取，不应让其他人访问。",
+    "Where Envoy finds the secret of the signed probes. Needed if the platform file names one.": "Envoy 从哪里读取签名探测的密钥。平台文件指定了密钥时必须给出。",
+    "A JSON line per request, without the user id.": "每个请求一行 JSON，不含用户标识。",
+    "Write the configuration here, not to output.": "把配置写到这个文件，而不是标准输出。",
+    "Who serves everyone; else the first slot with a --model.": "由哪个槽位服务所有人；不指定时用第一个给出 --model 的槽位。",
+    "What runs in a slot; once for each slot.": "槽位里运行什么模型；每个槽位写一次。",
     # demo
     "Ramp a toy LLM service on real servers, without a cluster.": "不需要集群，用真实的服务器对一个玩具大模型服务做灰度发布。",
     "Play one ramp and print the facts. All but healthy, shared-incident and low-traffic are rolled back by the ramp itself.": "只演一次灰度并打印事实。除 healthy、shared-incident 和 low-traffic 外，都由灰度自己回滚。",

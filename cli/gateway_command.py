@@ -1,0 +1,207 @@
+"""``tailramp gateway``: what Envoy starts with, made from the platform file.
+
+How a user id becomes a bucket is decided twice, in the gateway and in the plan, and nothing works if the two disagree.
+So the gateway's side is made from the same file, and the route's first file with it.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from cli import files
+from cli.console import Console, output_option
+from cli.exit_codes import ExitCode
+from tailramp.errors import Refused
+
+if TYPE_CHECKING:
+    from gateway.envoy import EnvoyGateway
+    from tailramp.spec import PlatformFile
+
+_HTTP: Final = 80
+
+
+class ListenType(click.ParamType[tuple[str, int]]):
+    """``0.0.0.0:8080`` or ``[::]:8080``."""
+
+    name = "ip:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        host, _, port = str(value).rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            self.fail(f"{value!r}: write an IP address and a port, such as 0.0.0.0:8080", param, ctx)
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class ModelType(click.ParamType[tuple[str, str]]):
+    """``blue=chat-v1``."""
+
+    name = "slot=model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        slot, separator, model = str(value).partition("=")
+        if not (slot and separator and model):
+            self.fail(f"{value!r}: write a slot and what runs in it, such as blue=chat-v1", param, ctx)
+        return slot, model
+
+
+@click.command("gateway")
+@files.platform_option
+@click.option(
+    "--listen",
+    type=ListenType(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    help="Where users come in.",
+)
+@click.option(
+    "--admin",
+    type=ListenType(),
+    default="127.0.0.1:9901",
+    show_default=True,
+    help="Envoy's admin interface: the worker and Prometheus read it, nobody else should.",
+)
+@click.option(
+    "--probe-secret-file",
+    type=click.Path(path_type=Path),
+    help="Where Envoy finds the secret of the signed probes. Needed if the platform file names one.",
+)
+@click.option("--access-log", type=click.Path(path_type=Path), help="A JSON line per request, without the user id.")
+@click.option(
+    "--bootstrap", type=click.Path(path_type=Path, dir_okay=False), help="Write the configuration here, not to output."
+)
+@click.option("--default", metavar="SLOT", help="Who serves everyone; else the first slot with a --model.")
+@click.option("--model", "models", type=ModelType(), multiple=True, help="What runs in a slot; once for each slot.")
+@output_option
+@click.pass_obj
+def gateway_command(
+    console: Console,
+    platform: Path | None,
+    listen: tuple[str, int],
+    admin: tuple[str, int],
+    probe_secret_file: Path | None,
+    access_log: Path | None,
+    bootstrap: Path | None,
+    default: str | None,
+    models: tuple[tuple[str, str], ...],
+) -> ExitCode:
+    """Make what Envoy starts with, from the platform file.
+
+    Prints Envoy's bootstrap, for `envoy -c FILE`: header rules, buckets, signed probes and a cluster for each slot.
+    With --model, the route file of the platform file is written too, with everyone on the default; one that is there
+    already is left as it is, since a ramp may be using it.
+    """
+    from tailramp.spec import load_platform
+
+    spec = load_platform(files.find_platform(platform))
+    gateway = _gateway(spec, listen=listen, admin=admin, probe_secret_file=probe_secret_file, access_log=access_log)
+    text = json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
+    done = {"bootstrap": str(bootstrap) if bootstrap else None, "route": None, "route_written": False}
+    lines = []
+    if models:
+        written = _write_first_route(spec, gateway.route_file, dict(models), default)
+        done |= {"route": str(gateway.route_file), "route_written": written}
+        lines.append(f"{gateway.route_file} is written" if written else f"{gateway.route_file} is left as it is")
+    elif default is not None:
+        raise click.UsageError("--default needs a --model for each slot: it is for the first route file")
+    if bootstrap is None:
+        click.echo(text, nl=False)
+        for line in lines:
+            console.aside(line)
+        return ExitCode.DONE
+    _write(bootstrap, text)
+    console.answer("\n".join([f"{bootstrap} is written", *lines]), done)
+    return ExitCode.DONE
+
+
+def _gateway(
+    platform: "PlatformFile",
+    *,
+    listen: tuple[str, int],
+    admin: tuple[str, int],
+    probe_secret_file: Path | None,
+    access_log: Path | None,
+) -> "EnvoyGateway":
+    """Raises Refused for a platform whose gateway is another one, or whose settings Envoy could not start with."""
+    from pydantic import ValidationError
+
+    from gateway.envoy import EnvoyGateway
+
+    router, identity = platform.router, platform.identity
+    if router.kind != "envoy-file":
+        raise Refused(f"router.kind is {router.kind}: this command makes Envoy's configuration, for envoy-file")
+    if router.probe_secret is not None and probe_secret_file is None:
+        raise Refused(
+            "router.probeSecret is set: say with --probe-secret-file where Envoy finds the same secret. "
+            "Without it the gateway accepts no signed probe"
+        )
+    try:
+        return EnvoyGateway(
+            listener_host=listen[0],
+            listener_port=listen[1],
+            admin_host=admin[0],
+            admin_port=admin[1],
+            route_config_name=platform.route.full_name,
+            route_file=router.file,
+            identity_header=identity.header,
+            strategy=identity.strategy,
+            salt=identity.salt,
+            salt_id=identity.salt_id,
+            resolution=identity.resolution,
+            clusters={slot: _endpoint(slot, settings.url) for slot, settings in platform.slots.items()},
+            probe_path=router.probe_path,
+            probe_secret_file=probe_secret_file,
+            access_log=access_log,
+        )
+    except ValidationError as error:
+        told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        raise Refused(f"Envoy cannot start with this: {told}") from None
+
+
+def _endpoint(slot: str, url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        raise Refused(
+            f"slots.{slot}.url is {url}: this gateway speaks plain HTTP to the models. Put a proxy that speaks TLS "
+            "beside it, or write your own Envoy configuration"
+        )
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or _HTTP}"
+
+
+def _write_first_route(platform: "PlatformFile", file: Path, models: dict[str, str], default: str | None) -> bool:
+    """Write the route's first file unless one is there.  Raises Refused for slots that the platform file has not."""
+    from gateway.route_document import RouteDocument
+    from tailramp.route_record import SlotRecord
+
+    if unknown := sorted(set(models) - set(platform.slots)):
+        raise Refused(f"--model names {', '.join(unknown)}: the slots are {', '.join(platform.slots)}")
+    if missing := [slot for slot in platform.slots if slot not in models]:
+        raise Refused(f"--model is missing for {', '.join(missing)}: name what runs in every slot")
+    default = default or next(iter(models))
+    if default not in platform.slots:
+        raise Refused(f"--default is {default}: the slots are {', '.join(platform.slots)}")
+    slots = {slot: SlotRecord(model=models[slot]) for slot in platform.slots}
+    document = RouteDocument.initial(platform.route.full_name, slots=slots, default=default)
+    return _write(file, document.text(), only_new=True)
+
+
+def _write(path: Path, text: str, *, only_new: bool = False) -> bool:
+    """Write ``path`` and return True; with ``only_new`` a file that is there is left, and the answer is False."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x" if only_new else "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be written: {error.strerror}. Give this user write access to its folder"
+        ) from None
+    return True

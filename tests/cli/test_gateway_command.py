@@ -1,0 +1,117 @@
+"""``tailramp gateway``: Envoy's side, made from the platform file."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from cli.__main__ import root
+from cli.console import Console
+from gateway.route_document import RouteDocument
+from tailramp.assignment import Assignment
+
+MODELS = ("--model", "blue=chat-v1", "--model", "green=chat-v2")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def platform(folder: Path, **router: object) -> Path:
+    content = {
+        "apiVersion": "tailramp/v1",
+        "route": {"namespace": "chat", "name": "completions", "publicModel": "chat"},
+        "router": {
+            "kind": "envoy-file",
+            "file": str(folder / "routes" / "chat.json"),
+            "admin": "http://127.0.0.1:9901",
+            "gateway": "http://127.0.0.1:8080",
+            **router,
+        },
+        "slots": {
+            slot: {"url": f"http://llm-{slot}:8000", "metrics": f'slot="{slot}"', "gatewayMetrics": f'x="{slot}"'}
+            for slot in ("blue", "green")
+        },
+        "identity": {"header": "X-Uid", "salt": "s-2026", "saltId": "2026"},
+        "prometheus": {"url": "http://prometheus:9090"},
+    }
+    path = folder / "tailramp.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def gateway(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(root, ["gateway", "--platform", str(path), *arguments], obj=Console())
+
+
+def test_the_bootstrap_says_what_the_platform_file_says(folder: Path) -> None:
+    done = gateway(platform(folder), "--listen", "0.0.0.0:8081", "--admin", "[::1]:9902")
+    assert done.exit_code == 0, done.output
+    bootstrap = json.loads(done.stdout)
+    said = bootstrap["node"]["metadata"]["tailramp"]
+    assert (said["route_config_name"], said["identity_header"], said["salt_id"]) == (
+        "chat/completions",
+        "x-uid",
+        "2026",
+    )
+    listener = bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]
+    assert (listener["address"], listener["port_value"]) == ("0.0.0.0", 8081)
+    assert bootstrap["admin"]["address"]["socket_address"] == {"address": "::1", "port_value": 9902}
+    assert [cluster["name"] for cluster in bootstrap["static_resources"]["clusters"]] == ["blue", "green"]
+    assert not (folder / "routes").exists()
+
+
+def test_the_first_route_file_serves_everyone_from_the_default_and_is_written_once(folder: Path) -> None:
+    path, bootstrap = platform(folder), folder / "envoy" / "envoy.json"
+    first = gateway(path, "--bootstrap", str(bootstrap), *MODELS, "--default", "green", "-o", "json")
+    assert first.exit_code == 0, first.output
+    route = folder / "routes" / "chat.json"
+    assert json.loads(first.stdout) == {"bootstrap": str(bootstrap), "route": str(route), "route_written": True}
+    record = RouteDocument.parse(route.read_text(encoding="utf-8")).record
+    assert record.assignment == Assignment(default="green")
+    assert {slot: described.model for slot, described in record.slots.items()} == {
+        "blue": "chat-v1",
+        "green": "chat-v2",
+    }
+    stood = route.read_bytes()
+    again = gateway(path, "--bootstrap", str(bootstrap), *MODELS, "--default", "blue")
+    assert again.exit_code == 0
+    assert f"{route} is left as it is" in again.output
+    assert route.read_bytes() == stood
+
+
+@pytest.mark.parametrize(
+    ("router", "arguments", "said"),
+    [
+        ({}, ("--model", "blue=chat-v1"), "--model is missing for green"),
+        ({}, (*MODELS, "--model", "teal=chat-v3"), "--model names teal: the slots are blue, green"),
+        ({}, (*MODELS, "--default", "teal"), "--default is teal: the slots are blue, green"),
+        ({"probeSecret": "${TAILRAMP_PROBE_SECRET}"}, (), "say with --probe-secret-file"),
+        ({}, ("--admin", "0.0.0.0:8080"), "give the admin interface its own"),
+        ({}, ("--listen", "gateway:80"), "is not an IP address"),
+    ],
+)
+def test_what_envoy_could_not_start_with_is_refused(
+    folder: Path, router: dict[str, object], arguments: tuple[str, ...], said: str
+) -> None:
+    done = gateway(platform(folder, **router), *arguments)
+    assert done.exit_code != 0
+    assert said in f"{done.output}{done.exception}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--listen", "8080"), "write an IP address and a port"),
+        (("--listen", "0.0.0.0:99999"), "write an IP address and a port"),
+        (("--model", "chat-v1"), "such as blue=chat-v1"),
+        (("--default", "blue"), "--default needs a --model"),
+    ],
+)
+def test_arguments_that_cannot_be_are_wrong_usage(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = gateway(platform(folder), *arguments)
+    assert done.exit_code == 2
+    assert said in done.output
