@@ -11,8 +11,10 @@ from ramp_specs import TWO_STEPS, ramp_spec
 from scripted import Ramp, ScriptedWorld, answers, clear_finds, ends, fails, waits
 
 from tailramp import activity_contract as contract
-from tailramp.ramp import Reason, WatchOutcome
+from tailramp.ramp import Reason, SpendWord, WatchOutcome
 from tailramp.route_record import Clearer
+from workflows.messages import Spend
+from workflows.ramp import RampWorkflow
 
 Scenario = Callable[[ScriptedWorld], Awaitable[Ramp]]
 
@@ -66,6 +68,19 @@ async def unhealthy(world: ScriptedWorld) -> Ramp:
     world.on("bake", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
     world.on("prove", fails(contract.NOT_PROVEN, "3 new requests"))
     return await _to_its_end(world)
+
+
+async def budget_exhausted(world: ScriptedWorld) -> Ramp:
+    """Nobody can tell the spend at first, which holds; then it is over the cap."""
+    world.on("hold 1", waits())
+    ramp = await world.start(ramp_spec())
+    await world.reached("hold 1")
+    await ramp.handle.signal(RampWorkflow.spend, Spend(actor="meter", word=SpendWord.UNKNOWN, reason="no price"))
+    await world.reached("guard 1")
+    over = Spend(actor="meter", word=SpendWord.EXHAUSTED, reason="5,012 of 5,000 CNY")
+    await ramp.handle.signal(RampWorkflow.spend, over)
+    await ramp.result()
+    return ramp
 
 
 async def alert(world: ScriptedWorld) -> Ramp:
@@ -147,6 +162,7 @@ ENDS: dict[Reason, Scenario] = {
     Reason.CANCELLED: cancelled,
     Reason.UNHEALTHY: unhealthy,
     Reason.ALERT: alert,
+    Reason.BUDGET_EXHAUSTED: budget_exhausted,
     Reason.BLIND: blind,
     Reason.LEASE_LAPSED: lease_lapsed,
     Reason.KILLED: killed,
