@@ -22,9 +22,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from activities.kube import KubeClient, Resource
 from lab import programs
 from lab.process import ManagedProcess, free_port, wait_until
-from lab.server import READY_SECONDS, Server
+from lab.server import Server
 
 ADMIN = "admin"
+_READY_SECONDS = 120.0
+"""It is ready within seconds, but on a machine that is busy with other things its first start is heavy work."""
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 
 
@@ -75,8 +77,8 @@ class ApiServer(Server):
         return path
 
     def client(self, user: str = ADMIN) -> KubeClient:
-        """A client for `user`; the caller closes it."""
-        return KubeClient(self.kubeconfig(user))
+        """A client for `user`, more patient than tailramp's own; the caller closes it."""
+        return KubeClient(self.kubeconfig(user), seconds=_READY_SECONDS)
 
     async def define(self, folder: Path) -> None:
         """Create every custom resource definition in the YAML files of `folder`, and wait until they are served."""
@@ -87,7 +89,7 @@ class ApiServer(Server):
             async def served() -> bool:
                 return all(_established(found) for found in await admin.find_all(CRDS, None))
 
-            await wait_until(served, READY_SECONDS, "the custom resources are served")
+            await wait_until(served, _READY_SECONDS, "the custom resources are served")
 
     def _command(self) -> tuple[list[str], dict[str, str]]:
         key, public = self.directory / "service-account.key", self.directory / "service-account.pub"
@@ -106,7 +108,7 @@ class ApiServer(Server):
 
     async def _wait_ready(self, process: ManagedProcess) -> None:
         url = f"{self.url}/readyz"
-        await process.wait_ready(lambda: asyncio.to_thread(self._answers, url), READY_SECONDS, f"{url} answers 200")
+        await process.wait_ready(lambda: asyncio.to_thread(self._answers, url), _READY_SECONDS, f"{url} answers 200")
 
     def _answers(self, url: str) -> bool:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.tokens[ADMIN]}"})  # noqa: S310

@@ -138,7 +138,12 @@ class ToyServer:
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_get("/metrics", self._expose)
         app.router.add_post("/fault", self._switch)
+        app.on_response_prepare.append(self._say_slot)
         return app
+
+    async def _say_slot(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Where no gateway says who answered, the server does."""
+        response.headers["X-Tailramp-Variant"] = self._model.slot
 
     def _counter(self, name: str, help_text: str) -> Counter:
         return Counter(name, help_text, ["model_version"], registry=self._registry).labels(self._model.name)

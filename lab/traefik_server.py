@@ -39,7 +39,8 @@ class TraefikServer(Server):
         self._api = api
         self._user = user
         self._namespace = namespace
-        self._backends = dict(backends or {})
+        self.backends = dict(backends or {})
+        """Read when it starts."""
         self._throttle = throttle
         self._port, self._admin_port = free_port(), free_port()
 
@@ -61,7 +62,7 @@ class TraefikServer(Server):
     def _command(self) -> tuple[list[str], dict[str, str]]:
         services = {
             name: {"loadBalancer": {"servers": [{"url": f"http://{address}"}]}}
-            for name, address in self._backends.items()
+            for name, address in self.backends.items()
         }
         file = self.directory / "services.yml"
         # JSON is YAML, and quotes everything.

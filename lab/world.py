@@ -22,6 +22,7 @@ from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
 from lab.process import ManagedProcess, free_port
 from lab.prometheus_server import PrometheusServer
+from lab.server import Server
 from lab.temporal_server import TemporalServer
 from tailramp.route_record import SlotRecord
 from tailramp.spec import RampSpec, load_spec
@@ -50,6 +51,8 @@ HANG_CHECK = {"maxHang": "5s"}
 
 class World:
     """``directory`` keeps every file and log; ``models`` says which model runs in which slot at the start."""
+
+    route = ROUTE
 
     def __init__(
         self,
@@ -84,10 +87,10 @@ class World:
             self.directory / "prometheus",
             {
                 "llm": [(f"127.0.0.1:{port}", {"slot": slot}) for slot, port in self._ports.items()],
-                "gateway": [(f"127.0.0.1:{self._admin_port}", {})],
+                "gateway": [(self._gateway_metrics()[0], {})],
             },
             scrape_interval=scrape_seconds,
-            metrics_path={"gateway": "/stats/prometheus"},
+            metrics_path={"gateway": self._gateway_metrics()[1]},
         )
         self.http: aiohttp.ClientSession
         self.client: Client
@@ -135,11 +138,12 @@ class World:
         self._probe_secret_file.write_text(self._probe_secret, encoding="utf-8")
         self._write_route_file()
         self._write_platform_file()
+        await self._make_route()
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession())
         self._stack.push_async_callback(self._stop_processes)
         for slot, model in self.models.items():
             self._start_server(slot, model)
-        servers = (self.temporal, self.envoy, self.prometheus)
+        servers = self._servers()
         for server in servers:
             self._stack.push_async_callback(server.stop)
         await asyncio.gather(*(server.start() for server in servers), *(self._answers(slot) for slot in self.models))
@@ -149,13 +153,23 @@ class World:
         await asyncio.gather(*(process.terminate() for process in self._started))
         await asyncio.gather(*(server.terminate() for server in self.servers.values()))
 
+    def _servers(self) -> list[Server]:
+        return [self.temporal, self.envoy, self.prometheus]
+
+    async def _make_route(self) -> None:
+        """Make what the route is made of beside the route file."""
+
     # What the ramp reads and writes.
+
+    def _gateway_metrics(self) -> tuple[str, str]:
+        """Address and path of what the gateway counts."""
+        return f"127.0.0.1:{self._admin_port}", "/stats/prometheus"
 
     def _gateway(self) -> EnvoyGateway:
         return EnvoyGateway(
             listener_port=self._gateway_port,
             admin_port=self._admin_port,
-            route_config_name=ROUTE,
+            route_config_name=self.route,
             route_file=self.route_file,
             salt=SALT,
             salt_id=SALT,
@@ -165,19 +179,17 @@ class World:
 
     def _write_route_file(self) -> None:
         slots = {slot: SlotRecord(model=model) for slot, model in self.models.items()}
-        document = RouteDocument.initial(ROUTE, slots=slots, default=self.baseline)
+        document = RouteDocument.initial(self.route, slots=slots, default=self.baseline)
         self.route_file.parent.mkdir(parents=True, exist_ok=True)
         self.route_file.write_text(document.text(), encoding="utf-8")
 
     def _write_platform_file(self) -> None:
-        namespace, name = ROUTE.split("/")
+        namespace, name = self.route.split("/")
         platform = {
             "apiVersion": "tailramp/v1",
             "route": {"namespace": namespace, "name": name, "publicModel": "chat"},
             "router": {
-                "kind": "envoy-file",
-                "file": str(self.route_file),
-                "admin": f"http://127.0.0.1:{self._admin_port}",
+                **self._router(),
                 "gateway": self.gateway_url,
                 "probeSecret": "${TAILRAMP_PROBE_SECRET}",
             },
@@ -185,7 +197,7 @@ class World:
                 slot: {
                     "url": f"http://127.0.0.1:{port}",
                     "metrics": f'slot="{slot}"',
-                    "gatewayMetrics": f'envoy_cluster_name="{slot}"',
+                    "gatewayMetrics": self._gateway_match(slot),
                 }
                 for slot, port in self._ports.items()
             },
@@ -199,6 +211,18 @@ class World:
             "checks": self._checks,
         }
         _write_yaml(self.directory / "tailramp.yaml", platform)
+
+    def _router(self) -> dict[str, object]:
+        """What the platform file says of the route, beside its gateway."""
+        return {
+            "kind": "envoy-file",
+            "file": str(self.route_file),
+            "admin": f"http://127.0.0.1:{self._admin_port}",
+        }
+
+    def _gateway_match(self, slot: str) -> str:
+        """The labels of a slot's traffic in what the gateway counts."""
+        return f'envoy_cluster_name="{slot}"'
 
     def write_canary(self, model: str, buckets: str = "00-99", **fields: object) -> Path:
         """The researcher's file for ``model``; returns its path."""
@@ -256,7 +280,10 @@ class World:
 
     def start_sentinel(self, poll_seconds: float = 2.0) -> ManagedProcess:
         """Start a sentinel for the world's route; several may run beside each other."""
-        return self._start_role("sentinel", str(self.route_file), TAILRAMP_SENTINEL_POLL=str(poll_seconds))
+        return self._start_role("sentinel", self._watched_by_sentinel(), TAILRAMP_SENTINEL_POLL=str(poll_seconds))
+
+    def _watched_by_sentinel(self) -> str:
+        return str(self.route_file)
 
     def _start_role(self, role: str, *arguments: str, **environment: str) -> ManagedProcess:
         argv = [sys.executable, *self.worker_program, role, *arguments]

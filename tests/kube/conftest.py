@@ -12,6 +12,13 @@ from living_kube import USER, LivingKube, Namespace
 from lab.control_plane import ControlPlane
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of this folder waits for the API server too."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(180))
+
+
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     made = ControlPlane(tmp_path_factory.mktemp("plane"), {USER: []})

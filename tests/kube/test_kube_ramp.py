@@ -1,0 +1,98 @@
+"""Whole ramps on a cluster: Temporal, a worker with the rights of `deploy/kubernetes`, Prometheus, Traefik, users."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from living_kube import USER, Namespace
+
+from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES
+from activities.routers.kube.record_lease import parsed
+from lab.client_log import ClientRequest, read_log, users_seen_on_both, violations
+from lab.kube_world import KubeWorld
+from lab.process import wait_until
+from tailramp.assignment import Assignment
+from tailramp.ramp import Phase
+from tailramp.route_record import RouteRecord
+from workflows.starting import start_ramp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+QUICK = {"steps": ["25%", "100%"], "hold": "3s", "bake": "3s"}
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
+    world = KubeWorld(tmp_path / "world", namespace.plane, namespace.name, request.param, USER, seed=3, ramp=QUICK)
+    async with world:
+        world.start_worker()
+        yield world
+
+
+async def record_of(world: KubeWorld) -> RouteRecord:
+    async with world.plane.api.client() as admin:
+        return parsed(await admin.get(LEASES, world.namespace, "tailramp-chat")).record
+
+
+def requests_of(world: KubeWorld) -> list[ClientRequest]:
+    return read_log(world.directory / "clients.jsonl").requests
+
+
+def broken_promises(requests: list[ClientRequest], growth_ended: float | None) -> int:
+    """Users who were moved forth and back while the ramp only grew."""
+    counted = violations(
+        requests,
+        baseline="blue",
+        candidate="green",
+        admitted=lambda *_: True,
+        growth_ended=growth_ended,
+    )
+    return counted.moved_back_and_forth
+
+
+@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api"], indirect=True)
+async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld) -> None:
+    users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
+    try:
+        handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        result = await asyncio.wait_for(handle.result(), 150)
+    finally:
+        await users.terminate()
+    assert result.phase is Phase.SUCCEEDED, result
+    stands = await record_of(world)
+    assert (stands.assignment, stands.original_default) == (Assignment(default="green"), "green")
+    requests = requests_of(world)
+    assert len(users_seen_on_both(requests, "blue", "green")) >= 20
+    assert [request for request in requests if not request.ok] == []
+    assert broken_promises(requests, None) == 0
+
+
+@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api"], indirect=True)
+async def test_a_bad_candidate_is_rolled_back_and_its_object_is_gone(world: KubeWorld) -> None:
+    resource = INGRESSES if world.kind == "ingress-nginx" else HTTP_ROUTES
+    async with world.plane.api.client() as admin:
+        found = await admin.get(resource, world.namespace, "chat")
+        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
+        try:
+            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+
+            async def is_served() -> bool:
+                lease = await admin.find(LEASES, world.namespace, "tailramp-chat")
+                return lease is not None and bool(parsed(lease).record.candidates)
+
+            await wait_until(is_served, 60, "the candidate is served", interval=0.2)
+            struck = await world.fault("green", "errors")
+            result = await asyncio.wait_for(handle.result(), 90)
+        finally:
+            await users.terminate()
+        assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
+        left = await admin.find_all(resource, world.namespace)
+    assert [item["metadata"]["name"] for item in left] == ["chat"]
+    assert left[0]["spec"] == found["spec"]
+    requests = requests_of(world)
+    assert any(request.variant == "green" and request.sent > struck for request in requests)
+    assert [request for request in requests if not request.ok and request.variant != "green"] == []
+    assert broken_promises(requests, struck) == 0
