@@ -54,6 +54,7 @@ ramp:
 checks:
   server: llm                             # Or vllm, sglang, tgi, triton, kserve: their metrics are known.
   maxErrors: 5%                           # Limit of the share of 5xx answers at the gateway.
+  maxHang: 5m                             # A request open for longer hangs: above the longest answer.
 """)
 
 

@@ -218,6 +218,7 @@ CATALOG: Final[dict[str, str]] = {
     "How long the old slot stays warm at the end.": "结束时旧槽位保温多久。",
     "Or vllm, sglang, tgi, triton, kserve: their metrics are known.": "或 vllm、sglang、tgi、triton、kserve：其指标已内置。",
     "Limit of the share of 5xx answers at the gateway.": "网关上 5xx 应答比例的上限。",
+    "A request open for longer hangs: above the longest answer.": "进行中超过这个时间的请求算挂起：要比最长的回答更长。",
     "{file} is written": "已写入 {file}",
     "{file} is left as it is": "{file} 保持原样",
     "Next: put your addresses into {file}, then `{command}`.": "下一步：把您的地址写进 {file}，然后执行 `{command}`。",

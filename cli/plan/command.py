@@ -76,6 +76,7 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
         (say("duration"), f"{format_duration(plan.shortest)} – {format_duration(preview.longest)}"),
         (say("rate"), _rate_said(preview, say, offline=offline)),
         (say("power"), _power_said(preview, say)),
+        (say("hangs"), say(_hangs_said(preview))),
         (say("writes"), _writes_said(preview, say, diff=diff)),
     ]
     lines = [*facts(rows), "", *_steps_table(preview, say)]
@@ -169,6 +170,18 @@ def _power_said(preview: "Preview", say: "Say") -> str:
     return say(f"no power below {_per_second(rate)} answers/s on the route ({check} at step {index})")
 
 
+def _hangs_said(preview: "Preview") -> str:
+    from tailramp.units import format_duration
+
+    checks = preview.spec.platform.checks
+    if checks.max_hang is not None:
+        return f"a request in flight for more than {format_duration(checks.max_hang)} counts as hung"
+    held = "NOT WATCHED: a candidate that stops answering is held, not taken back"
+    if checks.in_flight is not None:
+        return f"{held}. Set checks.maxHang, such as 2m"
+    return f"{held}. Let the gateway answer 504 after a time limit, which counts as an error"
+
+
 def _writes_said(preview: "Preview", say: "Say", *, diff: bool) -> str:
     count = len(preview.differences)
     if not count:
@@ -194,6 +207,7 @@ def _as_data(preview: "Preview") -> dict[str, Any]:
         "rate": preview.rate,
         "rates": world.rates,
         "least_rate": None if weakest is None else weakest[2],
+        "max_hang_seconds": max_hang.total_seconds() if (max_hang := preview.spec.platform.checks.max_hang) else None,
         "steps": [
             {
                 "step": s.step.index,
