@@ -78,7 +78,7 @@ class ApiServer(Server):
 
     def client(self, user: str = ADMIN) -> KubeClient:
         """A client for `user`, more patient than tailramp's own; the caller closes it."""
-        return KubeClient(self.kubeconfig(user), seconds=_READY_SECONDS)
+        return KubeClient(self.kubeconfig(user), seconds=_READY_SECONDS, manager=user)
 
     async def define(self, folder: Path) -> None:
         """Create every custom resource definition in the YAML files of `folder`, and wait until they are served."""

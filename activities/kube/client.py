@@ -35,19 +35,27 @@ class KubeClient:
     """One cluster.
 
     ``kubeconfig`` is a file and ``context`` one of its contexts. Without either it is the cluster that this process
-    runs in, else the usual kubeconfig. Nothing is read or connected before the first call.
+    runs in, else the usual kubeconfig. Nothing is read or connected before the first call. ``manager`` is the name
+    under which the API server keeps account of who wrote which field.
 
     Every method raises Unreachable if the API server does not answer in time or answers with a fault of its own,
     NotFound, Changed, or Denied with the server's words.
     """
 
     def __init__(
-        self, kubeconfig: Path | None = None, context: str | None = None, *, seconds: float = SECONDS, attempts: int = 3
+        self,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        *,
+        seconds: float = SECONDS,
+        attempts: int = 3,
+        manager: str = FIELD_MANAGER,
     ) -> None:
         self._kubeconfig = kubeconfig
         self._context = context
         self._seconds = seconds
         self._attempts = attempts
+        self._manager = manager
         self._api: ApiClient | None = None
         self._opening = asyncio.Lock()
 
@@ -88,7 +96,7 @@ class KubeClient:
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Raises Changed if an object of that name is there already."""
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        return await self._call("POST", resource.path(namespace), _write_query(dry_run), body)
+        return await self._call("POST", resource.path(namespace), self._write_query(dry_run), body)
 
     async def patch(
         self,
@@ -102,7 +110,7 @@ class KubeClient:
     ) -> Object:
         """Apply a JSON patch; raises Changed if one of its tests fails."""
         path = resource.path(namespace, name) + (f"/{subresource}" if subresource else "")
-        return await self._call("PATCH", path, _write_query(dry_run), list(operations))
+        return await self._call("PATCH", path, self._write_query(dry_run), list(operations))
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
         """Delete an object; with ``uid`` only that one, and Changed is raised for another of the same name."""
@@ -166,6 +174,11 @@ class KubeClient:
             data = {}
         return response.status, data if isinstance(data, dict) else {}
 
+    def _write_query(self, dry_run: bool) -> list[tuple[str, str]]:
+        # Without Strict a misspelt field is dropped silently, and what was meant to be matched matches everything.
+        query = [("fieldManager", self._manager), ("fieldValidation", "Strict")]
+        return [*query, ("dryRun", "All")] if dry_run else query
+
     async def _opened(self) -> "ApiClient":
         async with self._opening:
             if self._api is None:
@@ -181,7 +194,7 @@ class KubeClient:
         configuration.retries = HonourRetryAfter(self._attempts)
         await self._load(configuration)
         api = ApiClient(configuration)
-        api.user_agent = FIELD_MANAGER
+        api.user_agent = self._manager
         return api
 
     async def _load(self, configuration: "Configuration") -> None:
@@ -203,9 +216,3 @@ class KubeClient:
 
 def _in_cluster() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and _SERVICE_ACCOUNT_TOKEN.is_file()
-
-
-def _write_query(dry_run: bool) -> list[tuple[str, str]]:
-    # Without Strict a misspelt field is dropped silently, and what was meant to be matched matches everything.
-    query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
-    return [*query, ("dryRun", "All")] if dry_run else query
