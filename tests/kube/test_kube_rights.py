@@ -1,0 +1,138 @@
+"""The Role of `deploy/kubernetes`: everything is done with it, and nothing in it could be left out."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from living_kube import ROLE_FILE, Namespace, Objects, kill, on_green, renew, roll_back, serve, take_over
+from planner_samples import plan
+
+from activities.kube import KubeClient, Resource
+from activities.kube.resources import ENDPOINT_SLICES, SERVICES
+from activities.routers.kube import lease_routes
+from lab.control_plane import NAMESPACES, ControlPlane
+from tailramp.errors import TailrampError
+from tailramp.route_record import RouteRecord, lifted
+
+RULES: list[dict[str, Any]] = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8"))["rules"]
+RIGHTS = [
+    (kind, verb, index) for index, rule in enumerate(RULES) for kind in rule["resources"] for verb in rule["verbs"]
+]
+BASE = ROLE_FILE.parents[1] / "base"
+
+
+@pytest.fixture
+async def namespace_of_services(namespace: Namespace) -> Namespace:
+    """Services whose endpoints would be computed, if a controller ran: one has a ready endpoint, one has none."""
+    for slot, port in (("blue", 8000), ("green", 8000), ("red", 8000)):
+        spec = {"selector": {"slot": slot}, "ports": [{"name": "http", "port": port}]}
+        await namespace.admin.create(SERVICES, namespace.name, {"metadata": {"name": f"svc-{slot}"}, "spec": spec})
+    slices = {
+        "metadata": {"name": "svc-blue-1", "labels": {"kubernetes.io/service-name": "svc-blue"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}],
+        "ports": [{"name": "http", "port": 8000}],
+    }
+    await namespace.admin.create(ENDPOINT_SLICES, namespace.name, slices)
+    return namespace
+
+
+async def life(objects: Objects) -> None:
+    """Everything that is ever done with a route. Raises if anything of it is not possible."""
+    services = {
+        slot: reference.model_copy(update={"group": "", "kind": "Service", "name": f"svc-{slot}", "port": "http"})
+        for slot, reference in objects.binding.backends.items()
+    }
+    async with KubeClient(objects.kubeconfig) as client:
+        router = objects.router_with(client)
+        looking = objects.router_with(client, objects.binding.model_copy(update={"backends": services}))
+        assert [await looking.ready(slot) for slot in ("blue", "green")] == [True, False]
+        assert await client.find_all(SERVICES, objects.namespace)
+        snapshot = await router.snapshot()
+        await router.prepare(take_over(), ["green"])
+        await router.apply(serve(on_green("00-04"), 2))
+        await router.renew(renew(2))
+        assert [str(route) for route in await lease_routes(client, objects.namespace)] == [f"{objects.namespace}/chat"]
+        await router.clear(roll_back(3))
+        assert (await router.restore(snapshot)).equal
+        await router.prepare(take_over("later", override="again"), ["green"])
+        await router.clear(kill)
+        await router.apply(lifted)
+        await router.release(no_objection)
+
+
+def no_objection(record: RouteRecord) -> None:
+    """Whatever the record says, it may go."""
+
+
+@pytest.mark.parametrize("kind", ["ingress-nginx", "gateway-api"])
+async def test_a_user_with_the_role_can_do_everything(namespace_of_services: Namespace, kind: Any) -> None:
+    async with Objects(namespace_of_services, kind) as objects:
+        await life(objects)
+
+
+@pytest.mark.parametrize(("kind", "verb", "index"), RIGHTS)
+async def test_no_right_could_be_left_out(namespace_of_services: Namespace, kind: str, verb: str, index: int) -> None:
+    rules = copy.deepcopy(RULES)
+    rules[index]["verbs"].remove(verb)
+    router: Any = "gateway-api" if kind == "httproutes" else "ingress-nginx"
+    async with Objects(namespace_of_services, router) as objects:
+        await namespace_of_services.allow([rule for rule in rules if rule["verbs"]])
+        with pytest.raises((TailrampError, AssertionError)):
+            await life(objects)
+
+
+async def test_preflight_names_every_right_that_is_missing(namespace: Namespace) -> None:
+    async with Objects(namespace, "ingress-nginx") as objects:
+        rules = copy.deepcopy(RULES)
+        rules[0]["verbs"] = ["get", "list"]
+        rules[2]["verbs"].remove("create")
+        await namespace.allow(rules)
+        problems = [str(problem) for problem in await objects.router.preflight(plan())]
+        said = " ".join(problems)
+        assert len(problems) == 4
+        for missing in ("create ingresses", "patch ingresses", "delete ingresses", "create leases"):
+            assert f"may not {missing} in namespace {namespace.name}" in said
+
+
+async def test_the_manifests_are_what_the_api_server_accepts(plane: ControlPlane) -> None:
+    """Every field is known to the API: a misspelt one would be dropped in silence, a probe or a limit with it."""
+    kinds = {
+        "Namespace": NAMESPACES,
+        "ServiceAccount": Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+        "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
+        "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+        "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    }
+    documents = _documents(BASE)
+    async with plane.api.client() as admin:
+        (namespace,) = [document for document in documents if document["kind"] == "Namespace"]
+        await admin.create(NAMESPACES, None, namespace)
+        for document in documents:
+            if document["kind"] != "Namespace":
+                await admin.create(kinds[document["kind"]], "tailramp", document, dry_run=True)
+    deployments = {d["metadata"]["name"]: d["spec"] for d in documents if d["kind"] == "Deployment"}
+    assert {name: spec["replicas"] for name, spec in deployments.items()} == {
+        "tailramp-control": 2,
+        "tailramp-sentinel": 2,
+        "tailramp-watch": 2,
+    }
+
+
+def _documents(folder: Path) -> list[dict[str, Any]]:
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    texts = [(folder / name).read_text(encoding="utf-8") for name in listed]
+    return [document for text in texts for document in yaml.safe_load_all(text)]
+
+
+def test_every_setting_of_the_manifests_is_one_that_the_processes_read() -> None:
+    from worker.settings import PREFIX, WorkerSettings
+
+    text = (BASE / "settings.env").read_text(encoding="utf-8")
+    names = {line.partition("=")[0] for line in text.splitlines()}
+    known = {f"{PREFIX}{field.upper()}" for field in WorkerSettings.model_fields} | {"TEMPORAL_ADDRESS"}
+    assert names <= known
