@@ -17,9 +17,9 @@ import aiohttp
 from yarl import URL
 
 from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketFunction, BucketSet
+from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
-from tailramp.probe_token import ECHO_HEADER, PROBE_HEADER, Echo, bucket_value, key_from, sign, user_value
+from tailramp.probe_token import ECHO_HEADER, NO_BUCKET, PROBE_HEADER, Echo, bucket_value, key_from, sign, user_value
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.secret_reference import resolve
 from tailramp.spec import PlatformFile
@@ -63,7 +63,7 @@ class Prober:
         self._route = platform.route.full_name
         self._identity = platform.identity
         self._url = URL(f"{platform.router.gateway.rstrip('/')}{platform.router.probe_path}")
-        self._bucket_of = BucketFunction(platform.identity.salt, platform.identity.resolution)
+        self._bucket_of = platform.identity.bucket_function
         self._http = http
         self._now = now
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -123,7 +123,12 @@ class Prober:
         ]
 
     def _users_in(self, wanted: Callable[[str], bool], assignment: Assignment) -> list[Coroutine[None, None, Finding]]:
-        """Ordinary questions of users whose bucket is wanted; beside the edges, one shows that ids are read."""
+        """Ordinary questions of users whose bucket is wanted; beside the edges, one shows that ids are read.
+
+        None where nobody but its issuer can make an id.
+        """
+        if not self._identity.can_be_sent:
+            return []
         return [
             self._ask(f"user {user} in bucket {bucket}", user, assignment.slot_for(bucket))
             for user, bucket in self._users(wanted, count=1 if self.signs else 2)
@@ -133,10 +138,10 @@ class Prober:
         """The first ``count`` probe ids whose bucket is wanted, with it; fewer if nobody's is."""
         numbered = (f"tailramp-probe-{number}" for number in range(_MAX_IDS))
         with_bucket = ((user, self._bucket_of(user)) for user in numbered)
-        return itertools.islice(((user, bucket) for user, bucket in with_bucket if wanted(bucket)), count)
+        return itertools.islice(((user, bucket) for user, bucket in with_bucket if bucket and wanted(bucket)), count)
 
     async def _ask(self, who: str, user: str | None, slot: str, headers: Iterable[tuple[str, str]] = ()) -> Finding:
-        sent = [*headers, *([(self._identity.header, user)] if user is not None else [])]
+        sent = [*headers, *(self._identity.sent_by(user) if user is not None else [])]
         return _served(f"{who} is served by {slot}", await self._get(sent), slot)
 
     async def _ask_bucket(self, bucket: str, segment: str | None, slot: str) -> Finding:
@@ -150,15 +155,16 @@ class Prober:
         return _served(question, response, slot)
 
     async def _compare(self, user: str) -> Finding:
-        bucket = self._bucket_of(user)
+        bucket = self._bucket_of(user) or NO_BUCKET
         question = f"the gateway puts user {_short(user)} into bucket {bucket}"
+        if bucket == NO_BUCKET:
+            question = f"the gateway gives user {_short(user)} no bucket"
         answered = await self._get_signed(user_value(user))
         if isinstance(answered, str):
             return Finding(question=question, answer=Answer.UNKNOWN, seen=answered)
         _, computed = answered
-        return Finding(
-            question=question, answer=Answer.YES if computed == bucket else Answer.NO, seen=f"into {computed}"
-        )
+        seen = "none" if computed == NO_BUCKET else f"into {computed}"
+        return Finding(question=question, answer=Answer.YES if computed == bucket else Answer.NO, seen=seen)
 
     async def _get_signed(self, value: str) -> tuple[_Response, str] | str:
         """The answer to a signed probe and the bucket that the gateway took it for; or why that is not known."""

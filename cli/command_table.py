@@ -100,6 +100,11 @@ COMMANDS: Final = {
         "cli.uninstall_command", "Leave a route as it was found.", "tailramp uninstall default/chat --yes"
     ),
     "bucket": Entry("cli.bucket_command", "Compute the bucket of user ids.", "tailramp bucket 13800001234"),
+    "skew": Entry(
+        "cli.skew_command",
+        "Show how evenly real user ids fall into buckets.",
+        "tailramp skew ids.txt --buckets 00-09",
+    ),
     "worker": Entry("cli.worker_command", "Run the worker processes.", "tailramp worker --role control"),
     "sentinel": Entry(
         "cli.sentinel_command",

@@ -11,11 +11,15 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from tailramp.errors import InvalidFile, Problem
+
+if TYPE_CHECKING:
+    from tailramp.buckets import BucketFunction
+    from tailramp.spec import Identity
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -68,6 +72,43 @@ class TextType(click.ParamType[str]):
         if size > _LONGEST_TEXT:
             self.fail(f"this has {size} bytes: write at most {_LONGEST_TEXT}", param, ctx)
         return text
+
+
+STRATEGIES: Final = ("sha256", "legacy_base36", "tail2")
+"""As ``tailramp.buckets.Strategy`` has them, without importing it for a help page."""
+
+
+def bucket_function(
+    salt: str | None, resolution: str | None, strategy: str | None, platform: Path | None
+) -> "BucketFunction":
+    """The function of the platform file, or of the options alone where they say enough.
+
+    Raises UsageError, InvalidFile.
+    """
+    from tailramp.buckets import BucketFunction, Resolution, Strategy
+
+    chosen: dict[str, Resolution] = {"100": 100, "10000": 10000}
+    how = Strategy(strategy or Strategy.SHA256)
+    try:
+        if salt is not None or not how.is_salted:
+            return BucketFunction(salt or "", chosen[resolution or "100"], how)
+        identity = identity_of(platform)
+        how = Strategy(strategy or identity.strategy)
+        lists = {"allow": identity.allow, "deny": identity.deny}
+        return BucketFunction(identity.salt, chosen[resolution] if resolution else identity.resolution, how, **lists)
+    except ValueError as error:
+        raise click.UsageError(f"{error}: it has 100 buckets") from None
+
+
+def identity_of(platform: Path | None) -> "Identity":
+    """How the platform file computes buckets.  Raises UsageError, InvalidFile."""
+    from tailramp.spec import load_platform
+
+    try:
+        path = find_platform(platform)
+    except click.UsageError as error:
+        raise click.UsageError(f"Which salt? Give --salt. {error.message}") from None
+    return load_platform(path).identity
 
 
 def platform_option(function: Function) -> Function:

@@ -18,7 +18,7 @@ from tailramp.errors import Refused
 
 if TYPE_CHECKING:
     from gateway.envoy import EnvoyGateway
-    from tailramp.spec import PlatformFile
+    from tailramp.spec import Identity, PlatformFile
 
 _HTTP: Final = 80
 
@@ -72,6 +72,9 @@ class ModelType(click.ParamType[tuple[str, str]]):
     type=click.Path(path_type=Path),
     help="Where Envoy finds the secret of the signed probes. Needed if the platform file names one.",
 )
+@click.option("--jwt-issuer", metavar="ISS", help="Whose tokens are believed, for identity.claim.")
+@click.option("--jwt-audience", metavar="AUD", multiple=True, help="For whom a token must be; any without it.")
+@click.option("--jwks-file", type=click.Path(path_type=Path), help="Where Envoy finds the issuer's public keys.")
 @click.option("--access-log", type=click.Path(path_type=Path), help="A JSON line per request, without the user id.")
 @click.option(
     "--bootstrap", type=click.Path(path_type=Path, dir_okay=False), help="Write the configuration here, not to output."
@@ -86,6 +89,9 @@ def gateway_command(
     listen: tuple[str, int],
     admin: tuple[str, int],
     probe_secret_file: Path | None,
+    jwt_issuer: str | None,
+    jwt_audience: tuple[str, ...],
+    jwks_file: Path | None,
     access_log: Path | None,
     bootstrap: Path | None,
     default: str | None,
@@ -100,7 +106,14 @@ def gateway_command(
     from tailramp.spec import load_platform
 
     spec = load_platform(files.find_platform(platform))
-    gateway = _gateway(spec, listen=listen, admin=admin, probe_secret_file=probe_secret_file, access_log=access_log)
+    gateway = _gateway(
+        spec,
+        listen=listen,
+        admin=admin,
+        probe_secret_file=probe_secret_file,
+        access_log=access_log,
+        identity=_identity(spec.identity, jwt_issuer, jwt_audience, jwks_file),
+    )
     text = json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
     done = {"bootstrap": str(bootstrap) if bootstrap else None, "route": None, "route_written": False}
     lines = []
@@ -127,13 +140,14 @@ def _gateway(
     admin: tuple[str, int],
     probe_secret_file: Path | None,
     access_log: Path | None,
+    identity: dict[str, Any],
 ) -> "EnvoyGateway":
     """Raises Refused for a platform whose gateway is another one, or whose settings Envoy could not start with."""
     from pydantic import ValidationError
 
     from gateway.envoy import EnvoyGateway
 
-    router, identity = platform.router, platform.identity
+    router = platform.router
     if router.kind != "envoy-file":
         raise Refused(f"router.kind is {router.kind}: this command makes Envoy's configuration, for envoy-file")
     if router.probe_secret is not None and probe_secret_file is None:
@@ -149,11 +163,7 @@ def _gateway(
             admin_port=admin[1],
             route_config_name=platform.route.full_name,
             route_file=router.file,
-            identity_header=identity.header,
-            strategy=identity.strategy,
-            salt=identity.salt,
-            salt_id=identity.salt_id,
-            resolution=identity.resolution,
+            **identity,
             clusters={slot: _endpoint(slot, settings.url) for slot, settings in platform.slots.items()},
             probe_path=router.probe_path,
             probe_secret_file=probe_secret_file,
@@ -162,6 +172,27 @@ def _gateway(
     except ValidationError as error:
         told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
         raise Refused(f"Envoy cannot start with this: {told}") from None
+
+
+def _identity(
+    identity: "Identity", issuer: str | None, audiences: tuple[str, ...], jwks_file: Path | None
+) -> dict[str, Any]:
+    """What the gateway has to know of users: where their ids stand and how these become buckets.  Raises Refused."""
+    from tailramp.spec import IdentityKind
+
+    settings = identity.model_dump(include={"strategy", "salt", "salt_id", "resolution", "allow", "deny"})
+    kind, name = identity.source
+    if kind is not IdentityKind.CLAIM:
+        if issuer or audiences or jwks_file:
+            raise Refused("--jwt-issuer, --jwt-audience and --jwks-file are for identity.claim, which is not set")
+        return {**settings, f"identity_{kind.value}": name}
+    if issuer is None or jwks_file is None:
+        raise Refused(
+            f"identity.claim is {name}: say with --jwt-issuer whose tokens are believed, and with --jwks-file where "
+            "Envoy finds the issuer's public keys"
+        )
+    jwt = {"issuer": issuer, "audiences": audiences, "jwks_file": jwks_file.absolute()}
+    return {**settings, "identity_claim": name, "jwt": jwt}
 
 
 def _endpoint(slot: str, url: str) -> str:

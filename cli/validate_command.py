@@ -66,6 +66,8 @@ def _summary(spec: "RampSpec", plan: "Plan | None") -> list[str]:
             f"target     {candidate.buckets} ({candidate.buckets.share * 100:g} % of identified users)",
             f"a failed check {'rolls back' if candidate.auto_rollback else 'pauses the ramp and waits for a person'}",
         ]
+    if not spec.platform.identity.strategy.is_salted:
+        lines.append(f"buckets    {spec.platform.identity.strategy}: uneven; `tailramp skew` shows how much")
     lines += [f"checks     {limits(spec) or 'NONE: nothing would take a bad candidate back'}", ""]
     rows = [(str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), s.who) for s in plan.steps]
     if plan.promotes:

@@ -4,8 +4,9 @@
 -- the one the plan counted them for; tests/vectors/buckets.json binds the two. A signed probe may name the bucket
 -- instead; its format is written down in tailramp/probe_token.py and bound by tests/vectors/probes.json.
 --
--- `settings` is a table rendered in front of this file: strategy, salt, resolution (100 or 10000), identity {header,
--- max_bytes} and probe {route, path, window_ms, min_secret_bytes, secret_file or nil}.
+-- `settings` is a table rendered in front of this file: strategy, salt, resolution (100 or 10000), allow and deny (sets of
+-- the digests of users), identity {kind: header, cookie, claim or api_key; name; max_bytes} and probe {route, path,
+-- window_ms, min_secret_bytes, secret_file or nil}.
 --
 -- Envoy runs this text once per worker thread and each request as a coroutine in it. Nothing yields while it hashes, so
 -- requests may share the message schedule of the hash.
@@ -13,7 +14,8 @@
 local bit = require("bit")
 local band, bor, bxor, bnot = bit.band, bit.bor, bit.bxor, bit.bnot
 local lshift, rshift, ror, tobit, tohex = bit.lshift, bit.rshift, bit.ror, bit.tobit, bit.tohex
-local byte, char, format, gsub, match, rep = string.byte, string.char, string.format, string.gsub, string.match, string.rep
+local byte, char, format, sub, rep = string.byte, string.char, string.format, string.sub, string.rep
+local find, gmatch, gsub, match = string.find, string.gmatch, string.gsub, string.match
 local abs, floor = math.abs, math.floor
 
 local K = {
@@ -93,18 +95,51 @@ local function hmac_sha256(key)
   end
 end
 
--- A strategy maps (user id, settings) to a number from 0 to 9999.
+-- A strategy maps a user id to a number from 0 to 9999, or to nil where the id has no bucket. The last three of its
+-- digits mean nothing to those that know 100 buckets. tailramp/buckets/strategies.py says what each is for.
 local strategies = {}
 
-function strategies.sha256(uid, settings)
+function strategies.sha256(uid)
   local high, low = sha256_words(settings.salt .. ":" .. uid)
   -- 48 bits modulo 10000, in two parts: nothing larger than 2^32 is ever divided.
   return (high % 4294967296 % 10000 * 65536 + floor(low % 4294967296 / 65536)) % 10000
 end
 
--- The bucket as its header is written: two digits at resolution 100, four at 10000. Two digits are the parent of four.
-local function bucket_of(uid, settings)
-  local value = strategies[settings.strategy](uid, settings)
+-- The last four bytes are the last four characters wherever they are the ASCII letters and digits that count here.
+function strategies.legacy_base36(uid)
+  local tail = match(sub(uid, -4), "^[0-9A-Za-z]+$")
+  return tail and tonumber(tail, 36) % 100 * 100
+end
+
+function strategies.tail2(uid)
+  local tail = match(sub(uid, -2), "^[0-9][0-9]$")
+  return tail and tonumber(tail, 10) * 100
+end
+
+local strategy = strategies[settings.strategy]
+local has_lists = next(settings.allow) ~= nil or next(settings.deny) ~= nil
+
+-- What stands for a user in a list: the first 12 digits of the salted hash.
+local function digest_of(uid)
+  local high, low = sha256_words(settings.salt .. ":" .. uid)
+  return tohex(high) .. sub(tohex(low), 1, 4)
+end
+
+-- The bucket as its header is written: two digits at resolution 100, four at 10000, of which two are the parent; nil
+-- where a user has none.
+local function bucket_of(uid)
+  local value = nil
+  if has_lists then
+    local digest = digest_of(uid)
+    if settings.deny[digest] then
+      return nil
+    end
+    value = settings.allow[digest] and 0
+  end
+  value = value or strategy(uid)
+  if not value then
+    return nil
+  end
   if settings.resolution == 100 then
     return format("%02d", floor(value / 100))
   end
@@ -156,14 +191,17 @@ local function same(left, right)
   return difference == 0
 end
 
--- What a probe's value asks for: a bucket and perhaps its two-dimensional key; nothing if it makes no sense here.
+local NO_BUCKET = "-"
+
+-- What a probe's value asks for: a bucket (NO_BUCKET for a user without one) and perhaps its two-dimensional key; nothing
+-- if it makes no sense here.
 local function asked_by(value)
   local uid = match(value, "^user=(%x+)$")
   if uid ~= nil then
     if #uid % 2 == 1 or #uid > 2 * settings.identity.max_bytes then
       return nil
     end
-    return bucket_of(bytes_of_hex(uid), settings)
+    return bucket_of(bytes_of_hex(uid)) or NO_BUCKET
   end
   local bucket, rest = match(value, "^bucket=(%d+)(.*)$")
   if bucket == nil or #bucket ~= (settings.resolution == 100 and 2 or 4) then
@@ -217,14 +255,63 @@ end
 local GATEWAY_HEADERS = { "x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant" }
 local METADATA = "tailramp.probe"
 
--- The user id exactly as it was sent, not trimmed, not folded, not decoded; or nil when there is none to trust. Two
--- identity headers are none: whichever of them were taken, the service behind might take the other.
-local function user_id_of(headers, identity)
-  if headers:getNumValues(identity.header) ~= 1 then
+-- The value of a header that stands once. Two identity headers are none: whichever of them were taken, the service behind
+-- might take the other.
+local function only_value(headers, name)
+  if headers:getNumValues(name) == 1 then
+    return headers:get(name)
+  end
+end
+
+-- Where a user id may stand. It is taken exactly as it was sent, not trimmed, not folded, not decoded.
+local kinds = {}
+
+function kinds.header(handle, name)
+  return only_value(handle:headers(), name)
+end
+
+-- HTTP/2 may send cookies in several headers. A name that stands twice is none, as with headers.
+function kinds.cookie(handle, name)
+  local headers = handle:headers()
+  local found = nil
+  for i = 0, headers:getNumValues("cookie") - 1 do
+    for pair in gmatch(headers:getAtIndex("cookie", i), "[^;]+") do
+      local key, value = match(pair, "^%s*([^=]-)%s*=(.*)$")
+      if key == name then
+        if found ~= nil then
+          return nil
+        end
+        found = match(value, "^(.-)%s*$")
+      end
+    end
+  end
+  return found
+end
+
+-- A claim of a token whose signature Envoy has verified before this runs; there is none of any other token. A number is
+-- one that was written without a fraction and that every reader of JSON keeps.
+function kinds.claim(handle, name)
+  local verified = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn")
+  local value = verified and verified.tailramp and verified.tailramp[name]
+  if type(value) == "number" and value == floor(value) and abs(value) <= 9007199254740992 then
+    return format("%.0f", value)
+  end
+  return type(value) == "string" and value or nil
+end
+
+-- The key as it is sent, without the word Bearer. Envoy joins two Authorization headers by a comma, and no key has one.
+function kinds.api_key(handle, name)
+  local value = only_value(handle:headers(), name)
+  if value == nil or find(value, ",", 1, true) then
     return nil
   end
-  local uid = headers:get(identity.header)
-  if uid == "" or #uid > identity.max_bytes then
+  return match(value, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(.*)$") or value
+end
+
+-- The user id, or nil when there is none to trust.
+local function user_id_of(handle, identity)
+  local uid = kinds[identity.kind](handle, identity.name)
+  if uid == nil or uid == "" or #uid > identity.max_bytes then
     return nil
   end
   return uid
@@ -244,16 +331,19 @@ function envoy_on_request(handle)
     headers = handle:headers()
     if bucket ~= nil then
       handle:streamInfo():dynamicMetadata():set(METADATA, "echo", echo)
-      headers:replace("x-user-bucket", bucket)
+      if bucket ~= NO_BUCKET then
+        headers:replace("x-user-bucket", bucket)
+      end
       if key ~= nil then
         headers:replace("x-user-bucket-2d", key)
       end
       return
     end
   end
-  local uid = user_id_of(headers, settings.identity)
-  if uid ~= nil then
-    headers:replace("x-user-bucket", bucket_of(uid, settings))
+  local uid = user_id_of(handle, settings.identity)
+  local bucket = uid and bucket_of(uid)
+  if bucket then
+    headers:replace("x-user-bucket", bucket)
   end
 end
 

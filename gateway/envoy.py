@@ -13,6 +13,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from gateway.lua import LuaValue, bucket_script
+from tailramp.buckets import Strategy
+from tailramp.forms import SlotName
 from tailramp.probe_token import MIN_SECRET_BYTES, WINDOW_MS
 
 STAT_PREFIX = "gateway"
@@ -36,7 +38,20 @@ _ADMIN_READS = (
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
+
+
+class TokenIssuer(BaseModel):
+    """Whose tokens are believed, and by which keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: Annotated[str, StringConstraints(min_length=1)]
+    """What the claim `iss` must say."""
+    audiences: tuple[str, ...] = ()
+    """Of which the claim `aud` must name one; none: it is not looked at."""
+    jwks_file: Path
+    """The issuer's public keys as a JSON Web Key Set. Absolute; read when Envoy starts."""
 
 
 class EnvoyGateway(BaseModel):
@@ -56,12 +71,24 @@ class EnvoyGateway(BaseModel):
     route_file: Path
     """Absolute. Must exist when Envoy starts; replaced by renaming over it."""
     identity_header: str = "x-user-id"
+    """The trusted header with the user id, unless one of the next three names another place for it."""
+    identity_cookie: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")] | None = None
+    identity_claim: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    """A claim of the token that `jwt` verifies. A token that is missing, expired or forged leaves a user without an id,
+    and is otherwise the service's own affair."""
+    identity_api_key: str | None = None
+    """The header with the caller's API key, `Bearer` before it or not."""
+    jwt: "TokenIssuer | None" = None
     identity_max_bytes: Annotated[int, Field(ge=1, le=8192)] = 512
     """A longer user id counts as none."""
-    strategy: Literal["sha256"] = "sha256"
-    salt: Annotated[str, StringConstraints(min_length=1)]
+    strategy: Strategy = Strategy.SHA256
+    salt: str
     salt_id: Annotated[str, StringConstraints(min_length=1)]
     resolution: Literal[100, 10000] = 100
+    allow: tuple[Digest, ...] = ()
+    """Digests of users who are in the first bucket, whatever their ids say."""
+    deny: tuple[Digest, ...] = ()
+    """Digests of users who have no bucket."""
     clusters: Annotated[dict[SlotName, str], Field(min_length=1)]
     """Slot to `host:port`; an IPv6 address in brackets."""
     probe_path: Annotated[str, StringConstraints(pattern=r"^/[!-\"$-~]*$", max_length=1024)] = "/v1/models"
@@ -92,9 +119,11 @@ class EnvoyGateway(BaseModel):
             raise ValueError(f"{value!r} is not an IP address: Envoy listens on addresses, for example 0.0.0.0")
         return value
 
-    @field_validator("identity_header")
+    @field_validator("identity_header", "identity_api_key")
     @classmethod
-    def _identity(cls, value: str) -> str:
+    def _identity(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         name = value.lower()
         if "_" in name:
             raise ValueError(
@@ -129,6 +158,23 @@ class EnvoyGateway(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _id_stands_in_one_place(self) -> Self:
+        places = [self.identity_cookie, self.identity_claim, self.identity_api_key]
+        if sum(place is not None for place in places) > 1:
+            raise ValueError("name one of identity_cookie, identity_claim and identity_api_key: the id is in one place")
+        if (self.identity_claim is None) != (self.jwt is None):
+            raise ValueError("identity_claim and jwt belong together: a claim counts only in a verified token")
+        return self
+
+    @model_validator(mode="after")
+    def _strategy_has_what_it_needs(self) -> Self:
+        if self.strategy.is_salted and not self.salt:
+            raise ValueError(f"{self.strategy} needs a salt: give the one of the platform file")
+        if self.resolution not in self.strategy.resolutions:
+            raise ValueError(f"{self.strategy} has 100 buckets: use resolution 100, or strategy sha256")
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.listener_port == self.admin_port and self.listener_host == self.admin_host:
             raise ValueError(
@@ -149,8 +195,8 @@ class EnvoyGateway(BaseModel):
                 "metadata": {
                     "tailramp": {
                         "route_config_name": self.route_config_name,
-                        "identity_header": self.identity_header,
-                        "strategy": self.strategy,
+                        "identity": {"kind": self._identity_place[0], "name": self._identity_place[1]},
+                        "strategy": self.strategy.value,
                         "salt_id": self.salt_id,
                         "resolution": self.resolution,
                     }
@@ -180,6 +226,12 @@ class EnvoyGateway(BaseModel):
             },
         }
 
+    @property
+    def _identity_place(self) -> tuple[str, str]:
+        """The kind of place where the user id stands, and its name."""
+        places = {"cookie": self.identity_cookie, "claim": self.identity_claim, "api_key": self.identity_api_key}
+        return next(((kind, name) for kind, name in places.items() if name), ("header", self.identity_header))
+
     def script(self) -> str:
         """The Lua text with this gateway's settings."""
         probe: dict[str, LuaValue] = {
@@ -190,12 +242,15 @@ class EnvoyGateway(BaseModel):
         }
         if self.probe_secret_file is not None:
             probe["secret_file"] = str(self.probe_secret_file)
+        kind, name = self._identity_place
         return bucket_script(
             {
-                "strategy": self.strategy,
+                "strategy": self.strategy.value,
                 "salt": self.salt,
                 "resolution": self.resolution,
-                "identity": {"header": self.identity_header, "max_bytes": self.identity_max_bytes},
+                "allow": dict.fromkeys(self.allow, True),
+                "deny": dict.fromkeys(self.deny, True),
+                "identity": {"kind": kind, "name": name, "max_bytes": self.identity_max_bytes},
                 "probe": probe,
             }
         )
@@ -225,6 +280,7 @@ class EnvoyGateway(BaseModel):
                 },
             },
             "http_filters": [
+                *([] if self.jwt is None else [_typed("envoy.filters.http.jwt_authn", _verification(self.jwt))]),
                 _typed(
                     "envoy.filters.http.lua",
                     {
@@ -283,6 +339,26 @@ class EnvoyGateway(BaseModel):
                 }
             },
         }
+
+
+def _verification(issuer: TokenIssuer) -> dict[str, object]:
+    """The filter that verifies a token and leaves its claims where the Lua finds them; it lets every request through,
+    for who may use the service is not the ramp's affair."""
+    provider: dict[str, object] = {
+        "issuer": issuer.issuer,
+        "local_jwks": {"filename": str(issuer.jwks_file)},
+        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        "forward": True,
+        "payload_in_metadata": "tailramp",
+    }
+    if issuer.audiences:
+        provider["audiences"] = list(issuer.audiences)
+    either = [{"provider_name": "tailramp"}, {"allow_missing_or_failed": {}}]
+    return {
+        "@type": f"{_TYPES}.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        "providers": {"tailramp": provider},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": either}}}],
+    }
 
 
 def _access_log(path: Path) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-LuaValue: TypeAlias = "str | int | Mapping[str, LuaValue]"
+LuaValue: TypeAlias = "str | int | Mapping[str, LuaValue] | Mapping[str, bool]"
 
 _BUCKET_LUA = Path(__file__).with_name("bucket.lua")
 _PLAIN = frozenset((string.ascii_letters + string.digits + " -_.:/@").encode())

@@ -94,6 +94,35 @@ HeaderName = Annotated[
     ),
 ]
 
+CookieName = Annotated[
+    str,
+    Form(
+        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+        words="the name of a cookie: letters, digits and marks, at most 64 of them",
+        example="uid",
+        repair=lambda text: re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_"),
+    ),
+]
+
+JsonName = Annotated[
+    str,
+    Form(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_:./-]{0,99}$",
+        words="the name of a field in JSON: letters, digits and _:./-, at most 100 of them",
+        example="sub",
+    ),
+]
+
+IdDigest = Annotated[
+    str,
+    Form(
+        pattern=r"^[0-9a-f]{12}$",
+        words="the digest of a user id: 12 digits of 0-9 and a-f",
+        example="9f86d081884c, which `tailramp bucket --digest` prints for an id",
+        repair=str.lower,
+    ),
+]
+
 MetricName = Annotated[
     str,
     Form(

@@ -19,7 +19,7 @@ Request::
 A gateway accepts it only on a GET without a body for its one probe path, and only if everything above holds; otherwise
 the request is an ordinary one.  The header never reaches a server.  An accepted probe is answered with::
 
-    X-Tailramp-Probe-Echo: <nonce>;<bucket or bucket_SEGMENT>
+    X-Tailramp-Probe-Echo: <nonce>;<bucket or bucket_SEGMENT, or - for a user without a bucket>
 
 which is taken off whatever a server sends.  A refused probe is served by the default and would "prove" that nobody
 reaches the candidate, so **a response without the echo is UNKNOWN and never evidence**.
@@ -39,13 +39,14 @@ from tailramp.errors import Refused
 PROBE_HEADER: Final = "X-Tailramp-Probe"
 ECHO_HEADER: Final = "X-Tailramp-Probe-Echo"
 WINDOW_MS: Final = 10_000
+NO_BUCKET: Final = "-"
 MIN_SECRET_BYTES: Final = 16
 """Of a key that a captured probe must not give away; ``openssl rand -hex 32`` gives 64."""
 
 _BUCKET = re.compile(r"[0-9]{2}|[0-9]{4}")
 _SEGMENT = re.compile(r"[A-Z0-9]{1,16}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
-_ECHO = re.compile(r"([0-9a-f]{32});([0-9]{2}(?:[0-9]{2})?(?:_[A-Z0-9]{1,16})?)")
+_ECHO = re.compile(r"([0-9a-f]{32});(-|[0-9]{2}(?:[0-9]{2})?(?:_[A-Z0-9]{1,16})?)")
 
 
 def key_from(secret: str) -> bytes:
@@ -93,7 +94,8 @@ def sign(key: bytes, *, route: str, path: str, value: str, time_ms: int, nonce: 
 
 @dataclass(frozen=True)
 class Echo:
-    """A gateway's word that it accepted the probe with ``nonce`` and served it as ``bucket`` (``67`` or ``67_VIP``)."""
+    """A gateway's word that it accepted the probe with ``nonce`` and served it as ``bucket``: ``67``, ``67_VIP``, or
+    ``NO_BUCKET`` for a user id that has none."""
 
     nonce: str
     bucket: str

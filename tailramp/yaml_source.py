@@ -21,7 +21,7 @@ MAX_DEPTH = 30
 MAX_INTEGER = 2**53  # beyond it JSON readers disagree
 _LONGEST_NAME = 80
 _CONFIDENTIAL: Final = re.compile(
-    r"secret|password|passwd|(?<!first)(?<!output)token|salt$|auth|cookie|api_?key|headers", re.IGNORECASE
+    r"secret|password|passwd|(?<!first)(?<!output)token|salt$|auth|api_?key|headers", re.IGNORECASE
 )
 _PASSWORD_IN_URL: Final = re.compile(r"://[^/\s]*@")
 

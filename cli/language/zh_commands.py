@@ -3,6 +3,20 @@
 from typing import Final
 
 CATALOG: Final[dict[str, str]] = {
+    # skew
+    "strategy": "策略",
+    "no bucket": "无分桶",
+    "share of {any:buckets}": "{buckets} 的占比",
+    "smallest": "最小",
+    "largest": "最大",
+    "chi-square": "卡方",
+    "{#n} ids; {any:buckets} are meant to have {#share} %": "{n} 个标识；{buckets} 应占 {share} %",
+    "{name}: no id has a bucket, so nobody would ever reach a candidate": "{name}：没有标识有分桶，没有人会到达候选版本",
+    "{name}: too few ids to tell; {#n} and more can": "{name}：标识太少，无法判断；至少需要 {n} 个",
+    "{name}: uneven; a share of buckets is not that share of users": "{name}：不均匀；分桶的占比不等于用户的占比",
+    "{name}: doubtful; look at a larger sample": "{name}：存疑；请用更大的样本",
+    "{name}: even": "{name}：均匀",
+    "buckets    {strategy}: uneven; `tailramp skew` shows how much": "分桶       {strategy}：不均匀；`tailramp skew` 显示程度",
     # The live picture.
     "looking for the ramp ...": "正在寻找灰度……",
     "Ctrl-C leaves the picture; the ramp goes on": "Ctrl-C 离开画面；灰度继续进行",

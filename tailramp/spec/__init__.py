@@ -8,7 +8,7 @@ file, line, field, value, reason and mend.
 from tailramp.spec.canary_file import CanaryFile, Candidate
 from tailramp.spec.checks import Checks, LatencyKind
 from tailramp.spec.custom_check import CustomCheck
-from tailramp.spec.identity import Identity
+from tailramp.spec.identity import Identity, IdentityKind, Source
 from tailramp.spec.loading import empties_target, load_platform, load_spec
 from tailramp.spec.platform_file import Alerts, Off, PlatformFile, Route, Slot, Trust
 from tailramp.spec.problems import validate
@@ -38,6 +38,7 @@ __all__ = [
     "EnvoyFileRouter",
     "GatewayApiRouter",
     "Identity",
+    "IdentityKind",
     "IngressNginxRouter",
     "KubernetesRouter",
     "LatencyKind",
@@ -49,6 +50,7 @@ __all__ = [
     "Route",
     "ServiceBackend",
     "Slot",
+    "Source",
     "StepPolicy",
     "Trust",
     "empties_target",

@@ -1,9 +1,11 @@
 """From the files on disk to a spec: reading, validating, and what only both files together can show."""
 
+import math
 from pathlib import Path
 
+from tailramp.buckets import ENVOY_PROGRAM_SIZE, program_size
 from tailramp.errors import InvalidFile, Problem
-from tailramp.spec.canary_file import CanaryFile
+from tailramp.spec.canary_file import CanaryFile, Candidate
 from tailramp.spec.fields import FileModel
 from tailramp.spec.platform_file import PlatformFile
 from tailramp.spec.problems import validate
@@ -61,6 +63,13 @@ def _with_absolute_paths(platform: PlatformFile, path: Path) -> PlatformFile:
     return platform.model_copy(update={"router": router})
 
 
+def _largest_program(candidate: Candidate, shares: list[float]) -> int:
+    """The size of the largest pattern that a ramp to the candidate's target writes: every step has its own."""
+    counts = {math.ceil(share * len(candidate.buckets)) for share in shares}
+    steps = [candidate.buckets.first(count) for count in counts if count]
+    return max((program_size(step.pattern(candidate.segments)) for step in steps), default=0)
+
+
 def _across(spec: RampSpec, canary: Document) -> list[Problem]:
     """What only both files together can show."""
     problems = []
@@ -69,6 +78,8 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
         value = quotable(location, canary.written.get(location))
         problems.append(Problem(dotted(location), reason, mend, value, canary.file, canary.line_of(location)))
 
+    is_envoy = isinstance(spec.platform.router, EnvoyFileRouter)
+    shares = [step.share for step in spec.platform.ramp.steps]
     free = len(spec.platform.slots) - 1
     if len(spec.candidates) > free:
         reason = (
@@ -80,6 +91,8 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
     if len(held_back) and held_back.resolution != resolution:
         reason = "ramp.holdBack of the platform file is written in another resolution than identity.resolution"
         problem(("canary",), reason, f"Write ramp.holdBack for resolution {resolution}")
+    elif is_envoy and len(held_back) and program_size(held_back.pattern()) > ENVOY_PROGRAM_SIZE:
+        problem(("canary",), "Envoy may refuse the pattern of ramp.holdBack", "Write fewer and longer ranges there")
     for index, candidate in enumerate(spec.candidates):
         at: Location = ("canary",) if spec.canary.canary is not None else ("canaries", index)
         limited = candidate.max_latency is not None or candidate.max_toxicity is not None
@@ -96,4 +109,9 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
             digits = 2 if resolution == 100 else 4
             mend = f"Write buckets of {digits} digits, or change identity.resolution"
             problem((*at, "buckets"), f"the platform file's resolution is {resolution}", mend)
+        elif is_envoy and (size := _largest_program(candidate, shares)) > ENVOY_PROGRAM_SIZE:
+            reason = (
+                f"Envoy may refuse the pattern of these buckets: {size} instructions, and it takes {ENVOY_PROGRAM_SIZE}"
+            )
+            problem((*at, "buckets"), reason, "Write fewer and longer ranges")
     return problems

@@ -9,7 +9,7 @@ from tailramp.errors import WrongValue
 from tailramp.forms import Matchers, ModelName, Name, SlotName, Url
 from tailramp.spec.checks import Checks
 from tailramp.spec.fields import Count, FileModel
-from tailramp.spec.identity import Identity
+from tailramp.spec.identity import Identity, IdentityKind
 from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
 from tailramp.spec.router import AnyRouter, EnvoyFileRouter
@@ -97,6 +97,23 @@ class PlatformFile(FileModel):
         if lease < 2 * tick:
             reason = f"ramp.lease ({format_duration(lease)}) is renewed at every checks.tick ({format_duration(tick)})"
             raise WrongValue(reason, f"Write {format_duration(2 * tick)} or more", ("ramp", "lease"))
+        return self
+
+    @model_validator(mode="after")
+    def _the_gateway_can_read_the_user_id(self) -> Self:
+        kind = self.identity.source.kind
+        if kind is IdentityKind.BODY_FIELD:
+            raise WrongValue(
+                f"the {self.router.kind} router's gateway reads no request bodies: it would have to hold them back",
+                "Let clients send the id in a header too, and name it as header, cookie, claim or apiKey",
+                ("identity", "bodyField"),
+            )
+        if kind is IdentityKind.CLAIM and self.router.probe_secret is None:
+            raise WrongValue(
+                "nobody but its issuer can make a token, so only signed probes can ask for a user",
+                "Set router.probeSecret: ${TAILRAMP_PROBE_SECRET}, or take the id from a header, cookie or apiKey",
+                ("identity", "claim"),
+            )
         return self
 
     @model_validator(mode="after")

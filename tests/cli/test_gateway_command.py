@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def platform(folder: Path, **router: object) -> Path:
+def platform(folder: Path, identity: dict[str, object] | None = None, **router: object) -> Path:
     content = {
         "apiVersion": "tailramp/v1",
         "route": {"namespace": "chat", "name": "completions", "publicModel": "chat"},
@@ -35,7 +35,7 @@ def platform(folder: Path, **router: object) -> Path:
             slot: {"url": f"http://llm-{slot}:8000", "metrics": f'slot="{slot}"', "gatewayMetrics": f'x="{slot}"'}
             for slot in ("blue", "green")
         },
-        "identity": {"header": "X-Uid", "salt": "s-2026", "saltId": "2026"},
+        "identity": identity or {"header": "X-Uid", "salt": "s-2026", "saltId": "2026"},
         "prometheus": {"url": "http://prometheus:9090"},
     }
     path = folder / "tailramp.yaml"
@@ -52,7 +52,7 @@ def test_the_bootstrap_says_what_the_platform_file_says(folder: Path) -> None:
     assert done.exit_code == 0, done.output
     bootstrap = json.loads(done.stdout)
     said = bootstrap["node"]["metadata"]["tailramp"]
-    assert (said["route_config_name"], said["identity_header"], said["salt_id"]) == (
+    assert (said["route_config_name"], said["identity"]["name"], said["salt_id"]) == (
         "chat/completions",
         "x-uid",
         "2026",
@@ -115,3 +115,35 @@ def test_arguments_that_cannot_be_are_wrong_usage(folder: Path, arguments: tuple
     done = gateway(platform(folder), *arguments)
     assert done.exit_code == 2
     assert said in done.output
+
+
+@pytest.mark.parametrize(
+    ("identity", "options", "kind", "name"),
+    [
+        ({}, [], "header", "x-user-id"),
+        ({"cookie": "uid"}, [], "cookie", "uid"),
+        ({"apiKey": "Authorization"}, [], "api_key", "authorization"),
+        ({"claim": "sub"}, ["--jwt-issuer", "https://id", "--jwks-file", "keys.json"], "claim", "sub"),
+    ],
+)
+def test_the_gateway_looks_for_the_user_id_where_the_platform_file_says(
+    folder: Path, identity: dict[str, str], options: list[str], kind: str, name: str
+) -> None:
+    users = {**identity, "salt": "s", "deny": ["9f86d081884c"]}
+    path = platform(folder, users, probeSecret="${TAILRAMP_PROBE_SECRET}")
+    done = gateway(path, "--probe-secret-file", "/etc/envoy/secret", *options)
+    assert done.exit_code == 0, done.output
+    bootstrap = json.loads(done.stdout)
+    assert bootstrap["node"]["metadata"]["tailramp"]["identity"] == {"kind": kind, "name": name}
+    assert ("JwtAuthentication" in done.stdout) == (kind == "claim")
+    assert "9f86d081884c" in done.stdout
+
+
+def test_a_claim_needs_to_be_told_whose_tokens_are_believed_and_nothing_else_does(folder: Path) -> None:
+    secret = {"probeSecret": "${TAILRAMP_PROBE_SECRET}"}
+    claim = platform(folder, {"claim": "sub", "salt": "s"}, **secret)
+    refused = gateway(claim, "--probe-secret-file", "/etc/envoy/secret").exception
+    assert "say with --jwt-issuer whose tokens are believed" in str(refused)
+    header = platform(folder, {"salt": "s"}, **secret)
+    refused = gateway(header, "--probe-secret-file", "/etc/envoy/secret", "--jwt-issuer", "x").exception
+    assert "identity.claim, which is not set" in str(refused)

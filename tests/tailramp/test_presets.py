@@ -11,7 +11,7 @@ from tailramp.query_template import checked_template
 QUESTIONS = ("end_to_end", "first_token", "per_output_token", "errors", "toxicity", "tokens", "in_flight")
 
 ANSWERS = {
-    ServerName.LLM: {"end_to_end", "toxicity", "tokens"},
+    ServerName.LLM: {"end_to_end", "first_token", "toxicity", "tokens"},
     ServerName.VLLM: {"end_to_end", "first_token", "per_output_token", "tokens", "in_flight"},
     ServerName.SGLANG: {"end_to_end", "first_token", "per_output_token", "tokens", "in_flight"},
     ServerName.TGI: {"end_to_end", "per_output_token", "errors", "tokens", "in_flight"},

@@ -1,59 +1,21 @@
-"""User id → bucket, sets of buckets, and the one regular expression that a set compiles to.
-
-A share of users is exact and sticky only if every place that computes a bucket computes the same one: this module, the
-gateway's Lua and whoever checks them share the vectors in ``tests/vectors/buckets.json``.
-
-The formula is ``v = int(first 6 bytes of SHA-256(salt + ":" + user id), big-endian) mod 10000``.  A bucket at
-resolution 10000 is ``v`` in four digits, at resolution 100 it is ``v // 100`` in two, so that bucket ``67`` is the
-parent of ``6700``-``6799``.
-"""
+"""Sets of buckets as people write them: ``00-04,10,37``."""
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any, Literal, Self
+from typing import Any, Final, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from tailramp.buckets.patterns import pattern_of, runs
+from tailramp.buckets.strategies import Resolution, width_of
 from tailramp.errors import WrongValue
 
-Resolution = Literal[100, 10000]
-
-_LONGEST_PART = 40
-_EXAMPLE = 'Write buckets and ranges, such as "00-04,10,37"'
-_RANGE = re.compile(r"([0-9]+)(?:\s*-\s*([0-9]+))?")
-
-
-def bucket_of(user_id: str, *, salt: str, resolution: Resolution = 100) -> str:
-    """The bucket of a user, as fixed-width digits.  ``user_id`` must not be empty: nobody has no bucket."""
-    return BucketFunction(salt, resolution)(user_id)
-
-
-class BucketFunction:
-    """``bucket_of`` with salt and resolution bound, for many ids.
-
-    The salted prefix is hashed once and copied: a million ids take about two seconds.
-    """
-
-    def __init__(self, salt: str, resolution: Resolution = 100) -> None:
-        self._prefix = sha256(f"{salt}:".encode())
-        self._divisor = 10000 // resolution
-        self._width = _width(resolution)
-
-    def __call__(self, user_id: str) -> str:
-        if not user_id:
-            raise ValueError("an empty user id has no bucket")
-        digest = self._prefix.copy()
-        digest.update(user_id.encode("utf-8", "surrogateescape"))
-        value = int.from_bytes(digest.digest()[:6], "big") % 10000
-        return f"{value // self._divisor:0{self._width}d}"
-
-
-def _width(resolution: Resolution) -> int:
-    return 2 if resolution == 100 else 4
+_LONGEST_PART: Final = 40
+_EXAMPLE: Final = 'Write buckets and ranges, such as "00-04,10,37"'
+_RANGE: Final = re.compile(r"([0-9]+)(?:\s*-\s*([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -100,10 +62,10 @@ class BucketSet:
         return cls(tuple(numbers), 10000 if widths == {4} else 100)
 
     def __str__(self) -> str:
-        width = _width(self.resolution)
+        width = width_of(self.resolution)
         parts = [
             f"{first:0{width}d}" if first == last else f"{first:0{width}d}-{last:0{width}d}"
-            for first, last in _runs(self.numbers)
+            for first, last in runs(self.numbers)
         ]
         return ",".join(parts)
 
@@ -111,11 +73,11 @@ class BucketSet:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[str]:
-        width = _width(self.resolution)
+        width = width_of(self.resolution)
         return (f"{number:0{width}d}" for number in self.numbers)
 
     def __contains__(self, bucket: str) -> bool:
-        is_bucket = len(bucket) == _width(self.resolution) and bucket.isascii() and bucket.isdigit()
+        is_bucket = len(bucket) == width_of(self.resolution) and bucket.isascii() and bucket.isdigit()
         return is_bucket and int(bucket) in self.numbers
 
     @property
@@ -158,18 +120,13 @@ class BucketSet:
         return self.resolution if self.numbers else other.resolution
 
     def pattern(self, segments: tuple[str, ...] = ()) -> str:
-        """The anchored pattern that matches exactly these buckets, for RE2, PCRE and JavaScript alike.
+        """The anchored pattern that matches exactly these buckets; with ``segments`` their two-dimensional keys.
 
-        With ``segments`` it matches the two-dimensional key (``67_VIP``) instead.  It is spelt in factored digit
-        classes, ``^(?:0[0-4]|37)$``, because a flat alternation of 109 four-digit buckets exceeds the program size
-        that a stock Envoy accepts.  An empty set has no pattern: nobody is expressed by having no rule.
+        An empty set has no pattern: nobody is expressed by having no rule.
         """
         if not self.numbers:
             raise ValueError("an empty bucket set has no pattern")
-        buckets = "|".join(_factored({f"{bucket}" for bucket in self}))
-        if not segments:
-            return f"^(?:{buckets})$"
-        return f"^(?:(?:{buckets})_(?:{'|'.join(segments)}))$"
+        return pattern_of(set(self), segments)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -207,45 +164,3 @@ def _meant(text: str) -> str:
         return f"{beyond[0]} is out of range: write 00 to 99, or four digits everywhere"
     width = 4 if any(len(number) == 4 for number in numbers) else 2
     return f'Did you mean "{re.sub("[0-9]+", lambda number: number[0].zfill(width)[-width:], plain)}"?'
-
-
-def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Consecutive ascending stretches, in the given order."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and runs[-1][1] + 1 == number:
-            runs[-1] = (runs[-1][0], number)
-        else:
-            runs.append((number, number))
-    return runs
-
-
-def _factored(words: set[str]) -> list[str]:
-    """Alternatives that match exactly ``words``, all digits and all of one length.
-
-    Leading digits that lead to the same endings share one alternative: the endings are factored first, then equal
-    ones are grouped by a class of leading digits.
-    """
-    if words == {""}:
-        return [""]
-    endings: dict[str, set[str]] = {}
-    for word in words:
-        endings.setdefault(word[0], set()).add(word[1:])
-    heads: dict[frozenset[str], list[str]] = {}
-    for head in sorted(endings):
-        heads.setdefault(frozenset(endings[head]), []).append(head)
-    alternatives = []
-    for ending, digits in heads.items():
-        tails = _factored(set(ending))
-        tail = tails[0] if len(tails) == 1 else f"(?:{'|'.join(tails)})"
-        alternatives.append(_digit_class(digits) + tail)
-    return alternatives
-
-
-def _digit_class(digits: list[str]) -> str:
-    if len(digits) == 1:
-        return digits[0]
-    parts = []
-    for first, last in _runs(int(digit) for digit in digits):
-        parts.append(str(first) if first == last else f"{first}{last}" if last == first + 1 else f"{first}-{last}")
-    return f"[{''.join(parts)}]"
