@@ -91,9 +91,10 @@ class PreflightActivities:
         problems: list[Problem] = []
         for index, candidate in enumerate(spec.candidates):
             at = "canary" if spec.canary.canary is not None else f"canaries[{index}]"
-            if candidate.model in served[live]:
+            called = spec.platform.models.served_as(candidate.model)
+            if called in served[live]:
                 reason, mend = f"is already the baseline in slot {live}", "Nothing to do: it serves everyone already"
-            elif slot := next((slot for slot in free if candidate.model in served[slot] and slot not in found), None):
+            elif slot := next((slot for slot in free if called in served[slot] and slot not in found), None):
                 found.append(slot)
                 continue
             else:

@@ -68,6 +68,7 @@ def _summary(spec: "RampSpec", plan: "Plan | None") -> list[str]:
         ]
     if not spec.platform.identity.strategy.is_salted:
         lines.append(f"buckets    {spec.platform.identity.strategy}: uneven; `tailramp skew` shows how much")
+    lines += [f"missing    {reason}" for reason in _papers_missing(spec)]
     lines += [f"checks     {limits(spec) or 'NONE: nothing would take a bad candidate back'}", ""]
     rows = [(str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), s.who) for s in plan.steps]
     if plan.promotes:
@@ -83,6 +84,11 @@ def _summary(spec: "RampSpec", plan: "Plan | None") -> list[str]:
     if not plan.promotes:
         lines.append("the last step is held, checks on, until it is aborted")
     return lines
+
+
+def _papers_missing(spec: "RampSpec") -> list[str]:
+    compliance = spec.platform.compliance
+    return [] if compliance is None else [reason for _, reason, _ in compliance.missing()]
 
 
 def _shortened(text: str, length: int = 60) -> str:
@@ -115,6 +121,7 @@ def _as_data(spec: "RampSpec", plan: "Plan | None", file: Path, platform: Path) 
             {"step": s.index, "share": s.share, "buckets": s.who, "hold_seconds": s.hold.total_seconds()}
             for s in plan.steps
         ],
+        "missing": _papers_missing(spec),
         "promotes": plan is not None and plan.promotes,
         "shortest_seconds": None if plan is None else plan.shortest.total_seconds(),
     }

@@ -218,6 +218,14 @@ CATALOG: Final[dict[str, str]] = {
     "Envoy may refuse the pattern of ramp.holdBack": "Envoy 可能拒绝 ramp.holdBack 的模式",
     "Write fewer and longer ranges": "请写更少、更长的范围",
     "Write fewer and longer ranges there": "请在那里写更少、更长的范围",
+    # Templates and papers.
+    "this is not a text with {model} in it once, without blanks, $ and other braces": "这不是恰含一个 {model}、不含空格、$ 和其他花括号的文本",
+    "a service for the public has a filing number": "面向公众的服务需有备案号",
+    "a new version has a security assessment": "新版本需有安全评估",
+    "content for the public is labelled both visibly and in its metadata": "面向公众的内容需有显式和隐式标识",
+    "Write compliance.{field}, or compliance.require: warn": "请写 compliance.{field}，或 compliance.require: warn",
+    "Label it so, and write compliance.labelMode: both, or compliance.require: warn": "请如此标识，并写 compliance.labelMode: both，或 compliance.require: warn",
+    "missing    {said:reason}": "缺少       {reason}",
     # What init writes and says.
     "The researcher's file: what to try, on whom, and what it must not exceed.": "研究员的文件：尝试什么、对谁、不得超过什么。",
     '5 % of the users; "00-99" is everyone, "" takes it back': '5 % 的用户；"00-99" 是所有人，"" 表示撤回',

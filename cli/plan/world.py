@@ -84,7 +84,7 @@ async def look(spec: RampSpec) -> World:
     async with aiohttp.ClientSession() as http:
         served = dict(zip(slots, await asyncio.gather(*(models_of(http, s.url) for s in slots.values())), strict=True))
         for index, candidate in enumerate(spec.candidates):
-            _find_slot(world, index, candidate.model, served)
+            _find_slot(world, index, candidate.model, spec.platform.models.served_as(candidate.model), served)
         if world.default in slots:
             measured = await measured_rates(spec, world.default)
             world.rates, world.rate_seconds = measured.rates, measured.seconds
@@ -93,12 +93,12 @@ async def look(spec: RampSpec) -> World:
     return world
 
 
-def _find_slot(world: World, index: int, model: str, served: dict[str, frozenset[str]]) -> None:
-    if model in served.get(world.default, ()):
+def _find_slot(world: World, index: int, model: str, called: str, served: dict[str, frozenset[str]]) -> None:
+    if called in served.get(world.default, ()):
         world.problems.append(f"{model} is the baseline already, in slot {world.default}")
         return
     for slot, models in served.items():
-        if slot != world.default and model in models and slot not in world.candidates[:index]:
+        if slot != world.default and called in models and slot not in world.candidates[:index]:
             world.candidates[index] = slot
             return
     silent = [slot for slot, models in served.items() if not models]

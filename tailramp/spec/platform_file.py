@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 from tailramp.errors import WrongValue
 from tailramp.forms import Matchers, ModelName, Name, SlotName, Url
 from tailramp.spec.checks import Checks
+from tailramp.spec.compliance import Compliance, Require
 from tailramp.spec.fields import Count, FileModel
 from tailramp.spec.identity import Identity, IdentityKind
+from tailramp.spec.models import Models
 from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
 from tailramp.spec.router import AnyRouter, EnvoyFileRouter
@@ -79,6 +81,10 @@ class PlatformFile(FileModel):
     ramp: RampPolicy = Field(default=RampPolicy(), description="the schedule and its bounds")
     checks: Checks = Field(default=Checks(), description="what is asked about a candidate")
     alerts: Alerts = Field(default=Alerts(), description="what a firing alert does")
+    models: Models = Field(default=Models(), description="how a model's name is spelt elsewhere")
+    compliance: Compliance | None = Field(
+        default=None, description="papers of a service for the public; leave it out for an internal tool"
+    )
     off: Off = Field(default=Off(), description="what the route answers when it is shut off")
 
     @model_validator(mode="after")
@@ -97,6 +103,13 @@ class PlatformFile(FileModel):
         if lease < 2 * tick:
             reason = f"ramp.lease ({format_duration(lease)}) is renewed at every checks.tick ({format_duration(tick)})"
             raise WrongValue(reason, f"Write {format_duration(2 * tick)} or more", ("ramp", "lease"))
+        return self
+
+    @model_validator(mode="after")
+    def _papers_are_there_where_they_are_required(self) -> Self:
+        if self.compliance is not None and self.compliance.require is Require.REFUSE:
+            for field, reason, mend in self.compliance.missing():
+                raise WrongValue(reason, f"{mend}, or compliance.require: warn", ("compliance", field))
         return self
 
     @model_validator(mode="after")

@@ -128,3 +128,22 @@ def test_a_problem_reads_as_place_field_value_reason_and_mend(tmp_path: Path) ->
         spec_of(tmp_path, CANARY.replace('"00-04"', '"04-00"'))
     line = f"{tmp_path}/canary.yaml:3: canary.buckets = \"04-00\": '04-00' is reversed. Write 00-04"
     assert str(refusal.value).startswith(line)
+
+
+def test_a_server_may_call_a_model_by_another_name(tmp_path: Path) -> None:
+    platform = PLATFORM.replace("checks:", 'models: {served: "/models/{model}-awq"}\nchecks:')
+    models = spec_of(tmp_path, platform=platform).platform.models
+    assert models.served_as("llama-2-70b") == "/models/llama-2-70b-awq"
+    assert spec_of(tmp_path).platform.models.served_as("llama-2-70b") == "llama-2-70b"
+
+
+def test_papers_that_are_missing_are_named_and_refuse_only_where_they_are_required(tmp_path: Path) -> None:
+    papers = "compliance: {filingNo: Beijing-LLM-20260001, assessmentRef: SEC-2026-017, labelMode: both}\nchecks:"
+    whole = spec_of(tmp_path, platform=PLATFORM.replace("checks:", papers)).platform.compliance
+    partly = spec_of(tmp_path, platform=PLATFORM.replace("checks:", "compliance: {filingNo: a}\nchecks:")).platform
+    assert whole is not None
+    assert partly.compliance is not None
+    assert list(whole.missing()) == []
+    assert [field for field, _, _ in partly.compliance.missing()] == ["assessmentRef", "labelMode"]
+    required = papers.replace("labelMode: both", "labelMode: both, require: refuse")
+    assert spec_of(tmp_path, platform=PLATFORM.replace("checks:", required)).platform.compliance is not None

@@ -21,6 +21,7 @@ from tailramp.errors import InvalidFile, Problem
 from tailramp.spec import load_platform, load_spec
 
 BROKEN = Path(__file__).parents[1] / "data" / "broken"
+SAYS_WHAT_TO_WRITE = re.compile(r"[A-Z0-9`].{6,}[^.]")
 CASES: list[dict[str, Any]] = [
     case for name in ("canary", "platform") for case in yaml.safe_load((BROKEN / f"{name}.yaml").read_text("utf-8"))
 ]
@@ -60,17 +61,7 @@ def test_a_mistake_is_named_with_its_place_its_value_and_its_mend(tmp_path: Path
     assert sorted(place(each) for each in problems if each is not problem) == sorted(case.get("also", []))
     assert "hunter2" not in str(problems)
     assert len(str(problem)) < 500
-
-
-def test_every_mend_says_what_to_write(tmp_path: Path) -> None:
-    """Not one of them sends people away with "change the value"."""
-    for case in CASES:
-        for problem in problems_of(
-            tmp_path, changed(CANARY, case.get("canary")), changed(PLATFORM, case.get("platform"))
-        ):
-            assert re.match(r"[A-Z0-9`]", problem.mend), problem
-            assert not problem.mend.endswith("."), problem
-            assert len(problem.mend) > 7, problem
+    assert all(SAYS_WHAT_TO_WRITE.fullmatch(each.mend) for each in problems)
 
 
 UNREADABLE: dict[str, tuple[bytes, int | None, str, str]] = {
