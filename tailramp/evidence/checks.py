@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tailramp.evidence.counts import Arm, HistogramArm, RatioArm
-from tailramp.evidence.hanging import HangingArm
+from tailramp.evidence.in_flight import HangingArm
 from tailramp.evidence.judge import Judge
 from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
 from tailramp.evidence.wording import Wording, limit_percent

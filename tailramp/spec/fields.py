@@ -13,6 +13,11 @@ Count = Annotated[int, Strict()]
 
 
 class FileModel(BaseModel):
-    """Fields are spelt in camelCase in the files; unknown ones are refused, since a misspelt limit guards nothing."""
+    """Fields are spelt in camelCase in the files; unknown ones are refused, since a misspelt limit guards nothing.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    What checks a file is built when the first one is checked: most commands only look at a ramp and check none.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )

@@ -9,7 +9,7 @@ import pytest
 from evidence_samples import BLUE, GREEN, GRID, RULE, reading, sample
 
 from tailramp.evidence import ArmCounts, CheckBook, Sample, Source, Verdict, VerdictKind, hanging
-from tailramp.evidence.hanging import FEWEST, HangingArm
+from tailramp.evidence.in_flight import FEWEST, HangingArm
 from tailramp.presets.gateways import ENVOY
 
 assert ENVOY.in_flight is not None

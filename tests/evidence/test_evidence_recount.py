@@ -1,7 +1,7 @@
 from evidence_samples import ANCHOR, BLUE, GREEN, GRID, RULE, toxicity_book
 
 from tailramp.evidence import Answer, RawSeries, Reading, Sample, VerdictKind, recount, toxicity
-from tailramp.evidence.recount import LOOKBACK
+from tailramp.evidence.raw_series import LOOKBACK
 
 CHECKS = [toxicity(rule=RULE)]
 
