@@ -1,6 +1,7 @@
 """JSON patches: the only way in which an object that exists is written, since each of them can test what it meets."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from activities.kube.client import Object, Operation
@@ -45,3 +46,21 @@ def remove_annotations(found: Object, keys: tuple[str, ...]) -> list[Operation]:
     """Take annotations away; none if they are not there."""
     present = found["metadata"].get("annotations") or {}
     return [{"op": "remove", "path": pointer("metadata", "annotations", key)} for key in keys if key in present]
+
+
+def applied(found: Object, operations: Sequence[Operation]) -> Object:
+    """The object after a patch, as far as it can be told without the API server; tests are taken to hold."""
+    changed = copy.deepcopy(found)
+    for operation in operations:
+        if operation["op"] == "test":
+            continue
+        *way, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        place: Any = changed
+        for part in way:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        key: Any = int(last) if isinstance(place, list) else last
+        if operation["op"] == "remove":
+            del place[key]
+        else:
+            place[key] = operation["value"]
+    return changed

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.plan.preview import Preview, StepPreview
+    from cli.plan.world import Sight
+    from tailramp.spec import RampSpec
 
     Say = Callable[[str], str]
 
@@ -55,9 +57,26 @@ def plan_command(
     spec = load_spec(file, files.platform_beside(file, platform))
     world = from_files(spec) if offline else asyncio.run(look(spec))
     preview = preview_of(spec, world, users=users, override=override)
+    if world.sight is not None and preview.differences:
+        world.problems += asyncio.run(_refused_by_server(spec, world.sight, preview, override))
     text = "\n".join(_lines(preview, console.say, offline=offline, diff=diff))
     console.answer(text, _as_data(preview), said=True)
     return ExitCode.REFUSED if world.problems else ExitCode.DONE
+
+
+async def _refused_by_server(spec: "RampSpec", sight: "Sight", preview: "Preview", override: str | None) -> list[str]:
+    """What the API server refuses in a dry run of every write."""
+    from activities.kube import KubeClient
+    from activities.routers.kube.preview import planned_writes, refusals_of
+    from cli.plan.differences import records_of
+    from tailramp.spec import EnvoyFileRouter
+
+    router, route, plan = spec.platform.router, spec.platform.route, preview.plan
+    records = list(records_of(sight.record, spec, plan, override))
+    writes = planned_writes(sight.binding, route.name, sight.main, plan.ruled_slots, records)
+    context = None if isinstance(router, EnvoyFileRouter) else router.context
+    async with KubeClient(context=context) as client:
+        return await refusals_of(client, route.namespace, sight.binding, writes)
 
 
 def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list[str]:

@@ -4,13 +4,17 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.route_document import RouteDocument
 from tailramp.assignment import Assignment
 from tailramp.plan import Plan
 from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, concluded, served, taken_over
 from tailramp.spec import RampSpec
+
+if TYPE_CHECKING:
+    from activities.routers.kube.preview import PlannedWrite
+    from cli.plan.world import Sight
 
 THE_RAMP: Final = "the-new-ramp"
 """Stands for the ramp's id, which only its start gives it."""
@@ -32,7 +36,7 @@ def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str
     """
     before = RouteDocument.parse(path.read_text(encoding="utf-8"))
     differences = []
-    for label, record in _records(before.record, spec, plan, override):
+    for label, record in records_of(before.record, spec, plan, override):
         after = before.with_record(record)
         lines = difflib.unified_diff(
             before.text().splitlines(), after.text().splitlines(), f"a/{path}", f"b/{path}", lineterm=""
@@ -42,7 +46,30 @@ def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str
     return differences
 
 
-def _records(
+def object_differences(sight: "Sight", spec: RampSpec, plan: Plan, override: str | None) -> list[Difference]:
+    """The same for a route that is made of objects of the Kubernetes API.  Raises Refused as the first write would."""
+    from activities.routers.kube.preview import planned_writes
+
+    records = list(records_of(sight.record, spec, plan, override))
+    writes = planned_writes(sight.binding, spec.platform.route.name, sight.main, plan.ruled_slots, records)
+    return [_object_difference(write) for write in writes]
+
+
+def _object_difference(write: "PlannedWrite") -> Difference:
+    import yaml
+
+    def text(state: dict[str, Any] | None) -> list[str]:
+        return [] if state is None else yaml.safe_dump(state, sort_keys=False, allow_unicode=True).splitlines()
+
+    known = write.after or write.before or {}
+    name = f"{str(known.get('kind', '')).lower()} {write.name}"
+    lines = difflib.unified_diff(
+        text(write.before), text(write.after), f"a/{write.name}", f"b/{write.name}", lineterm=""
+    )
+    return Difference(write.label, name, "\n".join(lines))
+
+
+def records_of(
     record: RouteRecord, spec: RampSpec, plan: Plan, override: str | None
 ) -> Iterator[tuple[str, RouteRecord]]:
     off = spec.platform.off

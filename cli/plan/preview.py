@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cli.plan.differences import Difference, route_file_differences
+from cli.plan.differences import Difference, object_differences, route_file_differences
 from cli.plan.world import World
 from tailramp.checks import checks_by_slot
 from tailramp.errors import Refused
@@ -68,11 +68,13 @@ def preview_of(spec: RampSpec, world: World, *, users: int | None, override: str
     """Raises Refused for what no world could make work; what this world refuses is added to ``world.problems``."""
     plan = make_plan(spec, default=world.default, candidates=world.candidates)
     differences: list[Difference] = []
-    if world.record is not None and isinstance(spec.platform.router, EnvoyFileRouter):
-        try:
+    try:
+        if world.sight is not None:
+            differences = object_differences(world.sight, spec, plan, override)
+        elif world.record is not None and isinstance(spec.platform.router, EnvoyFileRouter):
             differences = route_file_differences(spec.platform.router.file, spec, plan, override)
-        except Refused as error:
-            world.problems.append(str(error))
+    except Refused as error:
+        world.problems.append(str(error))
     rate = max((known for known in world.rates.values() if known is not None), default=None)
     steps = tuple(
         StepPreview(

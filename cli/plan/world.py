@@ -1,12 +1,25 @@
 """What a plan needs to know of the world, looked up where it can be and named where it cannot."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from gateway.route_document import RouteDocument
 from tailramp.errors import TailrampError
 from tailramp.forms import SlotName
 from tailramp.route_record import RouteRecord
 from tailramp.spec import EnvoyFileRouter, RampSpec
+
+if TYPE_CHECKING:
+    from activities.routers.kube import Binding
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A route that is made of objects: its record, what it is made of, and the main route as it stands."""
+
+    record: RouteRecord
+    binding: "Binding"
+    main: dict[str, Any]
 
 
 @dataclass
@@ -20,6 +33,7 @@ class World:
     default: SlotName
     candidates: list[SlotName]
     record: RouteRecord | None = None
+    sight: Sight | None = None
     rates: dict[str, float | None] = field(default_factory=dict)
     rate_seconds: int = 0
     unknown: list[str] = field(default_factory=list)
@@ -42,10 +56,16 @@ def from_files(spec: RampSpec) -> World:
 async def _from_router(spec: RampSpec) -> World:
     """What the route's record says, wherever it is."""
     from activities.routers import platform_record_router
+    from activities.routers.kube import KubernetesRouter
 
     router = platform_record_router(spec.platform)
     try:
-        return _with_record(spec, await router.record())
+        world = _with_record(spec, await router.record())
+        if isinstance(router, KubernetesRouter) and world.record is not None:
+            binding, seen = await router.objects()
+            if seen.main is not None:
+                world.sight = Sight(world.record, binding, seen.main)
+        return world
     except TailrampError as error:
         return _without_record(spec, str(error))
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from activities.routers.kube.binding import Binding, Reference
@@ -86,19 +85,3 @@ def plan(buckets: str = "00-04", *more: str, hold_back: str = "", segments: tupl
 
 def around(*routes: dict[str, Any], services: dict[str, Any] | None = None) -> Surroundings:
     return Surroundings(routes, SERVICES if services is None else services)
-
-
-def patched(found: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """The object after the patch, by a small reading of RFC 6902: add, replace and remove."""
-    changed = copy.deepcopy(found)
-    for operation in operations:
-        *way, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-        place: Any = changed
-        for part in way:
-            place = place[int(part)] if isinstance(place, list) else place[part]
-        key: Any = int(last) if isinstance(place, list) else last
-        if operation["op"] == "remove":
-            del place[key]
-        else:
-            place[key] = operation["value"]
-    return changed

@@ -6,8 +6,9 @@ import random
 from typing import Any
 
 import pytest
-from planner_samples import SERVICES, around, binding, http_route, patched, plan
+from planner_samples import SERVICES, around, binding, http_route, plan
 
+from activities.kube.json_patch import applied
 from activities.routers.kube.gateway_api import GatewayApi
 from activities.routers.kube.planner import NOBODY
 from tailramp.assignment import Rule
@@ -33,7 +34,7 @@ def words(planner: GatewayApi, main: dict[str, Any], *others: dict[str, Any], of
 
 def armed(planner: GatewayApi, main: dict[str, Any], given: Rule | None) -> dict[str, Any]:
     made = planner.canary(main, "green")
-    return patched(made, planner.armed(main, made, "green", given))
+    return applied(made, planner.armed(main, made, "green", given))
 
 
 def headers(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -125,7 +126,7 @@ def test_the_canary_says_its_slot_and_keeps_the_filters_of_the_main_route() -> N
     (made,) = armed(PLANNER, main, rule("00"))["spec"]["rules"]
     assert made["filters"][0] == removal
     assert made["filters"][1]["responseHeaderModifier"]["set"] == [{"name": "X-Tailramp-Variant", "value": "green"}]
-    there = patched(main, PLANNER.pointed(main, "green"))
+    there = applied(main, PLANNER.pointed(main, "green"))
     assert there["spec"]["rules"][0]["filters"][1]["responseHeaderModifier"]["set"][0]["value"] == "green"
 
 
@@ -140,13 +141,13 @@ def test_backends_of_any_kind_are_copied_as_the_platform_file_names_them() -> No
     assert planner.default(main) == "blue"
     (made,) = armed(planner, main, rule("00"))["spec"]["rules"]
     assert made["backendRefs"] == [{**pools["green"], "weight": 1}]
-    there = patched(main, planner.pointed(main, "green"))
-    assert patched(there, planner.pointed(there, "blue")) == main
+    there = applied(main, planner.pointed(main, "green"))
+    assert applied(there, planner.pointed(there, "blue")) == main
 
 
 def test_a_canary_that_cannot_be_deleted_is_pointed_at_the_baseline_and_never_emptied() -> None:
     made = armed(PLANNER, http_route(), rule("00-04"))
-    back = patched(made, PLANNER.sent_back(made, "blue"))
+    back = applied(made, PLANNER.sent_back(made, "blue"))
     assert back["spec"]["rules"][0]["backendRefs"][0]["name"] == "chat-blue"
     assert back["spec"]["rules"][0]["matches"] == made["spec"]["rules"][0]["matches"]
 

@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from planner_samples import SERVICES, around, binding, ingress, patched, plan, service
+from planner_samples import SERVICES, around, binding, ingress, plan, service
 
+from activities.kube.json_patch import applied
 from activities.routers.kube.ingress_nginx import (
     AFFINITY,
     BY_HEADER,
@@ -68,10 +69,10 @@ def test_the_pattern_is_anchored_and_never_empty_and_neither_weight_nor_value_no
         "nginx.ingress.kubernetes.io/canary-by-cookie": "canary",
     }
     main = ingress(paths=("/", "/v1"))
-    armed = patched(found, PLANNER.armed(main, found, "green", GREEN_00_04))
+    armed = applied(found, PLANNER.armed(main, found, "green", GREEN_00_04))
     assert armed["metadata"]["annotations"] == {CANARY: "true", BY_HEADER: "X-User-Bucket", PATTERN: "^(?:0[0-4])$"}
     assert PLANNER.armed(main, armed, "green", GREEN_00_04) == []
-    disarmed = patched(armed, PLANNER.armed(main, armed, "green", None))
+    disarmed = applied(armed, PLANNER.armed(main, armed, "green", None))
     assert disarmed["metadata"]["annotations"][PATTERN] == NOBODY
 
 
@@ -87,7 +88,7 @@ def test_the_pattern_matches_the_buckets_of_the_set_and_no_other() -> None:
 def test_users_with_a_tag_are_matched_by_the_header_that_carries_it() -> None:
     found = canary()
     rule = GREEN_00_04.model_copy(update={"segments": ("VIP",)})
-    armed = patched(found, PLANNER.armed(ingress(paths=("/", "/v1")), found, "green", rule))
+    armed = applied(found, PLANNER.armed(ingress(paths=("/", "/v1")), found, "green", rule))
     assert armed["metadata"]["annotations"][BY_HEADER] == "X-User-Bucket-2D"
     assert armed["metadata"]["annotations"][PATTERN] == rule.pattern == "^(?:(?:0[0-4])_(?:VIP))$"
 
@@ -95,7 +96,7 @@ def test_users_with_a_tag_are_matched_by_the_header_that_carries_it() -> None:
 def test_a_canary_whose_paths_somebody_changed_is_put_right() -> None:
     found, main = canary(), ingress(paths=("/", "/v1"))
     found["spec"]["rules"][0]["http"]["paths"][0]["pathType"] = "Exact"
-    assert patched(found, PLANNER.armed(main, found, "green", None))["spec"] == PLANNER.canary(main, "green")["spec"]
+    assert applied(found, PLANNER.armed(main, found, "green", None))["spec"] == PLANNER.canary(main, "green")["spec"]
 
 
 def test_a_promotion_changes_the_backends_of_the_route_and_nothing_else() -> None:
@@ -103,15 +104,15 @@ def test_a_promotion_changes_the_backends_of_the_route_and_nothing_else() -> Non
     main["spec"]["rules"][0]["http"]["paths"].append(
         {"path": "/docs", "pathType": "Prefix", "backend": {"service": {"name": "docs", "port": {"number": 80}}}}
     )
-    there = patched(main, PLANNER.pointed(main, "green"))
+    there = applied(main, PLANNER.pointed(main, "green"))
     assert PLANNER.default(there) == "green"
     assert there["spec"]["rules"][0]["http"]["paths"][2] == main["spec"]["rules"][0]["http"]["paths"][2]
-    assert patched(there, PLANNER.pointed(there, "blue")) == main
+    assert applied(there, PLANNER.pointed(there, "blue")) == main
     assert PLANNER.pointed(main, "blue") == []
 
 
 def test_a_canary_that_cannot_be_deleted_is_pointed_at_the_baseline_and_keeps_its_paths() -> None:
-    back = patched(canary(), PLANNER.sent_back(canary(), "blue"))
+    back = applied(canary(), PLANNER.sent_back(canary(), "blue"))
     paths = back["spec"]["rules"][0]["http"]["paths"]
     assert [path["path"] for path in paths] == ["/", "/v1"], "an empty list would catch everybody"
     assert {path["backend"]["service"]["name"] for path in paths} == {"chat-blue"}

@@ -10,16 +10,14 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from activities.kube import Changed, KubeClient, NotFound
-from activities.kube.client import Object, Operation
+from activities.kube.client import Object
 from activities.kube.json_patch import annotate, is_unchanged, remove_annotations
 from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
-from activities.routers.kube.gateway_api import GatewayApi
-from activities.routers.kube.ingress_nginx import IngressNginx
 from activities.routers.kube.planner import (
     DEFAULT,
     EPOCH,
@@ -33,12 +31,15 @@ from activities.routers.kube.planner import (
     labels_of,
     names,
 )
+from activities.routers.kube.planners import planner_of
 from activities.routers.kube.record_lease import RecordLease, Stored
+from activities.routers.kube.rights import missing_rights
 from activities.routers.kube.writers import others, owner_of
+from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from tailramp.activity_contract import RestoreReport
 from tailramp.assignment import Assignment
-from tailramp.errors import Fenced, Problem, Refused, TailrampError, Unreachable
+from tailramp.errors import Problem, Refused, TailrampError, Unreachable
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.proof import Answer, Evidence, Finding
@@ -46,23 +47,6 @@ from tailramp.route_record import RouteRecord, SlotRecord, only_lowers
 
 _ATTEMPTS = 10
 """How often a write that met somebody else's is begun again."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The objects as they were read; ``canaries`` are all that carry the route's label."""
-
-    main: Object | None
-    canaries: tuple[Object, ...]
-
-    def canary(self, name: str) -> Object | None:
-        return next((found for found in self.canaries if found["metadata"]["name"] == name), None)
-
-
-@dataclass(frozen=True)
-class _Write:
-    found: Object
-    operations: list[Operation]
 
 
 class KubernetesRouter:
@@ -101,7 +85,7 @@ class KubernetesRouter:
         stored = await self._stored()
         planner = planner_of(stored.binding)
         seen = await self._look(stored.binding)
-        drift = _drift(planner, stored.binding, seen, stored.record)
+        drift = drift_of(planner, stored.binding, seen, stored.record)
         answer = Answer.NO if drift else Answer.YES
         findings = [Finding(question="the objects say what the record says", answer=answer, seen="; ".join(drift))]
         serving = {planner.canary_name(rule.slot) for rule in stored.record.assignment.rules}
@@ -109,6 +93,11 @@ class KubernetesRouter:
             if found is seen.main or found["metadata"]["name"] in serving:
                 findings += planner.conditions(found)
         return RouteView(stored.record, Evidence(findings=tuple(findings)))
+
+    async def objects(self) -> tuple[Binding, Seen]:
+        """What the route is made of, and the objects as they stand."""
+        binding = await self._binding()
+        return binding, await self._look(binding)
 
     async def served(self, slot: str) -> Served | None:  # noqa: ARG002 - no counter of the data plane is known
         return None
@@ -139,7 +128,7 @@ class KubernetesRouter:
         binding = await self._binding()
         planner = planner_of(binding)
         field = "router.ingress" if binding.kind == "ingress-nginx" else "router.httpRoute"
-        if problems := await self._permission_problems(planner):
+        if problems := await missing_rights(self._client, self._namespace, planner):
             return problems
         main = await self._main(binding)
         if main is None:
@@ -163,24 +152,6 @@ class KubernetesRouter:
                 problems.append(Problem(f"slots.{slot}", reason, "Wait until its servers are ready"))
         return problems
 
-    async def _permission_problems(self, planner: Planner) -> list[Problem]:
-        needed = [
-            *((planner.resource, verb) for verb in ("get", "list", "create", "patch", "delete")),
-            *((LEASES, verb) for verb in ("get", "create", "patch")),
-            *((SERVICES, verb) for verb in ("get", "list")),
-            (ENDPOINT_SLICES, "list"),
-        ]
-        allowed = await asyncio.gather(*(self._client.review(kind, self._namespace, verb) for kind, verb in needed))
-        return [
-            Problem(
-                "router",
-                f"this process may not {verb} {kind.plural} in namespace {self._namespace}",
-                "Give it the Role of deploy/kubernetes there",
-            )
-            for (kind, verb), may in zip(needed, allowed, strict=True)
-            if not may
-        ]
-
     # Writing.
 
     async def prepare(self, change: Change, slots: Collection[SlotName] = ()) -> RouteRecord:
@@ -195,7 +166,7 @@ class KubernetesRouter:
             try:
                 stored = await self._lease.write(stored, record, stored.binding)
                 uids = await self._make_canaries(planner, seen, record, slots)
-                await self._send(planner, [_Write(seen.main, annotate(seen.main, _marks(record)))])
+                await self._send(planner, [Write(seen.main, annotate(seen.main, marks_of(record)))])
                 await self._lease.write(stored, record, stored.binding.model_copy(update={"uids": uids}))
             except Changed:
                 continue
@@ -209,7 +180,7 @@ class KubernetesRouter:
             stored = await self._stored()
             planner = planner_of(binding)
             record = change(stored.record)
-            stages = self._writes(planner, seen, record)
+            stages = writes_of(planner, seen, record)
             try:
                 # What only lowers is safe without the record; what serves more must find itself there.
                 if only_lowers(stored.record.assignment, record.assignment):
@@ -232,7 +203,7 @@ class KubernetesRouter:
                 await self._lease.write(stored, record, stored.binding)
             except Changed:
                 continue
-            return Renewal(record, _drift(planner_of(binding), binding, seen, record))
+            return Renewal(record, drift_of(planner_of(binding), binding, seen, record))
         raise self._restless()
 
     async def clear(self, change: Clear) -> RouteRecord:
@@ -273,7 +244,7 @@ class KubernetesRouter:
                 planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
             )
         if seen.main is not None:
-            await self._send(planner, [_Write(seen.main, remove_annotations(seen.main, OWN))])
+            await self._send(planner, [Write(seen.main, remove_annotations(seen.main, OWN))])
         try:
             await self._client.delete(LEASES, self._namespace, self._lease.name)
         except NotFound:
@@ -291,7 +262,7 @@ class KubernetesRouter:
         )
 
     async def _make_canaries(
-        self, planner: Planner, seen: _Seen, record: RouteRecord, slots: Collection[SlotName]
+        self, planner: Planner, seen: Seen, record: RouteRecord, slots: Collection[SlotName]
     ) -> dict[str, str]:
         """Delete what other ramps have left and make what is missing, serving nobody; returns their uids by name."""
         assert seen.main is not None  # noqa: S101 - whoever calls has looked
@@ -307,44 +278,16 @@ class KubernetesRouter:
         for name, slot in wanted.items():
             if name in uids:
                 continue
-            body = planner.canary(seen.main, slot)
-            body["metadata"]["labels"][ROUTE_LABEL] = self._route
-            body["metadata"]["annotations"] |= {RAMP: record.ramp or "", EPOCH: str(record.epoch)}
+            body = canary_of(planner, seen.main, slot, self._route, record)
             made = await self._client.create(planner.resource, self._namespace, body)
             uids[name] = made["metadata"]["uid"]
         return uids
 
-    def _writes(self, planner: Planner, seen: _Seen, record: RouteRecord) -> list[list[_Write]]:
-        """What must be written so that the objects say what the record says, in stages.
-
-        Nobody may be served by neither on the way: rules of other slots than the default come before the default
-        moves, the rule of the slot that it moves to goes after.
-        """
-        if seen.main is None:
-            raise Refused(f"{record.route}: the main route is gone")
-        before: list[_Write] = []
-        after: list[_Write] = []
-        rules = {planner.canary_name(rule.slot): rule for rule in record.assignment.rules}
-        for canary in seen.canaries:
-            slot = labels_of(canary).get(SLOT_LABEL, "")
-            rule = rules.pop(canary["metadata"]["name"], None)
-            rule = rule if rule is not None and rule.slot == slot else None
-            operations = planner.armed(seen.main, canary, slot, rule)
-            # The epoch is written every time, so that a write that was decided earlier finds the object changed.
-            operations += annotate(canary, {EPOCH: str(record.epoch)})
-            (after if slot == record.assignment.default else before).append(_Write(canary, operations))
-        if rules:
-            missing = ", ".join(rules)
-            raise Fenced(f"{record.route}: {missing} is gone", holder=record.ramp, epoch=record.epoch)
-        moved = planner.pointed(seen.main, None if record.off else record.assignment.default)
-        main = [_Write(seen.main, [*moved, *annotate(seen.main, _marks(record))])] if moved else []
-        return [before, main, after]
-
-    async def _send_all(self, planner: Planner, stages: list[list[_Write]]) -> None:
+    async def _send_all(self, planner: Planner, stages: list[list[Write]]) -> None:
         for stage in stages:
             await self._send(planner, stage)
 
-    async def _send(self, planner: Planner, writes: list[_Write]) -> None:
+    async def _send(self, planner: Planner, writes: list[Write]) -> None:
         await asyncio.gather(
             *(
                 self._client.patch(
@@ -385,24 +328,16 @@ class KubernetesRouter:
     async def _main(self, binding: Binding) -> Object | None:
         return await self._client.find(planner_of(binding).resource, self._namespace, binding.main)
 
-    async def _look(self, binding: Binding) -> _Seen:
+    async def _look(self, binding: Binding) -> Seen:
         main, canaries = await asyncio.gather(
             self._main(binding),
             self._client.find_all(planner_of(binding).resource, self._namespace, f"{ROUTE_LABEL}={self._route}"),
         )
         kind = planner_of(binding).resource.kind  # which items of a list do not carry
-        return _Seen(main, tuple({"kind": kind, **canary} for canary in canaries))
+        return Seen(main, tuple({"kind": kind, **canary} for canary in canaries))
 
     def _restless(self) -> Unreachable:
         return Unreachable(f"{self._namespace}/{self._route} was written by somebody else {_ATTEMPTS} times meanwhile")
-
-
-def planner_of(binding: Binding) -> Planner:
-    match binding.kind:
-        case "ingress-nginx":
-            return IngressNginx(binding)
-        case "gateway-api":
-            return GatewayApi(binding)
 
 
 def _first_record(route: str, binding: Binding, main: Object) -> RouteRecord:
@@ -433,37 +368,6 @@ def _described(
     return record.model_copy(
         update={"router": binding.kind, "objects": tuple(f"{kind} {namespace}/{name}" for name in objects)}
     )
-
-
-def _marks(record: RouteRecord) -> dict[str, str]:
-    """What the main route carries beside its own: whatever is needed should the record be lost."""
-    return {RAMP: record.ramp or "", EPOCH: str(record.epoch), DEFAULT: record.original_default}
-
-
-def _drift(planner: Planner, binding: Binding, seen: _Seen, record: RouteRecord) -> tuple[str, ...]:
-    """What somebody else changed in tailramp's own part of the route."""
-    if seen.main is None:
-        return (f"{planner.resource.kind.lower()} {binding.main} is gone",)
-    lines = []
-    if planner.pointed(seen.main, None if record.off else record.assignment.default):
-        lines.append(f"{names(seen.main)} does not point at {record.assignment.default}: {others(seen.main)}")
-    for rule in record.assignment.rules:
-        canary = seen.canary(planner.canary_name(rule.slot))
-        if canary is None:
-            lines.append(f"{planner.resource.kind.lower()} {planner.canary_name(rule.slot)} is gone")
-        elif planner.armed(seen.main, canary, rule.slot, rule):
-            lines.append(f"{names(canary)} does not say {rule.buckets}: {others(canary)}")
-    ruled = {planner.canary_name(rule.slot) for rule in record.assignment.rules}
-    for canary in seen.canaries:
-        slot = labels_of(canary).get(SLOT_LABEL, "")
-        if canary["metadata"]["name"] not in ruled and not _is_harmless(planner, seen.main, canary, slot, record):
-            lines.append(f"{names(canary)} serves somebody: {others(canary)}")
-    return tuple(lines)
-
-
-def _is_harmless(planner: Planner, main: Object, canary: Object, slot: str, record: RouteRecord) -> bool:
-    """Whether a canary that no rule stands for sends nobody away from the default."""
-    return not planner.sent_back(canary, record.assignment.default) or not planner.armed(main, canary, slot, None)
 
 
 def _digests(planner: Planner, main: Object) -> str:

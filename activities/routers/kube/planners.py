@@ -1,0 +1,14 @@
+"""The planner of each kind of route."""
+
+from activities.routers.kube.binding import Binding
+from activities.routers.kube.gateway_api import GatewayApi
+from activities.routers.kube.ingress_nginx import IngressNginx
+from activities.routers.kube.planner import Planner
+
+
+def planner_of(binding: Binding) -> Planner:
+    match binding.kind:
+        case "ingress-nginx":
+            return IngressNginx(binding)
+        case "gateway-api":
+            return GatewayApi(binding)

@@ -1,0 +1,85 @@
+"""`tailramp plan` of a route in a cluster: every write of every object, tried on the API server and not written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from living_kube import GREEN, Kind, LivingKube, Namespace, Objects, conclude, serve, take_over
+from planner_samples import plan
+from test_kube_kill import run
+
+from activities.kube import KubeClient
+from activities.routers.kube.preview import PlannedWrite, planned_writes, refusals_of
+from tailramp.assignment import Assignment
+from tailramp.route_record import RouteRecord
+
+STEPS: list[tuple[str, Assignment]] = [
+    ("step 1", plan("00-04").steps[0].assignment),
+    ("step 2", plan("00-49").steps[0].assignment),
+    ("promotion", GREEN),
+]
+
+
+@pytest.mark.parametrize("kind", ["ingress-nginx", "gateway-api"])
+async def test_what_is_planned_is_what_the_router_then_writes(namespace: Namespace, kind: Kind) -> None:
+    async with Objects(namespace, kind) as objects, KubeClient(objects.kubeconfig) as client:
+        record = take_over()(await objects.router.record())
+        records: list[tuple[str, RouteRecord]] = [("take-over", record)]
+        for epoch, (label, assignment) in enumerate(STEPS, 2):
+            record = serve(assignment, epoch)(record)
+            records.append((label, record))
+        records.append(("end", conclude(6)(record)))
+        main = await objects.main()
+        writes = planned_writes(objects.binding, "chat", main, ["green"], records)
+        assert await refusals_of(client, objects.namespace, objects.binding, writes) == []
+        assert await objects.main() == main
+        assert await objects.canary() is None
+        verbs = [write.verb for write in writes if write.name == objects.canary_name]
+        assert verbs == ["create", "patch", "patch", "patch", "delete"]
+        await objects.router.prepare(take_over(), ["green"])
+        await compare(objects, writes, "take-over")
+        for epoch, (label, assignment) in enumerate(STEPS, 2):
+            await objects.router.apply(serve(assignment, epoch))
+            await compare(objects, writes, label)
+        await objects.router.prepare(conclude(6))
+        await compare(objects, writes, "end")
+
+
+async def compare(objects: Objects, writes: list[PlannedWrite], label: str) -> None:
+    for write in writes:
+        if write.label != label:
+            continue
+        found = await objects.admin.find(objects.resource, objects.namespace, write.name)
+        if write.after is None:
+            assert found is None
+            continue
+        assert found is not None
+        assert found["spec"] == write.after["spec"], label
+        assert found["metadata"].get("annotations") == write.after["metadata"].get("annotations"), label
+
+
+async def test_the_command_prints_every_write_of_every_object_and_writes_nothing(
+    route: LivingKube, tmp_path: Path
+) -> None:
+    platform = route.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
+    platform["ramp"] = {"steps": ["5%", "50%", "100%"]}
+    (tmp_path / "tailramp.yaml").write_text(yaml.safe_dump(platform), encoding="utf-8")
+    canary = {"model": "chat-v2", "buckets": "00-99", "maxLatency": "2000ms"}
+    (tmp_path / "canary.yaml").write_text(yaml.safe_dump({"canary": canary}), encoding="utf-8")
+    before = await route.main()
+    _, out, err = await run(route, "plan", str(tmp_path / "canary.yaml"), "-o", "json")
+    data = json.loads(out)
+    objects = [write["object"] for write in data["writes"]]
+    assert any(route.canary_name in name for name in objects), (out, err)
+    assert any(name.endswith(" chat") for name in objects)
+    _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"), "--diff")
+    assert "+++ b/" + route.canary_name in out
+    assert "0[0-4]" in out
+    await route.within.allow([])
+    _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"))
+    assert "cannot get" in out
+    assert await route.main() == before
+    assert await route.canary() is None
