@@ -22,10 +22,11 @@ from activities.routers import Router, make_router
 from activities.traffic import final_refusals
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
 from tailramp.checks import shelf_of
+from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of
 from tailramp.errors import Unreachable
 from tailramp.evidence import RUN_UP, Grid
 from tailramp.forms import SlotName
-from tailramp.ramp import Block, Reason, WatchOutcome
+from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
 from tailramp.route_record import RouteRecord, renewed, shortened
 from tailramp.units import format_duration
 from tailramp.watching import Outcome, Watching
@@ -71,13 +72,16 @@ class _Watch:
         self._metrics = PrometheusMetrics.of(platform.prometheus)
         self._grid = Grid(anchor=request.anchor, tick=int(platform.checks.tick.total_seconds()))
         self._lag = platform.prometheus.lag
-        self._shelf = shelf_of(request.spec, plan, self._grid)
+        self._dossiers = dossiers_of(request.spec, plan, request.since or request.anchor)
+        settling = request.mode is WatchMode.SETTLE
+        self._shelf = shelf_of(request.spec, plan, self._grid, self._dossiers, settling=settling)
         self._ticks = 0
         self._at = request.anchor
         self._renewed_at: float | None = None
 
     async def run(self) -> WatchResult:
         try:
+            await self._read_earlier()
             outcome = await self._catch_up()
             index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
             while outcome is None:
@@ -90,6 +94,24 @@ class _Watch:
             return await self._result(outcome)
         finally:
             self._metrics.close()
+
+    async def _read_earlier(self) -> None:
+        """Fill the dossiers with what was counted in earlier steps: their evidence still counts."""
+        request = self._request
+        for stretch in request.earlier:
+            grid = self._grid.model_copy(update={"anchor": stretch.anchor})
+            last = grid.last_due(stretch.until, 0)
+            shelf = filing_shelf_of(request.spec, request.plan, grid, self._dossiers, settling=stretch.settling)
+            begin_stretch(self._dossiers, stretch.assignment, request.plan.baseline, stretch.anchor)
+            if shelf is None or last < 1:
+                continue
+            start = grid.time(-grid.ticks_in(RUN_UP))
+            readings = await self._metrics.read_range(shelf.checks, shelf.slots, start, grid.time(last), grid.tick)
+            for number, reading in enumerate(readings):
+                if number % _TICKS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                shelf.observe(reading)
+        begin_stretch(self._dossiers, request.assignment, request.plan.baseline, request.anchor)
 
     async def _catch_up(self) -> Outcome | None:
         """Read every tick from the grid's start, and the run-up to it, that is due already."""

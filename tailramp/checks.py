@@ -1,6 +1,7 @@
 """From the two files to the checks that guard a ramp."""
 
 import math
+from typing import TYPE_CHECKING
 
 from tailramp.errors import Refused
 from tailramp.evidence import (
@@ -20,16 +21,33 @@ from tailramp.evidence import (
 from tailramp.evidence.shelf import Shelf
 from tailramp.evidence.wording import limit_percent
 from tailramp.forms import SlotName
+from tailramp.judges import with_judges
 from tailramp.plan import Plan
 from tailramp.spec import Candidate, CustomCheck, PlatformFile, RampSpec
 
+if TYPE_CHECKING:
+    from tailramp.dossiers import Dossiers
 
-def shelf_of(spec: RampSpec, plan: Plan, grid: Grid) -> Shelf:
-    """The books of all candidates of the plan, each with the checks of its own limits."""
+
+def shelf_of(
+    spec: RampSpec, plan: Plan, grid: Grid, dossiers: "Dossiers | None" = None, *, settling: bool = False
+) -> Shelf:
+    """The books of all candidates of the plan, each with the checks of its own limits.
+
+    ``dossiers`` are what the sequential judges speak for.  While a step is ``settling``, the checks that cold caches
+    explain add nothing to them.
+    """
     baseline = slot_match(spec.platform, plan.baseline)
     return Shelf(
         [
-            CheckBook(checks, [slot_match(spec.platform, slot)], baseline, grid)
+            CheckBook(
+                checks,
+                [slot_match(spec.platform, slot)],
+                baseline,
+                grid,
+                dossiers=dossiers,
+                listening=[check.name for check in checks if settling and not check.in_settle],
+            )
             for slot, checks in checks_by_slot(spec, plan).items()
         ]
     )
@@ -37,18 +55,19 @@ def shelf_of(spec: RampSpec, plan: Plan, grid: Grid) -> Shelf:
 
 def checks_by_slot(spec: RampSpec, plan: Plan) -> dict[SlotName, tuple[Check, ...]]:
     """The checks of each candidate of the plan."""
-    return {v.slot: checks_of(spec.platform, spec.candidate_of(v.model)) for v in plan.candidates}
+    candidates = len(spec.candidates)
+    return {v.slot: checks_of(spec.platform, spec.candidate_of(v.model), candidates) for v in plan.candidates}
 
 
 def all_checks(spec: RampSpec) -> tuple[Check, ...]:
     """The checks of all candidates; those that several share come once."""
-    of_each = (checks_of(spec.platform, candidate) for candidate in spec.candidates)
+    of_each = (checks_of(spec.platform, candidate, len(spec.candidates)) for candidate in spec.candidates)
     return tuple(dict.fromkeys(check for checks in of_each for check in checks))
 
 
-def checks_of(platform: PlatformFile, candidate: Candidate) -> tuple[Check, ...]:
+def checks_of(platform: PlatformFile, candidate: Candidate, candidates: int = 1) -> tuple[Check, ...]:
     """Gateway errors, tokens' times and custom checks by the platform's limits, latency and toxicity by the
-    candidate's.
+    candidate's; ``candidates`` share the promise of few false rollbacks.
 
     Raises Refused for a limit that the metrics cannot answer: what is not watched must not look as if it were.
     """
@@ -85,7 +104,7 @@ def checks_of(platform: PlatformFile, candidate: Candidate) -> tuple[Check, ...]
         source = Source.GATEWAY if at_gateway else Source.SERVER
         checks.append(hanging(settings.max_hang.total_seconds(), rule, in_flight, source))
     checks += [_custom(check, rule) for check in settings.custom]
-    return tuple(checks)
+    return with_judges(checks, platform, candidates)
 
 
 def _custom(check: CustomCheck, rule: ThresholdRule) -> RatioCheck:

@@ -24,6 +24,8 @@ def watch_request(
         mode=mode,
         assignment=state.applied,
         anchor=state.anchor,
+        earlier=state.stretches,
+        since=state.evidence_since,
         held=state.held,
         hold=None if is_final(plan, state) and not baking else hold,
         overdue=Block.INCONCLUSIVE in state.blocked_by,

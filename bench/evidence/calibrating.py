@@ -15,8 +15,8 @@ from bench.evidence.traffic import (
     Traffic,
     slower_than,
 )
-from tailramp.evidence.sequential import Noise
 from tailramp.evidence.sequential.calibration import count_noise, user_spread
+from tailramp.evidence.sequential.dispersion import Noise
 
 JUDGED = [*LADDER, ERRORS, TOXICITY]
 """The metrics that the sequential test is shown."""

@@ -7,8 +7,12 @@ import numpy as np
 from bench.evidence.calibrating import JUDGED
 from bench.evidence.traffic import ERRORS, LADDER, LIMIT_EDGE, TOXICITY, Array, Mask
 from tailramp.evidence import ThresholdRule
-from tailramp.evidence.comparison import excess
-from tailramp.evidence.sequential import ChangeTime, EvidenceProcess, Noise, UserSets, ratios
+from tailramp.evidence.comparison import ERRORS as STANDARD_ERRORS
+from tailramp.evidence.comparison import WORSE_BY
+from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.evidence.sequential.process import ChangeTime, EvidenceProcess
+from tailramp.evidence.sequential.ratios import ratios
+from tailramp.evidence.sequential.user_sets import UserSets
 
 METRIC_WEIGHTS = np.array([0.5 / len(LADDER)] * len(LADDER) + [0.25, 0.25])
 HARMFUL = [4, 5, 6, 7]
@@ -61,6 +65,18 @@ class Sequential:
         return ratios(log_ratios, told[rows], process.spread[rows]).upper.reshape(self._runs, -1)
 
 
+def _clearly_worse(counts: Array) -> Mask:
+    """``tailramp.evidence.comparison`` of many runs at once."""
+    n_c, x_c, n_b, x_b = counts
+    weighted = n_c * WORSE_BY
+    expected = (x_c + x_b) * weighted / np.maximum(weighted + n_b, 1e-300)
+    tiny = 1e-300
+    deviance = x_c * np.log(np.maximum(x_c, tiny) / np.maximum(expected, tiny))
+    deviance += x_b * np.log(np.maximum(x_b, tiny) / np.maximum(x_c + x_b - expected, tiny))
+    worse: Mask = (n_b > 0) & (x_c > expected) & (2 * deviance > STANDARD_ERRORS**2)
+    return worse
+
+
 class RepairedThreshold:
     """``tailramp.evidence.ThresholdJudge`` on p99 > 2 s, errors > 5 % and toxicity > 5 %, of many runs at once."""
 
@@ -94,7 +110,7 @@ class RepairedThreshold:
         self._streak = np.where(good, 0, self._streak + bad)
         self._in_streak = np.where(good, 0, self._in_streak + np.where(bad, self._open, 0))
         compared = 2 * self._in_streak[2] >= self._rule.min_sample * self._streak
-        worse = ~compared | (excess(*self._in_streak) > 0)
+        worse = ~compared | _clearly_worse(self._in_streak)
         self._open[:, ripe] = 0
         self._length[ripe] = 0
         self.alarmed |= ((self._streak >= self._rule.consecutive) & worse).any(axis=1)

@@ -10,7 +10,9 @@ import numpy as np
 
 from bench.evidence.own_rules import Sequential
 from bench.evidence.traffic import EDGES, ERRORS, LIMIT_EDGE, TICK, TOXICITY, Array, Mask
-from tailramp.evidence.sequential import ChangeTime, LimitProcess, Noise
+from tailramp.evidence.sequential.absolute import LimitProcess
+from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.evidence.sequential.process import ChangeTime
 
 _LATENCY_LIMIT, _TOXICITY_LIMIT, _ERROR_LIMIT = 0.01, 0.05, 0.05
 _THREE = [LIMIT_EDGE, ERRORS, TOXICITY]

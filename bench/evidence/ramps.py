@@ -7,7 +7,7 @@ import numpy as np
 from bench.evidence.calibrating import JUDGED
 from bench.evidence.own_rules import HARMFUL, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
 from bench.evidence.traffic import DAY, FIXED_RAMP, HEALTHY, Array, Mask, Regime, Regression, Traffic, fixed_share
-from tailramp.evidence.sequential import Noise
+from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.growth import largest_share
 
 SHARES = (0.01, 0.02, 0.05, 0.10, 0.25, 0.50)

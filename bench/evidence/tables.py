@@ -24,7 +24,7 @@ from bench.evidence.traffic import (
     Traffic,
     fixed_share,
 )
-from tailramp.evidence.sequential import Noise
+from tailramp.evidence.sequential.dispersion import Noise
 
 _BATCH = 50
 _HOURS_LOOKED = 6

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tailramp.evidence.sequential import EvidenceProcess, Noise, UserSets
+from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.evidence.sequential.process import EvidenceProcess
+from tailramp.evidence.sequential.user_sets import UserSets
 
 _METRICS = 9
 _TICKS_A_DAY = 5760

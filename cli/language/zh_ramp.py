@@ -76,6 +76,38 @@ CATALOG: Final[dict[str, str]] = {
         "未结束的窗口里 {n} 个{unit}中有 {counts} 个{bad}（{share}，上限 {limit}）"
     ),
     "not clearly worse than the baseline": "并不明显比基线差",
+    "clearly worse than the baseline: {#counts} of {#n} {said:unit} ({share}) {said:bad}": (
+        "明显比基线差：{n} 个{unit}中有 {counts} 个{bad}（{share}）"
+    ),
+    "{ratio} times as often ({low} to {high})": "出现频率是基线的 {ratio} 倍（{low} 到 {high}）",
+    "evidence {evidence}, a rollback needs {needed}": "证据 {evidence}，回滚需要 {needed}",
+    "evidence of all checks together {evidence}, a rollback needs {needed}": (
+        "所有检查合计的证据 {evidence}，回滚需要 {needed}"
+    ),
+    "{said:breach}, but hardly more often than on the baseline: "
+    "{#counts} of {#n} {said:unit} ({share}, limit {limit}) {said:bad} since the step's anchor": (
+        "{breach}，但并不比基线频繁多少：本步开始以来 {n} 个{unit}中有 {counts} 个{bad}（{share}，上限 {limit}）"
+    ),
+    "too much evidence to go on: "
+    "{#counts} of {#n} {said:unit} ({share}, limit {limit}) {said:bad} since the step's anchor": (
+        "不利证据太多，不能继续：本步开始以来 {n} 个{unit}中有 {counts} 个{bad}（{share}，上限 {limit}）"
+    ),
+    "no {said:unit} of the baseline to compare with": "基线没有{unit}可以比较",
+    "{said:bad} more than {times} times as often as on the baseline: "
+    "{#counts} of {#n} {said:unit} ({share}) in {#k} of {#needed} consecutive windows": (
+        "{bad}的频率超过基线的 {times} 倍：{n} 个{unit}中有 {counts} 个（{share}），连续窗口 {k}/{needed}"
+    ),
+    "{said:bad} more than {times} times as often as on the baseline: "
+    "{#counts} of {#n} {said:unit} ({share}) in {#k} consecutive windows": (
+        "{bad}的频率超过基线的 {times} 倍：{n} 个{unit}中有 {counts} 个（{share}），连续 {k} 个窗口"
+    ),
+    "{said:bad} more than {times} times as often as on the baseline: "
+    "{#counts} of {#n} {said:unit} ({share}) in 1 window": (
+        "{bad}的频率超过基线的 {times} 倍：{n} 个{unit}中有 {counts} 个（{share}），1 个窗口"
+    ),
+    "{#counts} of {#n} {said:unit} ({share}) {said:bad} since the step's anchor": (
+        "本步开始以来 {n} 个{unit}中有 {counts} 个{bad}（{share}）"
+    ),
     "no {said:unit} yet: a verdict needs {#n}": "还没有{unit}：下结论需要 {n} 个",
     "{#n} of the {#floor} {said:unit} that a verdict needs, {#bad_ones} of them {said:bad}": (
         "下结论需要 {floor} 个{unit}，现有 {n} 个，其中 {bad_ones} 个{bad}"

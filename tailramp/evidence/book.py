@@ -7,14 +7,21 @@ query, before the present one. So what a judge has seen at a tick depends on the
 not on when the worker was alive or could reach it, and a crash cannot change a PASS or a FAIL.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tailramp.evidence.checks import Check, SlotMatch
 from tailramp.evidence.counts import NO_EDGES, NOTHING
 from tailramp.evidence.grid import Grid
-from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.judge import CheckTick, Judge
+from tailramp.evidence.jury import Jury
 from tailramp.evidence.reading import Reading
+from tailramp.evidence.sequential.combination import JointEvidence
+from tailramp.evidence.sequential.judge import Filing, SequentialJudge
 from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from tailramp.evidence.sequential.dossier import Dossier
 
 RUN_UP = 300
 """Seconds before the anchor from which readings are wanted. They are not counted: they only make known the series
@@ -27,7 +34,7 @@ class _Page:
     """One check of one candidate."""
 
     def __init__(
-        self, check: Check, candidate: SlotMatch, baseline: SlotMatch, grid: Grid, first: int, floor: int
+        self, check: Check, candidate: SlotMatch, baseline: SlotMatch, grid: Grid, first: int, judge: Judge
     ) -> None:
         self.check = check
         self.slot = candidate.slot
@@ -40,7 +47,7 @@ class _Page:
         # What the judge has been shown of the arms' totals.
         self._delivered = (NOTHING, NOTHING)
         self._delivered_edges = (NO_EDGES, NO_EDGES)
-        self._judge = check.judge(candidate.slot, floor)
+        self._judge = judge
         # Whether each arm has had a series; whether there once was a tick without any series at all.
         self._known = [False, False]
         self._lost = False
@@ -115,6 +122,15 @@ class _Page:
         self.verdict = self._judge.observe(tick)
         self.failed = self.verdict.kind is VerdictKind.FAIL
 
+    @property
+    def sequential(self) -> SequentialJudge | None:
+        return self._judge.sequential if isinstance(self._judge, Jury) else None
+
+    def fail_together(self, evidence: float, at: int) -> None:
+        if isinstance(self._judge, Jury):
+            self.verdict = self._judge.fail_together(evidence, at)
+            self.failed = True
+
     def _blind(self, fault: str, at: int | None, numbers: Numbers) -> Verdict:
         reason = f"{self.check.name} could not be judged: {fault}"
         return Verdict(
@@ -140,8 +156,14 @@ class CheckBook:
         *,
         floor: int = 0,
         run_up: int = RUN_UP,
+        dossiers: "Mapping[tuple[str, str], Dossier] | None" = None,
+        listening: Collection[str] = (),
+        filing: bool = False,
     ) -> None:
         """`floor`: answers that this step wants before PASS, where a check wants fewer. `run_up`: see RUN_UP, seconds.
+
+        `dossiers`, by slot and name of the check, are what sequential judges speak for; those of the checks named in
+        `listening` take no ticks. With `filing` nobody judges: the ticks of a stretch that is over fill the dossiers.
 
         ValueError for two checks of one name, for no candidate, and for a candidate whose queries are the baseline's.
         """
@@ -164,7 +186,23 @@ class CheckBook:
         self.slots = (*candidates, baseline)
         self.grid = grid
         first = -grid.ticks_in(run_up)
-        self._pages = [_Page(check, slot, baseline, grid, first, floor) for check in checks for slot in candidates]
+        known = dossiers or {}
+        self._pages: list[_Page] = []
+        for check in checks:
+            for slot in candidates:
+                judge: Judge
+                dossier = known.get((slot.slot, check.name))
+                if filing and dossier is not None:
+                    judge = Filing(dossier, check=check.name, slot=slot.slot)
+                else:
+                    judge = check.judge(slot.slot, floor, dossier, listening=check.name in listening)
+                self._pages.append(_Page(check, slot, baseline, grid, first, judge))
+        self._joint = {
+            slot.slot: JointEvidence(
+                page.check.name for page in self._pages if page.slot == slot.slot and page.sequential
+            )
+            for slot in candidates
+        }
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -180,8 +218,22 @@ class CheckBook:
         """
         index = self.grid.index(reading.at)
         for page in self._pages:
+            before = page.next
             page.take(reading, index)
+            if page.sequential is not None and page.next > max(before, 0) and not page.failed:
+                self._joint[page.slot].tell(page.check.name, index, page.sequential.evidence)
+        for slot, joint in self._joint.items():
+            for told in joint.due():
+                self._add_up(slot, told, reading.at)
         return self.verdicts
+
+    def _add_up(self, slot: str, told: Mapping[str, float], at: int) -> None:
+        pages = {page.check.name: page for page in self._pages if page.slot == slot and page.check.name in told}
+        if any(page.failed for page in pages.values()):
+            return
+        together, worst = sum(told.values()), pages[max(told, key=lambda name: told[name])]
+        if worst.check.sequential is not None and together >= worst.check.sequential.needed:
+            worst.fail_together(together, at)
 
     def rebuild(self, readings: Iterable[Reading]) -> list[Verdict]:
         """Take many readings, oldest first, and return the verdicts after the last."""

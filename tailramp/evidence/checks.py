@@ -12,13 +12,17 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tailramp.evidence.counts import Arm, HistogramArm, RatioArm
 from tailramp.evidence.in_flight import HangingArm
-from tailramp.evidence.judge import Judge
+from tailramp.evidence.judge import Judge, JudgeName
+from tailramp.evidence.jury import Jury
+from tailramp.evidence.relative import RelativeJudge
+from tailramp.evidence.sequential.judge import SequentialJudge
+from tailramp.evidence.sequential.rule import SequentialRule
 from tailramp.evidence.threshold import ThresholdJudge, ThresholdRule
 from tailramp.evidence.wording import Wording, limit_percent
 from tailramp.forms import Matchers
@@ -26,6 +30,9 @@ from tailramp.presets.gateways import ENVOY
 from tailramp.presets.model import Counted, Counters, Histogram, InFlight, TimeUnit
 from tailramp.presets.servers import DURATION, TOXIC_ANSWERS
 from tailramp.query_template import checked_template, render
+
+if TYPE_CHECKING:
+    from tailramp.evidence.sequential.dossier import Dossier
 
 
 class Source(StrEnum):
@@ -58,6 +65,8 @@ class _CheckBase(BaseModel):
         ge=0, lt=1, description="largest share of bad answers that is still allowed; more than this breaches"
     )
     rule: ThresholdRule
+    judges: tuple[JudgeName, ...] = Field(default=(JudgeName.THRESHOLD,), min_length=1)
+    sequential: SequentialRule | None = Field(default=None, description="of the sequential judge, where it is one")
     breach: str = Field(min_length=1, description="what a breach is called: p99 above 2 s")
     unit: str = Field(default="answers", min_length=1, description="what is counted")
     bad_is: str = Field(min_length=1, description="what a bad one is: slower than 2 s")
@@ -69,12 +78,56 @@ class _CheckBase(BaseModel):
         """The words of this check for its verdicts."""
         return Wording(breach=self.breach, unit=self.unit, bad=self.bad_is)
 
-    def judge(self, slot: str, floor: int = 0) -> Judge:
-        """Return a new judge of this check for the candidate in `slot`; `floor` is the step's evidence floor, in
-        answers.
+    @property
+    def is_sequential(self) -> bool:
+        """Whether the sequential judge is one of its judges."""
+        return self.sequential is not None and JudgeName.SEQUENTIAL in self.judges
+
+    def judge(self, slot: str, floor: int = 0, dossier: "Dossier | None" = None, *, listening: bool = False) -> Jury:
+        """Return new judges of this check for the candidate in `slot`.
+
+        `floor` is the step's evidence floor, in answers. The sequential judge speaks for a `dossier`, and is left out
+        without one; see `SequentialJudge` for `listening`.
         """
-        rule = self.rule.model_copy(update={"floor": max(self.rule.floor, floor)})
-        return ThresholdJudge(rule, limit=self.limit, check=self.name, slot=slot, words=self.words)
+        floor = max(self.rule.floor, floor)
+        rule = self.rule.model_copy(update={"floor": floor})
+        judges: list[Judge] = []
+        sequential: SequentialJudge | None = None
+        for name in self.judges:
+            if name is JudgeName.THRESHOLD:
+                judges.append(ThresholdJudge(rule, limit=self.limit, check=self.name, slot=slot, words=self.words))
+            elif name is JudgeName.RELATIVE:
+                judges.append(RelativeJudge(rule, limit=self.limit, check=self.name, slot=slot, words=self.words))
+            elif dossier is not None:
+                sequential = SequentialJudge(
+                    dossier,
+                    limit=self.limit,
+                    check=self.name,
+                    slot=slot,
+                    floor=floor,
+                    words=self.words,
+                    bad_above=self.bad_above,
+                    listening=listening,
+                )
+                judges.append(sequential)
+        return Jury(judges, sequential)
+
+    def dossier(self, since: int) -> "Dossier":
+        """Return a new dossier of this check; `since`: unix time at which the ramp's first day of evidence began."""
+        from tailramp.evidence.sequential.dossier import Dossier  # numpy: only who judges waits for it
+
+        if self.sequential is None:
+            raise AssertionError(f"the check {self.name} has no sequential judge")
+        return Dossier(self.sequential, limit=self.limit, limit_edge=self.limit_edge, since=since)
+
+    @property
+    def limit_edge(self) -> float | None:
+        """The bucket edge of the limit; None where nothing is counted by buckets."""
+        return None
+
+    def bad_above(self, edge: float) -> str:
+        """Return what an answer above a bucket edge is called."""
+        return f"above {edge:g}"
 
 
 class RatioCheck(_CheckBase):
@@ -139,6 +192,15 @@ class HistogramCheck(_CheckBase):
             return {"buckets": self.all_edges_query(slot)}
         edges = "|".join(_spellings(edge) for edge in dict.fromkeys((self.edge, *self.ladder)))
         return {"buckets": render(self.buckets, f'{slot.of(self.source)},le=~"{edges}|\\\\+Inf"')}
+
+    @property
+    def limit_edge(self) -> float | None:
+        """See `_CheckBase.limit_edge`."""
+        return self.edge
+
+    def bad_above(self, edge: float) -> str:
+        """See `_CheckBase.bad_above`; in seconds."""
+        return f"slower than {edge / self.time_unit.per_second:g} s"
 
     def all_edges_query(self, slot: SlotMatch) -> str:
         """Return the PromQL for every edge of the histogram of `slot`."""

@@ -6,6 +6,7 @@ anchor.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from tailramp.evidence.counts import NO_EDGES, NOTHING, ArmCounts, EdgeCounts
@@ -33,8 +34,20 @@ class CheckTick:
     baseline_before: EdgeCounts = NO_EDGES
 
 
+class JudgeName(StrEnum):
+    """The judges that a check may have, as the platform file names them."""
+
+    THRESHOLD = "threshold"
+    RELATIVE = "relative"
+    SEQUENTIAL = "sequential"
+
+
 class Judge(Protocol):
     """A judge of one check of one candidate."""
+
+    @property
+    def name(self) -> str:
+        """What verdicts call it."""
 
     def observe(self, tick: CheckTick) -> Verdict:
         """Take the next tick into account and return the verdict after it. Ticks come in rising order, each once.

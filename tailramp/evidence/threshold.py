@@ -14,9 +14,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tailramp.evidence.comparison import excess
+from tailramp.evidence.comparison import clearly_worse
 from tailramp.evidence.counts import NOTHING, ArmCounts
-from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.judge import CheckTick, JudgeName
 from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
 from tailramp.evidence.wording import Wording, beside, count, of, rate
 
@@ -61,7 +61,7 @@ class ThresholdJudge:
       answer within the last `window` seconds: a candidate that stopped answering passes nothing.
     """
 
-    name = "threshold"
+    name: str = JudgeName.THRESHOLD
 
     def __init__(self, rule: ThresholdRule, *, limit: float, check: str, slot: str, words: Wording) -> None:
         """`limit`: the largest bad share, 0 to 1, that is still allowed. `words`, `check` and `slot` are for the
@@ -139,7 +139,7 @@ class ThresholdJudge:
         """Whether the windows of the streak are worse than the baseline's, if there was enough of it beside them."""
         candidate, baseline = self._streak_counts
         comparable = self._compares and 2 * baseline.n >= self._min_sample * self._streak
-        return not comparable or excess(*candidate, *baseline) > 0
+        return not comparable or clearly_worse(candidate, baseline)
 
     def _breaks(self, counts: ArmCounts) -> bool:
         return (rate(counts) or 0.0) > self._limit
@@ -148,16 +148,22 @@ class ThresholdJudge:
         if self._streak >= self._rule.consecutive and self._clearly_worse():
             return self._verdict(VerdictKind.FAIL, self._streak_told(), self._streak_counts, at)
         if self._standing is Standing.SHARED:
-            told = f"{of(self._closed[0], self._words, self._limit)} in the last window; {beside(self._closed[1])}"
-            reason = f"{self._words.breach}, and the baseline shares it: {told}"
+            told = f"{self._counted(self._closed[0])} in the last window; {beside(self._closed[1])}"
+            reason = f"{self._breach()}, and the baseline shares it: {told}"
             return self._verdict(VerdictKind.INCONCLUSIVE, reason, self._closed, at)
         if self._streak:
             return self._verdict(VerdictKind.INCONCLUSIVE, self._streak_told(), self._streak_counts, at)
         candidate, baseline = self._all
         if doubt := self._doubt(at):
             return self._verdict(VerdictKind.INCONCLUSIVE, doubt, self._all, at)
-        told = f"{of(candidate, self._words, self._limit)} {self._words.bad} since the step's anchor"
+        told = f"{self._counted(candidate)} {self._words.bad} since the step's anchor"
         return self._verdict(VerdictKind.PASS, f"{told}; {beside(baseline)}", self._all, at)
+
+    def _breach(self) -> str:
+        return self._words.breach
+
+    def _counted(self, counts: ArmCounts) -> str:
+        return of(counts, self._words, self._limit)
 
     def _streak_told(self) -> str:
         needed = self._rule.consecutive
@@ -166,7 +172,7 @@ class ThresholdJudge:
         else:
             windows = "1 window" if self._streak == 1 else f"{self._streak} consecutive windows"
         candidate, baseline = self._streak_counts
-        told = f"{self._words.breach}: {of(candidate, self._words, self._limit)} in {windows}; {beside(baseline)}"
+        told = f"{self._breach()}: {self._counted(candidate)} in {windows}; {beside(baseline)}"
         unclear = self._streak >= needed and not self._clearly_worse()
         return f"{told}; not clearly worse than the baseline" if unclear else told
 
@@ -180,7 +186,7 @@ class ThresholdJudge:
             told = f"{count(candidate.n)} of the {count(self._rule.floor)} {words.unit} that a verdict needs"
             return f"{told}, {count(candidate.bad)} of them {words.bad}; {beside(baseline)}"
         if self._breaks(self._open[0]):
-            told = f"{of(self._open[0], words, self._limit)} {words.bad} in the window that is still open"
+            told = f"{self._counted(self._open[0])} {words.bad} in the window that is still open"
             return f"{told}; {beside(self._open[1])}"
         if at - self._last_answer >= self._rule.window:
             return f"no {words.unit} for {at - self._last_answer} s"

@@ -40,6 +40,12 @@ class Numbers(BaseModel):
     needed: int = 0  # length of the streak at which the verdict is FAIL
     seen: int = 0  # answers of the candidate since the anchor, whatever the sentence speaks about
     baseline_seen: int = 0  # and of the baseline
+    evidence: float | None = None  # weighted, of the sequential test, and what a rollback needs
+    evidence_needed: float | None = None
+    ratio: float | None = None  # how many times as often as the baseline, and the ends of its interval
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    more: int | None = None  # bad answers in a row, beyond what is usual, that would take the candidate back
 
 
 class Verdict(BaseModel):

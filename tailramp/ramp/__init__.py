@@ -51,7 +51,7 @@ from tailramp.ramp.reports import (
     watched,
     with_next_epoch,
 )
-from tailramp.ramp.state import Interval, RampState, clock
+from tailramp.ramp.state import Interval, RampState, Stretch, clock
 from tailramp.ramp.words import (
     STANDING_BLOCKS,
     WATCHED_BLOCKS,
@@ -84,6 +84,7 @@ __all__ = [
     "Shift",
     "Shrink",
     "SpendWord",
+    "Stretch",
     "Watch",
     "WatchMode",
     "WatchOutcome",

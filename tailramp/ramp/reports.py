@@ -9,7 +9,7 @@ from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp.actions import is_final
 from tailramp.ramp.messages import paused, withdrawn
-from tailramp.ramp.state import Interval, RampState
+from tailramp.ramp.state import Interval, RampState, Stretch
 from tailramp.ramp.words import STANDING_BLOCKS, WATCHED_BLOCKS, Block, Phase, Reason, WatchOutcome
 
 
@@ -27,7 +27,7 @@ def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
         update={
             "phase": Phase.SETTLING,
             "applied": applied,
-            "anchor": _next_second(now),
+            **_anchored(state, _next_second(now), applied),
             "held": (),
             "blocked_by": state.blocked_by & STANDING_BLOCKS,
         }
@@ -57,7 +57,7 @@ def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -
             update={
                 "phase": Phase.HOLDING,
                 "held": held,
-                "anchor": anchor,
+                **_anchored(state, anchor, state.applied),
                 "blocked_by": state.blocked_by & STANDING_BLOCKS,
             }
         )
@@ -87,6 +87,8 @@ def advanced(plan: Plan, state: RampState) -> RampState:
     kept = state.blocked_by & {Block.FREEZE, Block.BUDGET}
     cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
     cleared |= {"tolerated": frozenset(), "acknowledged": False, "alerted": False}
+    if state.tolerated:  # a person has decided to go on in spite of the evidence: it must not decide again
+        cleared |= {"stretches": (), "evidence_since": None}
     if is_final(plan, state):
         return state
     if state.step == len(plan.steps):
@@ -102,7 +104,8 @@ def rules_removed(state: RampState, applied: Assignment, now: datetime) -> RampS
     """The candidate is the default.  The bake starts, on a grid of its own."""
     anchor = _next_second(now)
     held = () if state.paused else (Interval(start=now),)
-    return state.model_copy(update={"phase": Phase.BAKING, "applied": applied, "anchor": anchor, "held": held})
+    update = {"phase": Phase.BAKING, "applied": applied, "held": held, **_anchored(state, anchor, applied)}
+    return state.model_copy(update=update)
 
 
 def hold_back_ended(state: RampState, applied: Assignment) -> RampState:
@@ -158,6 +161,24 @@ def with_next_epoch(state: RampState) -> RampState:
 def freeze_met(state: RampState) -> RampState:
     """A shift was refused because the route is frozen: nothing has moved."""
     return state.model_copy(update={"blocked_by": state.blocked_by | {Block.FREEZE}})
+
+
+DAY = 86_400
+
+
+def _anchored(state: RampState, anchor: int, served: Assignment | None) -> dict[str, object]:
+    """A new time grid starts at ``anchor``; the stretch of the one before is over, and with it perhaps a day."""
+    if state.anchor is None or state.watched is None or state.evidence_since is None:
+        return {"anchor": anchor, "watched": served, "evidence_since": anchor, "stretches": ()}
+    settling = state.phase is Phase.SETTLING
+    over = Stretch(anchor=state.anchor, until=anchor, assignment=state.watched, settling=settling)
+    since = state.evidence_since + (anchor - state.evidence_since) // DAY * DAY
+    return {
+        "anchor": anchor,
+        "watched": served,
+        "evidence_since": since,
+        "stretches": tuple(stretch for stretch in (*state.stretches, over) if stretch.until > since),
+    }
 
 
 def _next_second(now: datetime) -> int:

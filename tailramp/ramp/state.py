@@ -23,10 +23,25 @@ def clock(held: tuple[Interval, ...], at: datetime) -> timedelta:
     return sum((max(min(i.end or at, at) - i.start, timedelta()) for i in held), timedelta())
 
 
+class Stretch(BaseModel):
+    """A stretch of time in which one assignment was served and watched: from the whole second ``anchor``, on which its
+    time grid starts, to ``until``.  ``settling``: traffic was still on its way and caches were cold.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    anchor: int
+    until: int
+    assignment: Assignment
+    settling: bool = False
+
+
 class RampState(BaseModel):
     """Everything that must survive a crash or a continue-as-new.
 
     ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
+    ``watched`` is the assignment that was served when it started, ``evidence_since`` is when the present day of
+    evidence began, and ``stretches`` are those of it that are over: what was learnt in them goes on counting.
     ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerated`` are the
     candidates whose failed check is waiting for a person (``autoRollback: false``) and must not be reported again;
     ``acknowledged`` that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody
@@ -45,6 +60,9 @@ class RampState(BaseModel):
     epoch: int = 0
     applied: Assignment | None = None
     anchor: int | None = None
+    watched: Assignment | None = None
+    evidence_since: int | None = None
+    stretches: tuple[Stretch, ...] = ()
     held: tuple[Interval, ...] = ()
     promoted_step: int | None = None
     full: bool = False

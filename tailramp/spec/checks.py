@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tailramp.errors import WrongValue
+from tailramp.evidence.judge import JudgeName
 from tailramp.forms import MetricName
 from tailramp.presets import (
     GATEWAYS,
@@ -22,6 +23,7 @@ from tailramp.presets import (
 )
 from tailramp.spec.custom_check import CustomCheck
 from tailramp.spec.fields import Count, FileModel
+from tailramp.spec.judging import DEFAULT_JUDGES, SequentialSettings, judges_differ
 from tailramp.units import Duration, Share, parse_duration
 
 _UNITS_BY_ENDING = {
@@ -56,8 +58,8 @@ class Refusal(NamedTuple):
 class Checks(FileModel):
     """What is asked of Prometheus and how much of an answer is needed.
 
-    The defaults are the repaired threshold rule: three consecutive windows that do not overlap, 500 answers in each,
-    and a baseline that does not breach at the same time.
+    By default two judges guard a ramp: the repaired threshold rule (three consecutive windows that do not overlap, 500
+    answers in each, and a candidate that is clearly worse than the baseline) and the sequential test.
     """
 
     tick: Duration = Field(default=parse_duration("15s"), ge=parse_duration("1s"), description="between two looks")
@@ -96,7 +98,19 @@ class Checks(FileModel):
         description="a request in flight for longer hangs: well above the longest that may be asked for",
         examples=["2m"],
     )
+    judges: tuple[JudgeName, ...] = Field(
+        default=DEFAULT_JUDGES,
+        min_length=1,
+        description="the worst of what they say counts",
+        json_schema_extra={"uniqueItems": True},
+    )
+    sequential: SequentialSettings = Field(default=SequentialSettings(), description="numbers of the sequential test")
     custom: tuple[CustomCheck, ...] = Field(default=(), description="checks in your own PromQL")
+
+    @field_validator("judges")
+    @classmethod
+    def _judges_differ(cls, value: tuple[JudgeName, ...]) -> tuple[JudgeName, ...]:
+        return judges_differ(value)
 
     @field_validator("tick")
     @classmethod

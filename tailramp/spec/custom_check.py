@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, JsonValue, field_validator
 
 from tailramp.errors import WrongValue
+from tailramp.evidence.judge import JudgeName
 from tailramp.forms import Name
 from tailramp.query_template import checked_template
 from tailramp.spec.fields import Count, FileModel, Flag
@@ -46,7 +47,7 @@ class CustomCheck(FileModel):
     )
     unit: str = Field(default="answers", min_length=1, max_length=60, description="what is counted")
     bad_is: str = Field(min_length=1, max_length=60, description="what a bad one is", examples=["refused"])
-    judge: Literal["threshold"] = Field(default="threshold", description="how the counts are judged")
+    judge: JudgeName | None = Field(default=None, description="instead of checks.judges", examples=["threshold"])
     min_sample: Count | None = Field(default=None, ge=1, description="instead of checks.minSample")
     floor: Count | None = Field(default=None, ge=1, description="instead of checks.floor")
     in_settle: Flag = Field(default=True, description="may fail while a step still settles")

@@ -23,10 +23,11 @@ from cli.language import Language, language_asked_for
 from cli.language.help_pages import width_of, wrapped
 from cli.language.translator import Translator
 from cli.language.zh import translator
-from tailramp.evidence import ThresholdRule
+from tailramp.evidence import ThresholdRule, gateway_errors
 from tailramp.evidence.counts import ArmCounts
-from tailramp.evidence.judge import CheckTick
-from tailramp.evidence.threshold import ThresholdJudge
+from tailramp.evidence.judge import CheckTick, JudgeName
+from tailramp.evidence.sequential.rule import FAILURES, SequentialRule
+from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.wording import Wording
 from tailramp.ramp import Block, Phase, RampState, WatchOutcome
 from workflows.wording import next_event
@@ -90,6 +91,7 @@ def decided(file: Path) -> list[str]:
     return sentences
 
 
+@pytest.mark.parametrize("name", list(JudgeName))
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=12),
     st.sampled_from(
@@ -100,11 +102,24 @@ def decided(file: Path) -> list[str]:
         ]
     ),
 )
-def test_every_reason_of_the_threshold_judge_is_translated(
-    ticks: list[tuple[int, int, int, bool]], words: Wording
+def test_every_reason_of_a_judge_is_translated(
+    name: JudgeName, ticks: list[tuple[int, int, int, bool]], words: Wording
 ) -> None:
     rule = ThresholdRule(min_sample=20, floor=50, window=2, consecutive=3)
-    judge = ThresholdJudge(rule, limit=0.05, check="latency", slot="green", words=words)
+    noise = FAILURES.cautious
+    sequential = SequentialRule(alpha=0.01, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
+    check = gateway_errors(rule=rule).model_copy(
+        update={
+            "judges": (name,),
+            "sequential": sequential,
+            "breach": words.breach,
+            "unit": words.unit,
+            "bad_is": words.bad,
+        }
+    )
+    dossier = check.dossier(0)
+    dossier.begin(UserSets.of_share(50), 0)
+    judge = check.judge("green", 0, dossier)
     for index, (n, bad, baseline_bad, blind) in enumerate(ticks):
         candidate, baseline = ArmCounts(n, min(n, bad)), ArmCounts(60, baseline_bad)
         fault = "Prometheus at 127.0.0.1:9 does not answer" if blind else ""

@@ -27,7 +27,6 @@ from tailramp.evidence import (
     CheckTick,
     EdgeCounts,
     HistogramCheck,
-    Judge,
     Reading,
     Sample,
     SlotMatch,
@@ -37,6 +36,8 @@ from tailramp.evidence import (
     latency,
     toxicity,
 )
+from tailramp.evidence.jury import Jury
+from tailramp.evidence.sequential.dossier import Dossier
 
 
 def history(ticks: int, *, bad_from: int, run_up: int = 0) -> list[Reading]:
@@ -287,15 +288,17 @@ class NotedCheck(HistogramCheck):
 
     _ticks: list[CheckTick] = PrivateAttr(default_factory=list)
 
-    def judge(self, slot: str, floor: int = 0) -> Judge:
-        inner, ticks = super().judge(slot, floor), self._ticks
+    def judge(self, slot: str, floor: int = 0, dossier: Dossier | None = None, *, listening: bool = False) -> Jury:
+        inner, ticks = super().judge(slot, floor, dossier, listening=listening), self._ticks
 
         class Noted:
+            name = "noted"
+
             def observe(self, tick: CheckTick) -> Verdict:
                 ticks.append(tick)
                 return inner.observe(tick)
 
-        return Noted()
+        return Jury([Noted()])
 
 
 def test_a_judge_is_shown_every_edge_of_both_arms_and_what_the_baseline_was_before() -> None:

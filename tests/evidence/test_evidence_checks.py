@@ -4,7 +4,18 @@ import pytest
 from evidence_samples import GREEN, RULE
 from pydantic import TypeAdapter, ValidationError
 
-from tailramp.evidence import Check, RatioCheck, SlotMatch, Source, gateway_errors, latency, toxicity
+from tailramp.evidence import (
+    ArmCounts,
+    Check,
+    CheckTick,
+    RatioCheck,
+    SlotMatch,
+    Source,
+    VerdictKind,
+    gateway_errors,
+    latency,
+    toxicity,
+)
 from tailramp.query_template import render
 
 
@@ -122,7 +133,10 @@ def test_matchers_may_hold_anything_in_their_quotes() -> None:
 def test_the_floor_of_a_step_raises_that_of_a_check_and_never_lowers_it() -> None:
     for floor, wanted in ((0, RULE.floor), (7, RULE.floor), (5000, 5000)):
         judge = toxicity(rule=RULE).judge("green", floor)
-        assert judge._rule.floor == wanted  # type: ignore[attr-defined]
+        judge.observe(CheckTick(index=0, at=0))
+        few, enough = (CheckTick(index=i, at=1, candidate=ArmCounts(n, 0)) for i, n in ((1, wanted - 1), (2, 1)))
+        assert judge.observe(few).kind is VerdictKind.INCONCLUSIVE
+        assert judge.observe(enough).kind is VerdictKind.PASS
 
 
 def test_checks_survive_json_as_what_they_are() -> None:

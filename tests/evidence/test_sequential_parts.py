@@ -5,17 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from tailramp.evidence.sequential import (
-    Dispersion,
-    EvidenceProcess,
-    LimitProcess,
-    Noise,
-    UserSets,
-    assignment_evidence,
-    combined,
-    ratios,
-    weights_of,
-)
+from tailramp.evidence.sequential.absolute import LimitProcess
+from tailramp.evidence.sequential.assignment_check import assignment_evidence
+from tailramp.evidence.sequential.combination import combined, weights_of
+from tailramp.evidence.sequential.dispersion import Dispersion, Noise
+from tailramp.evidence.sequential.process import EvidenceProcess
+from tailramp.evidence.sequential.ratios import ratios
+from tailramp.evidence.sequential.user_sets import UserSets
 
 
 def process_after(windows: np.ndarray, tau: float = 0.0) -> EvidenceProcess:
@@ -138,7 +134,7 @@ def test_no_count_upsets_the_limit(n: float) -> None:
 def test_metrics_share_the_promise_by_their_parts() -> None:
     weights = weights_of({"latency": 2.0, "errors": 1.0, "toxicity": 1.0})
     assert weights == {"latency": 0.5, "errors": 0.25, "toxicity": 0.25}
-    assert combined({"latency": np.array([100.0, 300.0]), "errors": 0.0, "toxicity": 4.0}, weights) == 101.0
+    assert combined({"latency": [100.0, 300.0], "errors": [0.0], "toxicity": [4.0]}, weights) == 101.0
     assert combined({}, weights) == 1.0
     with pytest.raises(ValueError, match="above 0"):
         weights_of({"errors": 0.0})

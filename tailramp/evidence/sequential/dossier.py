@@ -1,0 +1,187 @@
+"""The evidence about one check of one candidate, over all steps of a ramp.
+
+A step has a grid and judges of its own, but what was learnt at 1 % is not forgotten at 5 %: the dossier is handed from
+step to step. It is rebuilt, after a crash as for the next step, from the counts of the stretches of time since the
+ramp's present day of evidence began, so it needs no memory but Prometheus'.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tailramp.evidence.counts import ArmCounts, EdgeCounts
+from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.sequential.absolute import LimitProcess
+from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.evidence.sequential.grids import EFFECTS, Array
+from tailramp.evidence.sequential.process import DAY, EvidenceProcess
+from tailramp.evidence.sequential.ratios import ratios
+from tailramp.evidence.sequential.rule import LADDER, SequentialRule
+from tailramp.evidence.sequential.user_sets import UserSets
+
+_LEAST_HISTORY = 1000
+"""Answers of the baseline before the ramp that are enough to read its quantiles from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a dossier says about its most telling row: a bucket edge (None: the check's own bad answers), the counts
+    since the stretch began, and how many times as often the candidate has bad answers, with its interval. `more` are
+    the bad answers in a row, beyond what is usual, after which the candidate would be taken back.
+    """
+
+    edge: float | None
+    candidate: ArmCounts
+    baseline: ArmCounts
+    ratio: float
+    low: float
+    high: float
+    upper: float
+    more: int
+
+
+class Dossier:
+    """Evidence that outlives a step."""
+
+    def __init__(self, rule: SequentialRule, *, limit: float, limit_edge: float | None = None, since: int) -> None:
+        """`limit`: largest allowed share, 0 to 1; `limit_edge`: its bucket edge where the check is on a histogram.
+        `since`: unix time at which the ramp's first day of evidence began.
+        """
+        self.rule = rule
+        self._limit = limit
+        self._limit_edge = limit_edge
+        self._since = since
+        self._day = 0
+        self._sets: UserSets | None = None
+        self._rows: tuple[float | None, ...] = ()
+        self._process: EvidenceProcess | None = None
+        self._against_limit: LimitProcess | None = None
+        self._last_at = since
+        self._counts = np.zeros((4, 0))
+
+    def begin(self, sets: UserSets, at: int) -> None:
+        """A stretch of time begins at unix time `at`, in which these sets of users are served; its ticks follow."""
+        self._sets = sets
+        self._last_at = at
+        self._counts = np.zeros((4, len(self._rows)))
+        if self._process is not None:
+            self._process.move(sets)
+
+    @property
+    def evidence(self) -> float:
+        """The weighted e-value of this check."""
+        return self.rule.weight * (1.0 if self._process is None else float(self._process.evidence.mean()))
+
+    @property
+    def breaks_limit(self) -> bool:
+        """Whether the candidate certainly breaks its limit, whoever's fault that is."""
+        return self._against_limit is not None and float(self._against_limit.evidence[0]) >= self.rule.needed
+
+    def take(self, tick: CheckTick) -> None:
+        """Add what one tick brought."""
+        if self._sets is None:
+            raise AssertionError("a dossier is told which users are served before it is shown counts")
+        seconds = tick.at - self._last_at
+        self._last_at = tick.at
+        if self._process is None:
+            self._open(tick.baseline_before)
+        if self._process is None or seconds <= 0:
+            return
+        if (day := math.floor((tick.at - self._since) / DAY)) > self._day:
+            self._day = day
+            self._process.renew()
+            if self._against_limit is not None:
+                self._against_limit.renew()
+        counts = self._counted(tick)
+        self._counts += np.where(np.isfinite(counts), counts, 0.0)
+        if self._against_limit is not None:
+            own = np.array([self._process.eta[self._rows.index(self._limit_edge)]])
+            self._against_limit.observe([tick.candidate.n], [max(0.0, tick.candidate.bad)], float(seconds), own)
+        self._process.observe(counts, float(seconds))
+
+    def _open(self, before: EdgeCounts) -> None:
+        """Choose the rows, once, from the baseline's distribution up to the ramp's anchor."""
+        if self._sets is None or not self._sets.comparable:
+            return
+        rungs = _rungs(before, self._limit_edge)
+        self._rows = tuple(edge for edge, _ in rungs)
+        noise = Noise.of(*np.array([self.rule.noise_of(rung) for _, rung in rungs]).T)
+        self._process = EvidenceProcess(noise, self._sets, tolerance=self.rule.tolerance)
+        if 0 < self._limit < 1:
+            self._against_limit = LimitProcess([self._limit], alpha=self.rule.alpha)
+        self._counts = np.zeros((4, len(self._rows)))
+
+    def _counted(self, tick: CheckTick) -> Array:
+        """Shape (4, rows). An edge that an arm does not have is no count."""
+        counts = np.empty((4, len(self._rows)))
+        for row, edge in enumerate(self._rows):
+            arms = ((tick.candidate, tick.candidate_edges), (tick.baseline, tick.baseline_edges))
+            for arm, (own, edges) in enumerate(arms):
+                limit = edge is None or edge == self._limit_edge
+                counts[2 * arm, row] = own.n
+                bad = own.bad if limit or edge is None else edges.above.get(edge, math.nan)
+                # Within one tick a scrape may fall between two increments of one answer.
+                counts[2 * arm + 1, row] = max(0.0, bad) if math.isfinite(bad) else math.nan
+        return counts
+
+    def finding(self) -> Finding | None:
+        """Say what the most telling row says; None as long as nothing could be compared."""
+        process = self._process
+        if process is None:
+            return None
+        row = int(np.argmax(process.evidence))
+        log_ratios, told = process.ratio_support
+        found = ratios(log_ratios, told[[row]], process.spread[[row]])
+        n_c, x_c, n_b, x_b = (float(part) for part in self._counts[:, row])
+        return Finding(
+            edge=self._rows[row],
+            candidate=ArmCounts(n_c, x_c),
+            baseline=ArmCounts(n_b, x_b),
+            ratio=float(found.estimate[0]),
+            low=float(found.low[0]),
+            high=float(found.high[0]),
+            upper=float(found.upper[0]),
+            more=self._more(row),
+        )
+
+    def uppers(self) -> Sequence[tuple[float | None, float, float]]:
+        """Return (edge, largest ratio still possible, the baseline's rate in this stretch) of every harmful row: the
+        last rung below the limit, and the limit or the check's own bad answers.
+        """
+        if self._process is None:
+            return ()
+        log_ratios, told = self._process.ratio_support
+        found = ratios(log_ratios, told, self._process.spread).upper
+        base = np.divide(self._counts[3], self._counts[2], out=np.ones(len(self._rows)), where=self._counts[2] > 0)
+        rows = list(range(len(self._rows)))[-2:]
+        return [(self._rows[row], float(found[row]), float(base[row])) for row in rows]
+
+    def _more(self, row: int) -> int:
+        """Bad answers in a row that would bring the evidence to what is needed, if all were the candidate's."""
+        process = self._process
+        n_c, _, n_b, _ = self._counts[:, row]
+        if process is None or n_c <= 0 or n_b <= 0:
+            return 0
+        # One more bad answer multiplies the likelihood of an effect by so much.
+        base = n_c * self.rule.tolerance
+        gain = EFFECTS + np.log((base + n_b) / (base * np.exp(EFFECTS) + n_b))
+        missing = math.log(self.rule.needed / max(self.evidence, 1e-12)) + math.log(len(EFFECTS) / 0.3)
+        return max(1, math.ceil(missing / float(process.eta[row] * gain.max())))
+
+
+def _rungs(before: EdgeCounts, limit_edge: float | None) -> list[tuple[float | None, int]]:
+    """Return the bucket edges to compare, ascending, each with its rung; one row without an edge for a plain ratio."""
+    last = len(LADDER)
+    if limit_edge is None:
+        return [(None, last)]
+    chosen: dict[float, int] = {}
+    if before.n >= _LEAST_HISTORY:
+        shares = {edge: above / before.n for edge, above in before.above.items() if above > 0 and edge < limit_edge}
+        for rung, quantile in enumerate(LADDER):
+            wanted = math.log(1 - quantile)
+            nearest = min(shares, key=lambda edge: abs(math.log(shares[edge]) - wanted), default=None)
+            if nearest is not None:
+                chosen[nearest] = rung  # of two quantiles with one edge the outer one, whose noise is larger
+    return [*sorted(chosen.items()), (limit_edge, last)]

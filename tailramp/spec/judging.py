@@ -1,0 +1,72 @@
+"""Who judges the checks, and the numbers of the sequential test."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tailramp.errors import WrongValue
+from tailramp.evidence.judge import JudgeName
+from tailramp.forms import Name
+from tailramp.spec.fields import FileModel
+from tailramp.units import Share
+
+Spread = Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)]
+Sessions = Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
+Edge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class NoiseSettings(FileModel):
+    """How much two groups of users and servers differ although nothing is wrong, as ``tailramp calibrate`` finds it.
+
+    One number each, or for a histogram six: of the edges nearest to the p50, p75, p90, p95 and p99, and of the limit.
+    """
+
+    tau: tuple[Spread, ...] = Field(
+        min_length=1,
+        max_length=6,
+        description="standard deviation of the log-rate between buckets of 1 % of the users",
+        examples=[[0.17]],
+    )
+    phi0: tuple[Sessions, ...] = Field(
+        min_length=1,
+        max_length=6,
+        description="bad answers of one session: sum of squares over sum",
+        examples=[[1.0]],
+    )
+    sigma0: tuple[Spread, ...] = Field(
+        min_length=1,
+        max_length=6,
+        description="standard deviation of the log-ratio of two groups of servers over five minutes",
+        examples=[[0.1]],
+    )
+
+
+class SequentialSettings(FileModel):
+    """The sequential test of candidate against baseline, which may be looked at after every tick."""
+
+    alpha: Share = Field(
+        default=0.01,
+        gt=0,
+        le=0.2,
+        description="false rollbacks per ramp and 24 h, of all judges, checks and candidates",
+    )
+    tolerance: Ratio = Field(default=1.1, description="ratio of the two rates up to which nothing is wrong")
+    edges: tuple[Edge, ...] | None = Field(
+        default=None,
+        description="histogram edges that are read, in its own unit; by default all that it has",
+        examples=[[0.5, 1.0, 2.0]],
+    )
+    noise: dict[Name, NoiseSettings] = Field(
+        default={}, description="by check, from tailramp calibrate; by default cautious values, 1.5 times the usual"
+    )
+
+
+DEFAULT_JUDGES = (JudgeName.THRESHOLD, JudgeName.SEQUENTIAL)
+
+
+def judges_differ(value: tuple[JudgeName, ...]) -> tuple[JudgeName, ...]:
+    """Raises WrongValue for a judge that is named twice."""
+    if len(set(value)) < len(value):
+        raise WrongValue("a judge is named twice", "Name each once")
+    return value

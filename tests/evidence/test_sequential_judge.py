@@ -1,0 +1,388 @@
+"""The sequential judge: its verdicts, its memory over steps and crashes, and its company of other judges."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from evidence_samples import ANCHOR, BLUE, GREEN, GRID, RULE, reading, sample
+
+from tailramp.evidence import ArmCounts, CheckBook, CheckTick, EdgeCounts, Reading, Verdict, VerdictKind
+from tailramp.evidence.checks import Check, gateway_errors, latency, toxicity
+from tailramp.evidence.judge import JudgeName
+from tailramp.evidence.jury import Jury
+from tailramp.evidence.sequential.combination import JointEvidence
+from tailramp.evidence.sequential.dossier import Dossier
+from tailramp.evidence.sequential.rule import FAILURES, TIMES, SequentialRule, UsualNoise
+from tailramp.evidence.sequential.user_sets import UserSets
+
+FIVE = UserSets.of_share(5)
+BOTH = (JudgeName.THRESHOLD, JudgeName.SEQUENTIAL)
+ALONE = (JudgeName.SEQUENTIAL,)
+
+
+def rule(noise: UsualNoise = FAILURES.cautious, weight: float = 1.0) -> SequentialRule:
+    return SequentialRule(alpha=0.01, weight=weight, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
+
+
+def errors(judges: tuple[JudgeName, ...] = ALONE, weight: float = 1.0) -> Check:
+    return gateway_errors(rule=RULE).model_copy(update={"judges": judges, "sequential": rule(weight=weight)})
+
+
+def begun(check: Check, sets: UserSets = FIVE) -> Dossier:
+    dossier = check.dossier(ANCHOR)
+    dossier.begin(sets, ANCHOR)
+    return dossier
+
+
+class Shown:
+    """A jury that is shown counts tick by tick, every 5 s."""
+
+    def __init__(
+        self, check: Check, dossier: Dossier | None = None, *, start: int = 0, listening: bool = False
+    ) -> None:
+        self.dossier = dossier or begun(check if check.is_sequential else errors())
+        sequential = self.dossier if check.is_sequential else None
+        self.jury: Jury = check.judge("green", 0, sequential, listening=listening)
+        self._index = start
+        self.verdict = self.tick((0, 0), (0, 0))
+
+    def tick(self, candidate: tuple[float, float], baseline: tuple[float, float], blind: str = "") -> Verdict:
+        at = ANCHOR + 5 * self._index
+        tick = CheckTick(self._index, at, ArmCounts(*candidate), ArmCounts(*baseline), blind)
+        self._index += 1
+        self.verdict = self.jury.observe(tick)
+        return self.verdict
+
+    def healthy(self, ticks: int, seed: int = 1) -> Verdict:
+        random = np.random.default_rng(seed)
+        for _ in range(ticks):
+            self.tick((25, random.poisson(25 * 0.005)), (475, random.poisson(475 * 0.005)))
+        return self.verdict
+
+
+def test_a_candidate_that_fails_half_its_answers_is_taken_back_within_three_scrapes() -> None:
+    shown = Shown(errors())
+    assert shown.healthy(200).kind is VerdictKind.PASS
+    ticks = 0
+    while shown.verdict.kind is not VerdictKind.FAIL:
+        shown.tick((25, 12), (475, 2))
+        ticks += 1
+    assert ticks <= 3
+
+
+def test_the_verdict_explains_itself() -> None:
+    shown = Shown(errors())
+    shown.healthy(50)
+    for _ in range(5):
+        shown.tick((25, 12), (475, 2))
+    verdict = shown.verdict
+    assert verdict.kind is VerdictKind.FAIL
+    assert verdict.judge == "sequential"
+    assert verdict.reason.startswith("clearly worse than the baseline: ")
+    for part in (") failed; ", "; baseline 0.", "times as often (", "; evidence ", ", a rollback needs 100"):
+        assert part in verdict.reason
+    numbers = verdict.numbers
+    assert numbers.evidence is not None
+    assert numbers.ratio is not None
+    assert numbers.evidence >= 100 == numbers.evidence_needed
+    assert numbers.ratio_low is not None
+    assert numbers.ratio_high is not None
+    assert numbers.ratio_low < numbers.ratio < numbers.ratio_high
+    assert shown.healthy(100) == verdict
+
+
+def test_it_says_how_many_bad_answers_would_flip_it() -> None:
+    shown = Shown(errors())
+    more = shown.healthy(100).numbers.more
+    assert more is not None
+    assert 3 <= more <= 40
+    sent = 0
+    while shown.verdict.kind is not VerdictKind.FAIL:
+        shown.tick((25, 1), (475, 0))
+        sent += 1
+        assert sent <= 2 * more
+    assert sent >= more / 3
+
+
+def test_what_both_versions_suffer_is_no_evidence_but_a_breach_that_is_shared() -> None:
+    shown = Shown(errors())
+    shown.healthy(50)
+    for _ in range(30):
+        shown.tick((25, 5), (475, 95))
+    assert shown.verdict.kind is VerdictKind.INCONCLUSIVE
+    assert shown.verdict.shared
+    assert "but hardly more often than on the baseline" in shown.verdict.reason
+    assert shown.healthy(200).kind is VerdictKind.PASS
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "told"),
+    [
+        ((0, 0), (475, 2), "no answers yet: a verdict needs 20"),
+        ((1, 0), (475, 2), "of the 20 answers that a verdict needs"),
+        ((25, 0), (0, 0), "no answers of the baseline to compare with"),
+    ],
+)
+def test_without_enough_to_compare_nothing_passes(
+    candidate: tuple[float, float], baseline: tuple[float, float], told: str
+) -> None:
+    shown = Shown(errors())
+    verdict = [shown.tick(candidate, baseline) for _ in range(5)][-1]
+    assert verdict.kind is VerdictKind.INCONCLUSIVE
+    assert told in verdict.reason
+    assert verdict.numbers.evidence == pytest.approx(1.0, abs=0.2)
+
+
+def test_much_evidence_that_is_not_enough_holds_the_pass_back() -> None:
+    shown = Shown(errors())
+    shown.healthy(50)
+    while (evidence := shown.verdict.numbers.evidence) is not None and evidence < 20:
+        shown.tick((25, 2), (475, 2))
+    assert shown.verdict.kind in {VerdictKind.INCONCLUSIVE, VerdictKind.FAIL}
+    if shown.verdict.kind is VerdictKind.INCONCLUSIVE:
+        assert shown.verdict.reason.startswith("too much evidence to go on: ")
+
+
+def test_while_blind_nothing_changes_and_what_was_missed_comes_with_the_next_tick() -> None:
+    whole, blind = Shown(errors()), Shown(errors())
+    for shown in (whole, blind):
+        shown.healthy(20)
+    assert blind.tick((0, 0), (0, 0), blind="Prometheus is down").kind is VerdictKind.BLIND
+    assert blind.verdict.numbers.evidence == whole.verdict.numbers.evidence
+    blind.tick((50, 1), (950, 5))
+    whole.tick((50, 1), (950, 5))
+    assert blind.verdict.numbers.evidence == pytest.approx(whole.verdict.numbers.evidence, rel=0.01)
+
+
+def test_what_was_learnt_at_one_step_still_counts_at_the_next() -> None:
+    shown = Shown(errors())
+    shown.healthy(50)
+    for _ in range(8):
+        shown.tick((25, 1), (475, 2))
+    before = shown.dossier.evidence
+    assert before > 1.3
+    shown.dossier.begin(UserSets.of_share(10), ANCHOR + 1000)
+    following = Shown(errors(), shown.dossier, start=200)
+    assert following.verdict.numbers.seen == 0
+    assert following.dossier.evidence == pytest.approx(before, rel=0.5)
+
+
+def test_a_step_that_settles_adds_nothing_of_what_cold_caches_explain() -> None:
+    shown = Shown(errors(), listening=True)
+    for _ in range(10):
+        shown.tick((25, 20), (475, 2))
+    assert shown.verdict.kind is not VerdictKind.FAIL
+    assert shown.dossier.evidence == 1.0
+
+
+def test_every_day_of_a_long_ramp_starts_with_evidence_of_one() -> None:
+    check = errors()
+    dossier = begun(check)
+    jury = check.judge("green", 0, dossier)
+    random = np.random.default_rng(3)
+    lowest = []
+    for index in range(3 * 288 + 1):
+        candidate, baseline = ArmCounts(1500, random.poisson(6)), ArmCounts(28500, random.poisson(142))
+        verdict = jury.observe(CheckTick(index, ANCHOR + 300 * index, candidate, baseline))
+        if index % 288 == 287:
+            lowest.append(verdict.numbers.evidence)
+        if index % 288 == 2 and index > 288:
+            assert verdict.numbers.evidence == pytest.approx(1.0, abs=0.35)
+    assert max(value for value in lowest if value is not None) < 0.5
+
+
+def slow(share: float, n: float = 1000) -> EdgeCounts:
+    """A distribution with this share above 2 s, and more and more above smaller edges."""
+    return EdgeCounts(n, {0.5: 0.5 * n, 0.8: 0.25 * n, 1.0: 0.1 * n, 1.25: 0.05 * n, 1.6: 0.01 * n, 2.0: share * n})
+
+
+def timed(judges: tuple[JudgeName, ...] = ALONE) -> Check:
+    noise = TIMES.cautious
+    return latency(rule=RULE).model_copy(update={"judges": judges, "sequential": rule(noise), "ladder": None})
+
+
+def test_a_whole_distribution_that_is_slower_is_found_below_the_limit() -> None:
+    check = timed()
+    dossier = begun(check)
+    jury = check.judge("green", 0, dossier)
+    before = slow(0.002, 100_000)
+    verdicts = []
+    for index in range(60):
+        good = slow(0.002, 475)
+        bad = EdgeCounts(25, {edge: min(25, 2 * above * 25 / 475) for edge, above in good.above.items()})
+        tick = CheckTick(
+            index,
+            ANCHOR + 15 * index,
+            ArmCounts(25, bad.above[2.0]),
+            ArmCounts(475, good.above[2.0]),
+            candidate_edges=bad,
+            baseline_edges=good,
+            baseline_before=before,
+        )
+        verdicts.append(jury.observe(tick))
+    assert verdicts[-1].kind is VerdictKind.FAIL
+    assert "slower than 0." in verdicts[-1].reason or "slower than 1" in verdicts[-1].reason
+    assert all(verdict.numbers.rate is None or verdict.numbers.rate < 0.01 for verdict in verdicts)
+
+
+@pytest.mark.parametrize("missing", [0.5, 1.6])
+def test_an_edge_that_one_arm_loses_says_nothing_and_disturbs_nothing(missing: float) -> None:
+    check = timed()
+    dossier = begun(check)
+    jury = check.judge("green", 0, dossier)
+    for index in range(20):
+        good, bad = slow(0.002, 475), slow(0.002, 25)
+        if index > 5:
+            bad = EdgeCounts(bad.n, {edge: above for edge, above in bad.above.items() if edge != missing})
+        tick = CheckTick(
+            index,
+            ANCHOR + 15 * index,
+            ArmCounts(25, 0),
+            ArmCounts(475, 1),
+            candidate_edges=bad,
+            baseline_edges=good,
+            baseline_before=slow(0.002, 100_000),
+        )
+        assert jury.observe(tick).kind is not VerdictKind.FAIL
+    assert math.isfinite(dossier.evidence)
+
+
+def test_a_service_without_a_history_is_compared_at_its_limit_alone() -> None:
+    check = timed()
+    dossier = begun(check)
+    check.judge("green", 0, dossier).observe(CheckTick(0, ANCHOR))
+    finding = dossier.finding()
+    assert finding is not None
+    assert finding.edge == 2.0
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e9, -3.0, math.nan, math.inf])
+def test_no_count_upsets_the_judge(value: float) -> None:
+    shown = Shown(errors())
+    shown.healthy(20)
+    for other in (0.0, 1.0, 1e9, math.nan):
+        verdict = shown.tick((25, min(value, 25)), (other, other))
+        assert math.isfinite(shown.dossier.evidence)
+        assert verdict.kind is not VerdictKind.FAIL or value >= 25
+
+
+def test_the_worst_of_several_judges_speaks_and_the_evidence_is_always_told() -> None:
+    shown = Shown(errors(BOTH))
+    verdict = shown.healthy(200)
+    assert verdict.kind is VerdictKind.PASS
+    assert verdict.judge == "threshold"
+    assert verdict.reason.endswith(", a rollback needs 100")
+    assert verdict.numbers.evidence is not None
+    while shown.verdict.kind is not VerdictKind.FAIL:
+        shown.tick((25, 12), (475, 2))
+    assert shown.verdict.judge == "sequential"
+
+
+def test_the_relative_judge_needs_no_limit_and_takes_incidents_for_what_they_are() -> None:
+    check = gateway_errors(rule=RULE).model_copy(update={"judges": (JudgeName.RELATIVE,)})
+    shown = Shown(check)
+    for _ in range(20):
+        assert shown.tick((100, 30), (100, 30)).kind is not VerdictKind.FAIL
+    assert shown.verdict.kind is VerdictKind.PASS
+    for _ in range(6):
+        shown.tick((100, 2), (1000, 12))
+    assert shown.verdict.kind is VerdictKind.INCONCLUSIVE or shown.verdict.kind is VerdictKind.PASS
+    for _ in range(6):
+        shown.tick((500, 40), (1000, 4))
+    assert shown.verdict.kind is VerdictKind.FAIL
+    assert shown.verdict.judge == "relative"
+    assert "failed more than 1.5 times as often as on the baseline" in shown.verdict.reason
+
+
+def test_the_relative_judge_passes_nothing_without_a_baseline() -> None:
+    check = gateway_errors(rule=RULE).model_copy(update={"judges": (JudgeName.RELATIVE,)})
+    shown = Shown(check)
+    for _ in range(20):
+        verdict = shown.tick((100, 0), (0, 0))
+    assert verdict.kind is VerdictKind.INCONCLUSIVE
+    assert "no answers of the baseline to compare with" in verdict.reason
+
+
+def readings(count: int, toxic: float, failed: float) -> Iterable[Reading]:
+    """Counters of both slots, every 5 s: candidate with 5/s, and the baseline, which is healthy."""
+    checks = two_checks()
+    for index in range(count):
+        answers = {}
+        for slot, per_tick, bad in ((GREEN, 25, (failed, toxic)), (BLUE, 475, (0.005 * 475, 0.01 * 475))):
+            for check, rate in zip(checks, bad, strict=True):
+                queries = check.queries(slot)
+                answers[queries["total"]] = [sample(per_tick * index, slot=slot.slot)]
+                answers[queries["bad"]] = [sample(math.floor(rate * index), slot=slot.slot)]
+        yield reading(GRID.time(index), answers)
+
+
+def two_checks() -> list[Check]:
+    second = toxicity(rule=RULE).model_copy(update={"judges": ALONE, "sequential": rule(weight=0.5)})
+    return [errors(weight=0.5), second]
+
+
+def book() -> CheckBook:
+    checks = two_checks()
+    dossiers = {("green", check.name): begun(check) for check in checks}
+    return CheckBook(checks, [GREEN], BLUE, GRID, run_up=0, dossiers=dossiers)
+
+
+def first_fail(checks: CheckBook, shown: Iterable[Reading]) -> tuple[int, Verdict] | None:
+    for number, one in enumerate(shown):
+        verdicts = checks.observe(one)
+        failed = [verdict for verdict in verdicts if verdict.kind is VerdictKind.FAIL]
+        if failed:
+            return number, failed[0]
+    return None
+
+
+def test_the_evidence_of_all_checks_is_added_up() -> None:
+    found = first_fail(book(), readings(400, toxic=0.65, failed=0.36))
+    assert found is not None
+    _, verdict = found
+    assert "evidence of all checks together" in verdict.reason
+
+
+def test_a_healthy_candidate_of_two_checks_passes() -> None:
+    checks = book()
+    assert first_fail(checks, readings(400, toxic=0.25, failed=0.12)) is None
+    assert {verdict.kind for verdict in checks.verdicts} == {VerdictKind.PASS}
+
+
+def test_a_book_that_was_rebuilt_says_the_same_as_one_that_never_died() -> None:
+    shown = list(readings(400, toxic=0.65, failed=0.36))
+    straight = first_fail(book(), shown)
+    assert straight is not None
+    rebuilt = book()
+    rebuilt.rebuild(shown[: straight[0]])
+    assert rebuilt.observe(shown[straight[0]])[1] == straight[1] or straight[1] in rebuilt.verdicts
+
+
+def test_what_is_said_together_does_not_depend_on_who_was_late() -> None:
+    together, late = JointEvidence(["a", "b"]), JointEvidence(["a", "b"])
+    said = []
+    for tick in range(3):
+        together.tell("a", tick, 1.0 + tick)
+        together.tell("b", tick, 2.0)
+        said += together.due()
+        late.tell("a", tick, 1.0 + tick)
+        assert late.due() == []
+    found = []
+    for tick in range(3):
+        late.tell("b", tick, 2.0)
+        found += late.due()
+    assert found == said == [{"a": 1.0 + tick, "b": 2.0} for tick in range(3)]
+
+
+def test_a_stretch_that_is_over_fills_the_dossier_as_if_it_were_the_present() -> None:
+    shown = list(readings(100, toxic=0.3, failed=0.2))
+    checks = two_checks()
+    live, filed = ({("green", check.name): begun(check) for check in checks} for _ in range(2))
+    first = CheckBook(checks, [GREEN], BLUE, GRID, run_up=0, dossiers=live)
+    second = CheckBook(checks, [GREEN], BLUE, GRID, run_up=0, dossiers=filed, filing=True)
+    for one in shown:
+        first.observe(one)
+        second.observe(one)
+    for key, dossier in live.items():
+        assert filed[key].evidence == dossier.evidence
