@@ -28,7 +28,9 @@ from lab.route_history import RouteHistory
 from lab.world import SALT, World
 from tailramp.buckets import BucketFunction
 from tailramp.checks import checks_of, slot_match
+from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of
 from tailramp.evidence import RUN_UP, Grid, recount
+from tailramp.evidence.recount import file_scrapes
 from tailramp.ramp import Block, Phase, Reason
 from tailramp.spec import RampSpec
 from workflows.messages import RampResult, RampStatus
@@ -174,19 +176,28 @@ def _holds(status: RampStatus, step: int) -> bool:
 async def trigger_of(spec: RampSpec, status: RampStatus, *, until: float) -> float | None:
     """When the first scrape was stored at which an offline recount of the raw counters fails."""
     plan, platform = status.plan, spec.platform
-    if plan is None or status.anchor is None:
+    if plan is None or status.anchor is None or status.watched is None:
         return None
     checks = checks_of(platform, spec.candidate)
     grid = Grid(anchor=status.anchor, tick=int(platform.checks.tick.total_seconds()))
     baseline, candidate = slot_match(platform, plan.baseline), slot_match(platform, plan.candidate)
     last = grid.last_due(until, 0)
+    dossiers = dossiers_of(spec, plan, status.evidence_since or status.anchor)
     metrics = PrometheusMetrics(platform.prometheus.url, timeout=20)
     try:
+        for stretch in status.stretches:
+            begin_stretch(dossiers, stretch.assignment, plan.baseline, stretch.anchor)
+            earlier = grid.model_copy(update={"anchor": stretch.anchor})
+            if (shelf := filing_shelf_of(spec, plan, earlier, dossiers, settling=stretch.settling)) is None:
+                continue
+            known = await metrics.read_scrapes(shelf.checks, shelf.slots, stretch.anchor - 2 * RUN_UP, stretch.until)
+            file_scrapes(shelf, earlier, known, earlier.last_due(stretch.until, 0))
+        begin_stretch(dossiers, status.watched, plan.baseline, status.anchor)
         start, end = status.anchor - 2 * RUN_UP, grid.time(last)
         scrapes = await metrics.read_scrapes(checks, [candidate, baseline], start, end)
     finally:
         metrics.close()
-    return recount(checks, [candidate], baseline, grid, scrapes, last).trigger
+    return recount(checks, [candidate], baseline, grid, scrapes, last, dossiers=dossiers).trigger
 
 
 def _facts(

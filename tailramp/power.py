@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from tailramp.evidence import ThresholdRule
+from tailramp.evidence.sequential.rule import SequentialRule
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,21 @@ def threshold_power(
     return Power(
         to_pass=_to_tick(max(floor / candidate, tick), tick), to_fail=window * rule.consecutive, least_rate=least
     )
+
+
+USUAL_EFFECTS = (1.17, 1.30, 1.49, 2.01, 3.00, 4.95)
+"""Ratios, beyond the tolerance, at which the sequential test looks for a regression."""
+
+
+def sequential_answers(rule: SequentialRule, *, base: float, ratio: float, phi: float = 1.0) -> float:
+    """Answers of the candidate until the sequential test finds that ``ratio`` times as many are bad as ``base``.
+
+    For a small share and without a difference between the users: the evidence that is needed, that of the effect's and
+    the change time's part with it, over what an answer brings on average.  Infinite where ``ratio`` is tolerated.
+    """
+    needed = math.log(rule.needed / rule.weight) + math.log(len(USUAL_EFFECTS) / 0.3)
+    brings = max(base * (ratio * math.log(effect) - rule.tolerance * (effect - 1)) for effect in USUAL_EFFECTS)
+    return phi * needed / brings if brings > 0 else math.inf
 
 
 def _to_tick(seconds: float, tick: float) -> float:

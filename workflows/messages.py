@@ -9,7 +9,7 @@ from tailramp.decision import Decision
 from tailramp.evidence import Verdict
 from tailramp.forms import SlotName
 from tailramp.plan import Plan, Variant
-from tailramp.ramp import Block, Interval, Phase, RampState, Reason, SpendWord
+from tailramp.ramp import Block, Interval, Phase, RampState, Reason, SpendWord, Stretch
 from tailramp.spec import RampSpec
 
 
@@ -117,6 +117,9 @@ class RampStatus(BaseModel):
     next: str = Field(description="what happens next, and when, as seen at the ramp's latest change")
     epoch: int
     anchor: int | None = Field(default=None, description="whole second at which the present time grid starts")
+    watched: Assignment | None = Field(default=None, description="what was served when it started")
+    evidence_since: int | None = Field(default=None, description="when the present day of evidence began")
+    stretches: tuple[Stretch, ...] = Field(default=(), description="of that day, those that are over")
     held: tuple[Interval, ...] = Field(default=(), description="the stretches in which the present hold's clock ran")
     default_moved: bool = False
     acknowledgeable: bool = Field(default=False, description="an alert or a failed check waits to be acknowledged")

@@ -1,6 +1,7 @@
 """The command ``tailramp plan`` and how its answer reads."""
 
 import asyncio
+import math
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,7 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
         (say("rate"), _rate_said(preview, say, offline=offline)),
         (say("power"), _power_said(preview, say)),
         (say("hangs"), say(_hangs_said(preview))),
+        *_evidence_said(preview, say),
         (say("writes"), _writes_said(preview, say, diff=diff)),
     ]
     lines = [*facts(rows), "", *_steps_table(preview, say)]
@@ -199,6 +201,46 @@ def _hangs_said(preview: "Preview") -> str:
     if checks.in_flight is not None:
         return f"{held}. Set checks.maxHang, such as 2m"
     return f"{held}. Let the gateway answer 504 after a time limit, which counts as an error"
+
+
+_COMMON = 0.01
+_FEW = 0.005
+
+
+def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
+    """What the sequential test promises, what it takes for granted, and how soon it finds what at the first step."""
+    from tailramp.checks import checks_by_slot
+    from tailramp.power import sequential_answers
+
+    checks = [check for found in checks_by_slot(preview.spec, preview.plan).values() for check in found]
+    tested = [check for check in checks if check.is_sequential]
+    settings = preview.spec.platform.checks.sequential
+    if not tested:
+        return [(say("evidence"), say("limits alone: no sequential test compares the candidate with the baseline"))]
+    promise = say(f"at most {settings.alpha * 100:g} % false rollbacks in 24 h, all judges together")
+    assumed = list(dict.fromkeys(check.name for check in tested if check.name not in settings.noise))
+    rows = [(say("evidence"), promise)]
+    if assumed:
+        rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for: {', '.join(assumed)}")))
+    else:
+        rows.append(("", say("noise as calibrated")))
+    weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
+    step = preview.steps[0].step
+    for base, ratio in ((_COMMON, 2.0), (_FEW, 5.0)):
+        answers = sequential_answers(weakest, base=base, ratio=ratio)
+        told = (
+            f"what {base * 100:g} % of the answers suffer, {ratio:g} times as often: found after {answers:,.0f} answers"
+        )
+        if preview.rate:
+            told += f", {_seconds_said(answers / preview.rate / step.share)} at step {step.index}"
+        rows.append(("", say(told)))
+    return rows
+
+
+def _seconds_said(seconds: float) -> str:
+    from tailramp.units import format_duration
+
+    return format_duration(timedelta(minutes=math.ceil(seconds / 60)))
 
 
 def _writes_said(preview: "Preview", say: "Say", *, diff: bool) -> str:

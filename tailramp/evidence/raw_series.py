@@ -12,12 +12,17 @@ or BLIND meanwhile.
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tailramp.evidence.book import RUN_UP, CheckBook
 from tailramp.evidence.checks import Check, SlotMatch
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.reading import Answer, Labels, Reading, Sample
+from tailramp.evidence.shelf import Shelf
 from tailramp.evidence.verdicts import Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from tailramp.evidence.sequential.dossier import Dossier
 
 LOOKBACK = 300.0
 """Seconds for which a value stands when no newer scrape replaces it: Prometheus' default."""
@@ -56,24 +61,42 @@ def recount(
     *,
     floor: int = 0,
     run_up: int = RUN_UP,
+    dossiers: "Mapping[tuple[str, str], Dossier] | None" = None,
 ) -> Recount:
     """Judge the ticks up to `until`, tick index, from raw scrapes by query text; stop at the first FAIL.
 
     The other arguments are the CheckBook's. A query without scrapes has no series.
     """
-    book = CheckBook(checks, candidates, baseline, grid, floor=floor, run_up=run_up)
-    queries = {query for check in checks for slot in book.slots for query in check.queries(slot).values()}
-    series = {query: tuple(scrapes.get(query, ())) for query in queries}
+    book = CheckBook(checks, candidates, baseline, grid, floor=floor, run_up=run_up, dossiers=dossiers)
+    series = _series_of(book.checks, book.slots, scrapes)
     verdicts: list[Verdict] = book.verdicts
     for index in range(-grid.ticks_in(run_up), until + 1):
+        verdicts = book.observe(_reading(series, grid.time(index)))
         at = grid.time(index)
-        verdicts = book.observe(Reading(at, {query: _answer(found, at) for query, found in series.items()}))
         failed = [verdict for verdict in verdicts if verdict.kind is VerdictKind.FAIL]
         if failed:
             # Of several checks that fail at the same tick, the first that could be seen counts.
             trigger = min(_newest(_behind(verdict, checks, book.slots, series), at) for verdict in failed)
             return Recount(trigger=trigger, tick=index, verdicts=tuple(verdicts))
     return Recount(trigger=None, tick=None, verdicts=tuple(verdicts))
+
+
+def file_scrapes(shelf: Shelf, grid: Grid, scrapes: Mapping[str, Iterable[RawSeries]], until: int) -> None:
+    """Show the shelf the ticks up to `until`, tick index, and the run-up to them, from raw scrapes by query text."""
+    series = _series_of(shelf.checks, shelf.slots, scrapes)
+    for index in range(-grid.ticks_in(RUN_UP), until + 1):
+        shelf.observe(_reading(series, grid.time(index)))
+
+
+def _series_of(
+    checks: Sequence[Check], slots: Sequence[SlotMatch], scrapes: Mapping[str, Iterable[RawSeries]]
+) -> dict[str, tuple[RawSeries, ...]]:
+    queries = {query for check in checks for slot in slots for query in check.queries(slot).values()}
+    return {query: tuple(scrapes.get(query, ())) for query in queries}
+
+
+def _reading(series: Mapping[str, Sequence[RawSeries]], at: int) -> Reading:
+    return Reading(at, {query: _answer(found, at) for query, found in series.items()})
 
 
 def _answer(series: Iterable[RawSeries], at: int) -> Answer:
