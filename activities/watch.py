@@ -202,6 +202,7 @@ class _Watch:
             verdicts=tuple(self._shelf.verdicts),
             blocks=tuple(sorted(outcome.blocks)),
             failed=outcome.failed,
+            next_step=outcome.next_step,
             ticks=self._ticks,
         )
 

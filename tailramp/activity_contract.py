@@ -180,4 +180,5 @@ class WatchResult(BaseModel):
     verdicts: tuple[Verdict, ...] = ()
     blocks: tuple[Block, ...] = ()
     failed: tuple[SlotName, ...] = ()
+    next_step: int | None = Field(default=None, description="that a passed hold goes on to, if not the next one")
     ticks: int = 0

@@ -191,6 +191,7 @@ def make_plan(
         rules = tuple(Rule(slot=v.slot, buckets=wanted[v.slot], segments=v.segments) for v in variants)
         assignment = Assignment(default=default, rules=rules)
         hold = policy.hold if entry.hold is None else entry.hold
+        hold = policy.evidence.dwell if policy.by_evidence else hold
         steps.append(Step(index=len(steps) + 1, assignment=assignment, hold=hold, approval=entry.approval))
     if not steps:
         raise Refused("ramp.steps has no step below 100%: a ramp to everyone needs a smaller one to gather evidence in")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from tailramp.activity_contract import WatchRequest
 from tailramp.checks import checks_by_slot
 from tailramp.evidence import Verdict, VerdictKind, combine
+from tailramp.evidence.sequential.growth import MOST_GROWTH, Risk, largest_share
 from tailramp.forms import SlotName
 from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
 
@@ -27,6 +28,7 @@ class Outcome:
     sentence: str
     blocks: frozenset[Block] = frozenset()
     failed: tuple[SlotName, ...] = ()
+    next_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ class Watching:
 
     def _holding(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
         request = self._request
+        if request.mode is WatchMode.HOLD and request.hold is not None and request.spec.platform.ramp.by_evidence:
+            return self._growing(now, verdicts)
         if request.hold is None or clock(request.held, now) < request.hold:
             return None
         needed = request.hold // request.spec.platform.checks.tick
@@ -170,3 +174,41 @@ class Watching:
         if request.overdue:
             return None
         return Outcome(WatchOutcome.INCONCLUSIVE, combined.reason)
+
+    def _growing(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
+        """Whether the evidence allows a larger share; after the longest hold a person is asked."""
+        request, policy = self._request, self._request.spec.platform.ramp.evidence
+        held = clock(request.held, now)
+        combined = combine(verdicts)
+        enough = held >= policy.dwell and self.answered >= policy.dwell // request.spec.platform.checks.tick
+        if enough and combined.kind is VerdictKind.PASS:
+            risks = [risk for verdict in verdicts for risk in verdict.numbers.risks]
+            step = self._step_allowed(risks) if risks else None
+            if step is not None:
+                return Outcome(WatchOutcome.PASSED, combined.reason, next_step=step)
+        if request.hold is None or held < request.hold or request.overdue:
+            return None
+        why = combined.reason if combined.kind is not VerdictKind.PASS else _too_much_risk(verdicts)
+        return Outcome(WatchOutcome.INCONCLUSIVE, why)
+
+    def _step_allowed(self, risks: Sequence[Risk]) -> int | None:
+        """The step to go on to; one beyond the last is the promotion.  A step with an approval is not skipped."""
+        plan, policy = self._request.plan, self._request.spec.platform.ramp.evidence
+        now = plan.share_in(self._request.assignment)
+        at = max((step.index for step in plan.steps if step.share <= now + 1e-9), default=0)
+        limits = {"budget": policy.harm, "reaction": policy.reaction.total_seconds()}
+        if at == len(plan.steps):
+            certain = all(upper <= policy.promote_below for upper, _ in risks)
+            return at + 1 if certain and largest_share([1.0], 1.0 / MOST_GROWTH, risks, **limits) == 1.0 else None
+        reachable = []
+        for step in plan.steps[at:]:
+            reachable.append(step)
+            if step.approval:
+                break
+        share = largest_share([step.share for step in reachable], now, risks, **limits)
+        return next((step.index for step in reachable if step.share == share), None)
+
+
+def _too_much_risk(verdicts: Sequence[Verdict]) -> str:
+    worst = max((upper, verdict.check) for verdict in verdicts for upper, _ in verdict.numbers.risks or ((0.0, 0.0),))
+    return f"no larger share is safe yet: {worst[1]} may still be {worst[0]:.1f} times as bad as on the baseline"

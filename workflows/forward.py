@@ -221,7 +221,7 @@ class Forward(RampBase):
             case WatchOutcome.SEGMENT_OVER:
                 pass
             case outcome:
-                self._state = ramp.watched(plan, state, outcome, result.at)
+                self._state = ramp.watched(plan, state, outcome, result.at, next_step=result.next_step)
                 kind = {WatchOutcome.SETTLED: DecisionKind.SETTLED, WatchOutcome.PASSED: DecisionKind.PASSED}
                 sentence = f"{name} {outcome.upper()}: {result.sentence}"
                 if outcome is WatchOutcome.PASSED:

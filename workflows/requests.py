@@ -15,7 +15,8 @@ def watch_request(
     if state.applied is None or state.anchor is None:
         raise AssertionError("a watch starts after a shift")
     baking = state.phase is Phase.BAKING
-    hold = plan.bake if baking else plan.step(state.step).hold
+    policy = spec.platform.ramp
+    hold = plan.bake if baking else policy.evidence.max_hold if policy.by_evidence else plan.step(state.step).hold
     return WatchRequest(
         spec=spec,
         ramp=ramp,

@@ -87,7 +87,9 @@ def _one_batch(traffic: Traffic, noise: Noise, *, by_evidence: bool, with_thresh
                         outcome.promoted[run], outcome.hours[run] = True, traffic.now / 3600
                     continue
                 now = share[run] / 100
-                after[run] = 100 * largest_share(SHARES, now, upper[run], base, budget=BUDGET, reaction=REACTION)
+                after[run] = 100 * largest_share(
+                    SHARES, now, zip(upper[run], base, strict=True), budget=BUDGET, reaction=REACTION
+                )
         moved = after != share
         if moved.any():
             for new in np.unique(after[moved]):

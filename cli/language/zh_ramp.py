@@ -75,6 +75,9 @@ CATALOG: Final[dict[str, str]] = {
     "{#counts} of {#n} {said:unit} ({share}, limit {limit}) {said:bad} in the window that is still open": (
         "未结束的窗口里 {n} 个{unit}中有 {counts} 个{bad}（{share}，上限 {limit}）"
     ),
+    "no larger share is safe yet: {said:check} may still be {times} times as bad as on the baseline": (
+        "更大的份额还不安全：{check}仍可能差到基线的 {times} 倍"
+    ),
     "not clearly worse than the baseline": "并不明显比基线差",
     "clearly worse than the baseline: {#counts} of {#n} {said:unit} ({share}) {said:bad}": (
         "明显比基线差：{n} 个{unit}中有 {counts} 个{bad}（{share}）"

@@ -6,7 +6,7 @@ from tailramp.evidence.judge import CheckTick, Judge
 from tailramp.evidence.sequential.judge import SequentialJudge
 from tailramp.evidence.verdicts import Verdict, VerdictKind, combine
 
-_OF_THE_EVIDENCE = ("evidence", "evidence_needed", "ratio", "ratio_low", "ratio_high", "more")
+_OF_THE_EVIDENCE = ("evidence", "evidence_needed", "ratio", "ratio_low", "ratio_high", "risks", "more")
 
 
 class Jury:

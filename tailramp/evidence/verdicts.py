@@ -45,6 +45,7 @@ class Numbers(BaseModel):
     ratio: float | None = None  # how many times as often as the baseline, and the ends of its interval
     ratio_low: float | None = None
     ratio_high: float | None = None
+    risks: tuple[tuple[float, float], ...] = ()  # largest ratio still possible, and the baseline's rate, by bad kind
     more: int | None = None  # bad answers in a row, beyond what is usual, that would take the candidate back
 
 

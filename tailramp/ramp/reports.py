@@ -48,8 +48,13 @@ def shrunk(plan: Plan, state: RampState, applied: Assignment, now: datetime) -> 
     return done.model_copy(update=update)
 
 
-def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -> RampState:
-    """A watch ended with ``outcome`` on the tick at ``at``.  FAILED and BLIND are ``check_failed`` and ``stopped``."""
+def watched(
+    plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime, *, next_step: int | None = None
+) -> RampState:
+    """A watch ended with ``outcome`` on the tick at ``at``.  FAILED and BLIND are ``check_failed`` and ``stopped``.
+
+    A hold that PASSED goes on to ``next_step``, by default the next one.
+    """
     if outcome is WatchOutcome.SETTLED and state.phase is Phase.SETTLING:
         held = () if state.paused else (Interval(start=at),)
         anchor = _next_second(at)
@@ -64,7 +69,7 @@ def watched(plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime) -
     if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
         if plan.step(state.step).approval and state.promoted_step != state.step:
             return state.model_copy(update={"blocked_by": state.blocked_by & STANDING_BLOCKS | {Block.APPROVAL}})
-        return advanced(plan, state)
+        return advanced(plan, state, next_step)
     if outcome is WatchOutcome.PASSED and state.phase is Phase.BAKING:
         return state.model_copy(update={"baked": True, "blocked_by": frozenset()})
     if outcome is WatchOutcome.INCONCLUSIVE:
@@ -82,8 +87,8 @@ def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
     return state.model_copy(update={"blocked_by": state.blocked_by - WATCHED_BLOCKS | blocks})
 
 
-def advanced(plan: Plan, state: RampState) -> RampState:
-    """Leave the hold of the present step for the next step, or for the promotion."""
+def advanced(plan: Plan, state: RampState, next_step: int | None = None) -> RampState:
+    """Leave the hold of the present step for ``next_step``, by default the next one, or for the promotion."""
     kept = state.blocked_by & {Block.FREEZE, Block.BUDGET}
     cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
     cleared |= {"tolerated": frozenset(), "acknowledged": False, "alerted": False}
@@ -93,7 +98,7 @@ def advanced(plan: Plan, state: RampState) -> RampState:
         return state
     if state.step == len(plan.steps):
         return state.model_copy(update={**cleared, "phase": Phase.PROMOTING})
-    return state.model_copy(update={**cleared, "phase": Phase.SHIFTING, "step": state.step + 1})
+    return state.model_copy(update={**cleared, "phase": Phase.SHIFTING, "step": next_step or state.step + 1})
 
 
 def default_moved(state: RampState, applied: Assignment) -> RampState:

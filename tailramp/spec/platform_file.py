@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tailramp.errors import WrongValue
+from tailramp.evidence.judge import JudgeName
 from tailramp.forms import Matchers, ModelName, Name, SlotName, Url
 from tailramp.spec.checks import Checks
 from tailramp.spec.compliance import Compliance, Require
@@ -127,6 +128,13 @@ class PlatformFile(FileModel):
                 "Set router.probeSecret: ${TAILRAMP_PROBE_SECRET}, or take the id from a header, cookie or apiKey",
                 ("identity", "claim"),
             )
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_has_a_judge(self) -> Self:
+        if self.ramp.by_evidence and JudgeName.SEQUENTIAL not in self.checks.judges:
+            mend = "Add sequential to checks.judges, or write ramp.advance: schedule"
+            raise WrongValue("a ramp grows by the evidence of the sequential test", mend, ("ramp", "advance"))
         return self
 
     @model_validator(mode="after")

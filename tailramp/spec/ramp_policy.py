@@ -1,6 +1,6 @@
 """The schedule of a ramp and its bounds."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
@@ -9,6 +9,9 @@ from tailramp.errors import WrongValue
 from tailramp.spec.fields import FileModel, Flag
 from tailramp.units import Duration, Share, format_share, parse_duration
 
+Harm = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+UpperRatio = Annotated[float, Field(gt=1, le=10, allow_inf_nan=False)]
+
 
 class StepPolicy(FileModel):
     """One step of the schedule; in the file also as a bare share, ``5%``."""
@@ -16,6 +19,21 @@ class StepPolicy(FileModel):
     share: Share = Field(gt=0, description="of the target's buckets, cumulative", examples=["5%"])
     hold: Duration | None = Field(default=None, description="instead of ramp.hold", examples=["20m"])
     approval: Flag = Field(default=False, description="true: a person must promote it after its hold")
+
+
+class EvidencePolicy(FileModel):
+    """How a ramp grows by evidence: as far as the harm that is still possible stays within its budget."""
+
+    dwell: Duration = Field(default=parse_duration("5m"), description="shortest time at a step")
+    reaction: Duration = Field(default=parse_duration("60s"), description="until a rollback takes effect")
+    harm: Harm = Field(
+        default=0.3,
+        description="extra bad answers within the reaction, per answer per second of the route: 0.3 are 30 at 100/s",
+    )
+    promote_below: UpperRatio = Field(
+        default=1.5, description="largest ratio to the baseline still possible, of every check, before a promotion"
+    )
+    max_hold: Duration = Field(default=parse_duration("6h"), description="at one step, before a person is asked")
 
 
 def _also_bare_shares(schema: dict[str, Any]) -> None:
@@ -34,6 +52,10 @@ class RampPolicy(FileModel):
         examples=[["1%", "5%", "25%", "100%"]],
         json_schema_extra=_also_bare_shares,
     )
+    advance: Literal["schedule", "evidence"] = Field(
+        default="schedule", description="evidence: a step ends when the next one risks little enough, not by hold"
+    )
+    evidence: EvidencePolicy = Field(default=EvidencePolicy(), description="for advance: evidence")
     hold: Duration = Field(default=parse_duration("10m"), description="how long a step is watched")
     bake: Duration = Field(default=parse_duration("30m"), description="how long the old slot stays warm at the end")
     hold_back: BucketSet = Field(
@@ -52,6 +74,10 @@ class RampPolicy(FileModel):
         ge=parse_duration("1s"),
         description="how long a candidate is served without a completed look; a shift may need 75s without one",
     )
+
+    @property
+    def by_evidence(self) -> bool:
+        return self.advance == "evidence"
 
     @field_validator("steps", mode="before")
     @classmethod

@@ -6,7 +6,6 @@ ramp's present day of evidence began, so it needs no memory but Prometheus'.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,17 +145,18 @@ class Dossier:
             more=self._more(row),
         )
 
-    def uppers(self) -> Sequence[tuple[float | None, float, float]]:
-        """Return (edge, largest ratio still possible, the baseline's rate in this stretch) of every harmful row: the
-        last rung below the limit, and the limit or the check's own bad answers.
+    def risks(self) -> tuple[tuple[float, float], ...]:
+        """Return the largest ratio still possible, and the baseline's rate in this stretch, of what harms users.
+
+        That are the check's own bad answers, and of a histogram those above the edge next below the limit's, too.
         """
         if self._process is None:
             return ()
         log_ratios, told = self._process.ratio_support
-        found = ratios(log_ratios, told, self._process.spread).upper
+        upper = ratios(log_ratios, told, self._process.spread).upper
         base = np.divide(self._counts[3], self._counts[2], out=np.ones(len(self._rows)), where=self._counts[2] > 0)
-        rows = list(range(len(self._rows)))[-2:]
-        return [(self._rows[row], float(found[row]), float(base[row])) for row in rows]
+        rows = range(max(0, len(self._rows) - 2), len(self._rows))
+        return tuple((float(upper[row]), float(base[row])) for row in rows)
 
     def _more(self, row: int) -> int:
         """Bad answers in a row that would bring the evidence to what is needed, if all were the candidate's."""

@@ -7,38 +7,37 @@ budget. The smaller the ratio still possible, the more may be risked; with no tr
 ramp stays where it is.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-from tailramp.evidence.sequential.grids import Array
+from collections.abc import Iterable, Sequence
 
 MOST_GROWTH = 5.0
 """A share grows at most to this many times itself at once."""
 
+Risk = tuple[float, float]
+"""The largest ratio to the baseline that is still possible, and the baseline's rate of bad answers, 0 to 1."""
 
-def harm(upper: ArrayLike, base: ArrayLike, share: ArrayLike, reaction: float) -> Array:
-    """Return the extra bad answers, per answer per second of the route, that a share would bring until it is undone.
 
-    `upper`: largest ratio that is still possible. `base`: the baseline's rate of bad answers, 0 to 1. `share`: of the
-    users, 0 to 1. `reaction`: seconds until a rollback takes effect.
+def harm(risk: Risk, share: float, reaction: float) -> float:
+    """Return the extra bad answers, per answer per second of the route, that a share (0 to 1) may bring.
+
+    A rollback takes effect after `reaction` seconds.
     """
-    worse = np.maximum(0.0, np.asarray(upper, dtype=float) - 1.0)
-    extra: Array = worse * np.asarray(base, dtype=float) * np.asarray(share, dtype=float) * reaction
-    return extra
+    upper, base = risk
+    return max(0.0, upper - 1.0) * base * share * reaction
 
 
 def largest_share(
-    shares: Sequence[float], now: float, upper: ArrayLike, base: ArrayLike, *, budget: float, reaction: float
+    shares: Sequence[float], now: float, risks: Iterable[Risk], *, budget: float, reaction: float
 ) -> float:
-    """Return the largest of `shares` (0 to 1) that all metrics allow, or `now` if none larger is allowed.
+    """Return the largest of `shares` (0 to 1) that all risks allow, or `now` if none larger is allowed.
 
     `budget`: extra bad answers at most, per answer per second of the route; 0.3 are 30 bad answers at 100 answers/s.
     """
-    allowed = [
-        share
-        for share in shares
-        if now < share <= MOST_GROWTH * now + 1e-12 and (harm(upper, base, share, reaction) <= budget).all()
-    ]
-    return max(allowed, default=now)
+    known = list(risks)
+    return max(
+        (
+            share
+            for share in shares
+            if now < share <= MOST_GROWTH * now + 1e-12 and all(harm(risk, share, reaction) <= budget for risk in known)
+        ),
+        default=now,
+    )

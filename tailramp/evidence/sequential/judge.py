@@ -170,6 +170,7 @@ class SequentialJudge:
             ratio=None if finding is None else finding.ratio,
             ratio_low=None if finding is None else finding.low,
             ratio_high=None if finding is None else finding.high,
+            risks=self._dossier.risks(),
             more=None if finding is None else finding.more,
         )
 
