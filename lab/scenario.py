@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
-from tailramp.evidence.recount import file_scrapes
 
 from activities.metrics import PrometheusMetrics
 from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, until
@@ -31,6 +30,7 @@ from tailramp.buckets import BucketFunction
 from tailramp.checks import checks_of, slot_match
 from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of
 from tailramp.evidence import RUN_UP, Grid, recount
+from tailramp.evidence.raw_series import file_scrapes
 from tailramp.ramp import Block, Phase, Reason
 from tailramp.spec import RampSpec
 from workflows.messages import RampResult, RampStatus
