@@ -1,7 +1,7 @@
 """The connections of one process, made once and shared by all of its activities."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from activities.kube.client import KubeClient
 
@@ -24,6 +24,12 @@ class Clients:
     def kube(self, context: str | None) -> KubeClient:
         """The cluster of a kubeconfig's context; None means its current one, or the cluster around."""
         return self._kube.setdefault(context, KubeClient(self._kubeconfig, context))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         for client in self._kube.values():

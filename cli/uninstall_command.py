@@ -70,12 +70,8 @@ async def _check_gateway(settings: "PlatformFile") -> None:
     from activities.routers import make_router
     from tailramp.proof import Answer
 
-    async with aiohttp.ClientSession() as http:
-        clients = Clients(http)
-        try:
-            loaded = (await make_router(settings, clients).read()).loaded
-        finally:
-            await clients.close()
+    async with aiohttp.ClientSession() as http, Clients(http) as clients:
+        loaded = (await make_router(settings, clients).read()).loaded
     if loaded.answer is not Answer.YES:
         raise Refused(f"nobody can say what the gateway serves: {loaded.missing()}. Mend that, or name --route-file")
 

@@ -71,8 +71,7 @@ async def _connected(stop: asyncio.Event, readiness: Readiness) -> Client | None
 
 async def _work(role: Role, client: Client, settings: WorkerSettings, stop: asyncio.Event, readiness: Readiness) -> int:
     async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as running:
-        clients = Clients(http)
-        running.push_async_callback(clients.close)
+        clients = await running.enter_async_context(Clients(http))
         failed: list[BaseException] = []
 
         async def fatal(error: BaseException) -> None:

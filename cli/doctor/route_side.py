@@ -17,6 +17,7 @@ from tailramp.spec import EnvoyFileRouter, PlatformFile, load_spec
 if TYPE_CHECKING:
     import aiohttp
 
+    from activities.routers import Router
     from tailramp.route_record import RouteRecord
 
 _MOST_SKEW: Final = 2.0
@@ -29,13 +30,16 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
     from activities.clients import Clients
     from activities.routers import make_router
 
-    async with aiohttp.ClientSession() as http:
-        router = make_router(platform, Clients(http))
+    async with aiohttp.ClientSession() as http, Clients(http) as clients:
+        router = make_router(platform, clients)
         record = None
         try:
             record = await router.record()
         except TailrampError as error:
-            yield finding("route", str(error), "Mend router.file, or let the gateway render it anew")
+            mend = "Mend router.file, or let the gateway render it anew"
+            if not isinstance(platform.router, EnvoyFileRouter):
+                mend = "Check route, router and the kubeconfig that this process uses"
+            yield finding("route", str(error), mend)
         if record is not None:
             for result in _record(record, platform):
                 yield result
@@ -43,9 +47,14 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
             for said in view.loaded.findings:
                 text = f"{said.question}: {said.answer} ({said.seen})"
                 mend = "Look for update_rejected in Envoy's log, and make Envoy watch this file"
+                if not isinstance(platform.router, EnvoyFileRouter):
+                    mend = "Look at the object's conditions, and at who else writes it"
                 yield good("gateway", text) if said.answer is Answer.YES else finding("gateway", text, mend)
         if isinstance(platform.router, EnvoyFileRouter):
             yield _writable(platform.router.file)
+        else:
+            for result in await _objects(platform, record, router):
+                yield result
         async for result in _gateway(platform, record, http):
             yield result
         for result in await asyncio.gather(*(_slot(platform, slot, http) for slot in platform.slots)):
@@ -78,6 +87,38 @@ def _record(record: "RouteRecord", platform: PlatformFile) -> list[Result]:
         served = ", ".join(record.candidates) or "nobody else"
         results.append(good("route", f"{record.route}: default {record.assignment.default}, candidates: {served}"))
     return results
+
+
+async def _objects(platform: PlatformFile, record: "RouteRecord | None", router: "Router") -> list[Result]:
+    """What preflight would say of the objects, the rights and the Services, whichever slot is tried next."""
+    from tailramp.buckets import BucketSet
+    from tailramp.plan import Plan, Variant
+
+    slots = list(platform.slots)
+    live = record.assignment.default if record is not None else slots[0]
+    results: dict[Result, None] = {}
+    for slot in slots:
+        if slot == live:
+            continue
+        variant = Variant(slot=slot, model="", buckets=BucketSet.parse("00"))
+        plan = Plan(
+            route=platform.route.full_name,
+            baseline=live,
+            candidates=(variant,),
+            steps=(),
+            promotes=False,
+            bake=platform.ramp.bake,
+        )
+        try:
+            problems = await router.preflight(plan)
+        except TailrampError as error:
+            return [finding("route", str(error), "Mend that first")]
+        results |= dict.fromkeys(finding("route", f"{p.field}: {p.reason}", p.mend) for p in problems)
+    if results:
+        return list(results)
+    return [
+        good("route", f"{router.place}: the objects, the Services and what this process may do are as a ramp needs")
+    ]
 
 
 def _writable(file: Path) -> Result:

@@ -130,13 +130,18 @@ class KubernetesRouter:
         field = "router.ingress" if binding.kind == "ingress-nginx" else "router.httpRoute"
         if problems := await missing_rights(self._client, self._namespace, planner):
             return problems
-        main = await self._main(binding)
+        try:
+            main, routes, services = await asyncio.gather(
+                self._main(binding),
+                self._client.find_all(planner.resource, self._namespace),
+                self._client.find_all(SERVICES, self._namespace),
+            )
+        except NotFound:  # of a name the answer is None: it is the kind that is not there
+            kind = f"{planner.resource.plural}.{planner.resource.group}"
+            mend = "Install the resources of the Gateway API, 1.2 or newer"
+            return [Problem(field, f"the API server knows no {kind} {planner.resource.version}", mend)]
         if main is None:
             return [Problem(field, _no_main(binding, self._namespace), "Create it, or mend the name")]
-        routes, services = await asyncio.gather(
-            self._client.find_all(planner.resource, self._namespace),
-            self._client.find_all(SERVICES, self._namespace),
-        )
         around = Surroundings(routes, {service["metadata"]["name"]: service for service in services})
         problems = planner.problems(main, around, plan)
         if owner := owner_of(main):
