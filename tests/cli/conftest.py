@@ -1,24 +1,40 @@
 """What the tests of the command line share."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import warm_commands
 from project_folder import Folder
 from scripted_world import ScriptedWorld
 
 from cli import examples
 from gateway.route_document import RouteDocument
+from lab.process import ManagedProcess
 from lab.temporal_server import TemporalServer
 from tailramp.route_record import SlotRecord
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of ``warm_commands``."""
+    directory = tmp_path_factory.mktemp("warm")
+    path = directory / "socket"
+    program = Path(warm_commands.__file__)
+    environment = {"OPENBLAS_NUM_THREADS": "1"}
+    server = ManagedProcess.start([sys.executable, program, path], directory / "log", env=environment, name="commands")
+    asyncio.run(server.wait_ready(path.exists, 60, "the commands to be warm"))
+    yield path
+    asyncio.run(server.terminate())
+
+
 @pytest.fixture
-def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Folder:
+def folder(tmp_path: Path, request: pytest.FixtureRequest, warm: Path) -> Folder:
     """A folder of its own, whose route has a name of its own: the tests share one server."""
     route = f"default/chat-{abs(hash(request.node.nodeid)) % 10**10}"
-    folder = Folder(tmp_path, route, "127.0.0.1:1")
+    folder = Folder(tmp_path, route, "127.0.0.1:1", warm)
     folder.canary.parent.mkdir()
     folder.canary.write_text(examples.CANARY, encoding="utf-8")
     folder.platform.write_text(examples.PLATFORM, encoding="utf-8")
@@ -40,7 +56,7 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempor
 @pytest.fixture
 def ramp_folder(folder: Folder, temporal_server: TemporalServer) -> Folder:
     """As ``folder``, with a Temporal server that answers and no worker."""
-    return Folder(folder.path, folder.route, temporal_server.address)
+    return Folder(folder.path, folder.route, temporal_server.address, folder.warm)
 
 
 @pytest.fixture

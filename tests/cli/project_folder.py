@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm_commands
 import yaml
 
 
@@ -38,6 +39,8 @@ class Folder:
     path: Path
     route: str
     temporal: str
+    warm: Path | None = None
+    """Where ``warm_commands`` listens; without it every command starts cold."""
 
     @property
     def canary(self) -> Path:
@@ -63,13 +66,16 @@ class Folder:
                 place[name] = value
             file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
 
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        return {**_plain_environment(), "TEMPORAL_ADDRESS": self.temporal, **more}
+
     async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         """Start ``tailramp`` here; the caller awaits its end."""
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli", *arguments),
             cwd=self.path,
-            env={**_plain_environment(), "TEMPORAL_ADDRESS": self.temporal, **environment},
+            env=self._environment(environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe,
             stderr=pipe,
@@ -77,7 +83,10 @@ class Folder:
 
     async def run(self, *arguments: str, **environment: str) -> Finished:
         """Run ``tailramp`` here to its end."""
-        return await finished(await self.start(*arguments, **environment))
+        if self.warm is None:
+            return await finished(await self.start(*arguments, **environment))
+        running = warm_commands.run(self.warm, arguments, self._environment(environment), self.path)
+        return Finished(*await asyncio.wait_for(running, 50))
 
 
 async def finished(process: asyncio.subprocess.Process) -> Finished:
