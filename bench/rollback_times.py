@@ -78,8 +78,15 @@ class Ground:
             world.start_sentinel(self.cell.poll)
             async with world.start_users(self.log, rate=self.cell.rate, seconds=seconds) as users:
                 await users.wait_ready(lambda: self.log.exists() and read_log(self.log).started, 60, "the users")
+                await wait_until(self._has_been_scraped, 90, "a scrape of both models")
                 yield self
                 await users.terminate(timeout=60)
+
+    async def _has_been_scraped(self) -> bool:
+        """Preflight refuses a check without a series, and at the shipped interval the first scrape takes its time."""
+        url = f"{self.world.prometheus.url}/api/v1/query"
+        async with self.world.http.get(url, params={"query": "count(llm_answers_scored_total) == 2"}) as response:
+            return bool((await response.json())["data"]["result"])
 
     @property
     def record(self) -> RouteRecord:

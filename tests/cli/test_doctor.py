@@ -3,6 +3,8 @@
 from project_folder import Folder
 from scripted_world import ScriptedWorld
 
+from lab.process import wait_until
+
 
 def results(data: list[dict[str, str]], area: str, state: str) -> list[str]:
     return [result["text"] for result in data if result["area"] == area and result["state"] == state]
@@ -27,8 +29,12 @@ async def test_a_world_that_lacks_everything_is_all_findings_with_mends(folder: 
 
 
 async def test_workers_and_search_attributes_are_seen(ramp_folder: Folder, world: ScriptedWorld) -> None:
-    data = (await ramp_folder.run("doctor", "-o", "json")).data
-    good = results(data, "Temporal", "good")
-    assert "the search attributes are registered" in good
-    assert sum("tailramp-" in text for text in good) == 3
-    assert results(data, "Temporal", "finding") == []
+    async def all_are_seen() -> bool:
+        """A worker that has just started is not known to the server at once."""
+        data = (await ramp_folder.run("doctor", "-o", "json")).data
+        good = results(data, "Temporal", "good")
+        assert "the search attributes are registered" in good
+        seen = sum("tailramp-" in text for text in good) == 3
+        return seen and results(data, "Temporal", "finding") == []
+
+    await wait_until(all_are_seen, 30, "the three task queues to be seen")

@@ -173,7 +173,12 @@ async def test_watch_ends_with_8_when_only_a_person_can_go_on(ramp_folder: Folde
     ramp_folder.write(canary={"canary.autoRollback": False})
     world.script.hold = WatchOutcome.FAILED
     await start(ramp_folder)
-    watched = await ramp_folder.run("watch", "--timeout", "2s")
+
+    async def waits_for_a_person() -> bool:
+        return (await ramp_folder.run("status")).code == 8
+
+    await wait_until(waits_for_a_person, 30, "the failed check")
+    watched = await ramp_folder.run("watch", "--timeout", "1s")
     assert watched.code == 8
     assert "waiting for a person" in watched.out
 
@@ -343,6 +348,7 @@ async def test_a_reader_that_goes_away_ends_a_watch_quietly(ramp_folder: Folder,
 
 async def test_what_others_wrote_cannot_control_the_terminal(ramp_folder: Folder, world: ScriptedWorld) -> None:
     await start(ramp_folder)
+    await phase_is(ramp_folder, world, "HOLDING")  # whatever is decided later would be the last word
     await ramp_folder.run("pause", LOGNAME="eve\x1b[2J\nHOLDING fine")
     shown = await ramp_folder.run("status")
     assert "\x1b" not in shown.out

@@ -34,7 +34,7 @@ def test_the_two_examples_of_the_help_are_valid(folder: Folder, validate: Valida
     assert code == 0
     assert "deploy/canary.yaml and deploy/tailramp.yaml are valid." in shown
     assert "00-04 (5 % of identified users)" in shown
-    assert "errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %" in shown
+    assert "errors ≤ 5 %, p99 ≤ 2s, in flight ≤ 5m, toxicity ≤ 5 %" in shown
 
 
 def test_the_shown_steps_are_those_of_the_ramp(folder: Folder, validate: Validate) -> None:
