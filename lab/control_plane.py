@@ -25,11 +25,13 @@ _GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
 class ControlPlane:
     """An API server and its etcd, with the Gateway API's resources and one class of each kind of route.
 
-    An async context manager. `users` are those of `ApiServer`.
+    An async context manager. `users` are those of `ApiServer`, `etcd_quota` is the quota of `EtcdServer`.
     """
 
-    def __init__(self, directory: Path, users: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.etcd = EtcdServer(directory / "etcd")
+    def __init__(
+        self, directory: Path, users: Mapping[str, Sequence[str]] | None = None, etcd_quota: int | None = None
+    ) -> None:
+        self.etcd = EtcdServer(directory / "etcd", etcd_quota)
         self.api = ApiServer(directory / "api", self.etcd.url, users)
         self._stack = AsyncExitStack()
 

@@ -12,12 +12,16 @@ from lab.server import READY_SECONDS, Server
 
 
 class EtcdServer(Server):
-    """One member on loopback, which keeps its data over a restart but not over a power cut."""
+    """One member on loopback, which keeps its data over a restart but not over a power cut.
+
+    `quota` is how many bytes it stores at most; a write beyond that raises its alarm, and it takes only deletions.
+    """
 
     name: ClassVar[str] = "etcd"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, quota: int | None = None) -> None:
         super().__init__(directory)
+        self._quota = quota
         self._client_port, self._peer_port = free_port(), free_port()
 
     @property
@@ -31,6 +35,8 @@ class EtcdServer(Server):
         argv += [f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}"]
         argv += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
         argv += [f"--initial-cluster=default={peer}", "--log-level=warn"]
+        if self._quota is not None:
+            argv += [f"--quota-backend-bytes={self._quota}"]
         return argv, {}
 
     async def _wait_ready(self, process: ManagedProcess) -> None:
