@@ -29,7 +29,7 @@ def validate(
 Validate = Callable[..., tuple[int, str]]
 
 
-def test_the_two_examples_of_the_help_are_valid(folder: Folder, validate: Validate) -> None:
+def test_the_two_files_to_start_from_are_valid(folder: Folder, validate: Validate) -> None:
     code, shown = validate()
     assert code == 0
     assert "deploy/canary.yaml and deploy/tailramp.yaml are valid." in shown
