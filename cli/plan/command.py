@@ -221,7 +221,7 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
     assumed = list(dict.fromkeys(check.name for check in tested if check.name not in settings.noise))
     rows = [(say("evidence"), promise)]
     if assumed:
-        rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for: {', '.join(assumed)}")))
+        rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for ({', '.join(assumed)})")))
     else:
         rows.append(("", say("noise as calibrated")))
     weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
