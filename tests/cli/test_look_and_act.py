@@ -175,7 +175,7 @@ async def test_watch_ends_with_8_when_only_a_person_can_go_on(ramp_folder: Folde
     await start(ramp_folder)
 
     async def waits_for_a_person() -> bool:
-        return (await ramp_folder.run("status")).code == 8
+        return "waiting for a person" in (await ramp_folder.run("status")).out
 
     await wait_until(waits_for_a_person, 30, "the failed check")
     watched = await ramp_folder.run("watch", "--timeout", "1s")
