@@ -9,6 +9,7 @@ from bench.evidence.own_rules import HARMFUL, SHIPPED_THRESHOLD, RepairedThresho
 from bench.evidence.traffic import DAY, FIXED_RAMP, HEALTHY, Array, Mask, Regime, Regression, Traffic, fixed_share
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.growth import largest_share
+from tailramp.judges import KEPT_BACK
 
 SHARES = (0.01, 0.02, 0.05, 0.10, 0.25, 0.50)
 DWELL, DECISION, REACTION = 300.0, 60.0, 60.0
@@ -60,7 +61,8 @@ def _one_batch(traffic: Traffic, noise: Noise, *, by_evidence: bool, with_thresh
     ends = np.zeros((2, runs), dtype=bool)
     outcome = Outcome(np.full(runs, np.inf), ends[0], ends[1], np.zeros(runs))
     traffic.serve(share)
-    judge, threshold = Sequential(runs, noise, share[0]), RepairedThreshold(runs, SHIPPED_THRESHOLD)
+    alpha = 0.01 * (1 - KEPT_BACK * with_threshold)
+    judge, threshold = Sequential(runs, noise, share[0], alpha=alpha), RepairedThreshold(runs, SHIPPED_THRESHOLD)
     seen = np.zeros((2, runs, len(HARMFUL)))  # of the baseline: answers and bad answers
     while traffic.now < DAY and not np.isfinite(outcome.hours).all():
         counts = traffic.step()
