@@ -130,6 +130,8 @@ CATALOG: Final[dict[str, str]] = {
     '1 % of the users is one bucket, "00"': '1 % 的用户是一个分桶 "00"',
     "the file names no candidate, or names them twice": "文件没有写候选版本，或写了两处",
     "Write either canary: with one candidate, or canaries: with a list of them": "请写 canary:（一个候选版本）或 canaries:（一个列表）",
+    "a judge is named twice": "同一个判定方法写了两次",
+    "Name each once": "每个只写一次",
     "{model} is listed twice": "{model} 列出了两次",
     "Give each model one entry with all of its buckets": "每个模型只写一项，含其全部分桶",
     "{model} has buckets of another width than {other}": "{model} 的分桶位数与 {other} 不同",
