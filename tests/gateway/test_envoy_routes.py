@@ -252,7 +252,7 @@ async def test_the_running_gateway_tells_its_salt_id_and_strategy(start_gateway:
     _, text = await envoy.admin("/server_info")
     assert json.loads(text)["node"]["metadata"]["tailramp"] == {
         "route_config_name": ROUTE,
-        "identity_header": "x-user-id",
+        "identity": {"kind": "header", "name": "x-user-id"},
         "strategy": "sha256",
         "salt_id": "2026-spring",
         "resolution": 10000,
