@@ -31,10 +31,17 @@ class ListenType(click.ParamType[tuple[str, int]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         if isinstance(value, tuple):
             return value
-        host, _, port = str(value).rpartition(":")
-        if not (host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-            self.fail(f"{value!r}: write an IP address and a port, such as 0.0.0.0:8080", param, ctx)
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        from pydantic import TypeAdapter, ValidationError
+
+        from worker.settings import Listen
+
+        try:
+            address = TypeAdapter(Listen).validate_python(str(value))
+        except ValidationError as error:
+            self.fail(f"{value!r} {error.errors()[0]['msg'].removeprefix('Value error, ')}", param, ctx)
+        if address is None or address.port == 0:
+            self.fail(f"{value!r} has no port that somebody could be told: write one from 1 to 65535", param, ctx)
+        return address
 
 
 class ModelType(click.ParamType[tuple[str, str]]):

@@ -117,7 +117,7 @@ def _lock(binary: Path, say: Say) -> Iterator[None]:
                     say(
                         f"waiting for {binary.name}, which {holder} is building: {elapsed:.0f} s; log: {log_of(binary)}"
                     )
-                time.sleep(0.2)
+                time.sleep(0.2)  # a blocking flock could not tell how the other one's build goes
         file.truncate(0)
         file.write(f"process {os.getpid()}")
         file.flush()

@@ -9,6 +9,7 @@ The arrival times are fixed before the first request is sent. A client that deci
 together with a slow candidate and so hide what it does to its users.
 """
 
+import itertools
 import math
 import random
 import uuid
@@ -19,6 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tailramp.buckets import BucketFunction
 
 CORE_USERS = 500
 OTHER_USERS = 20_000
@@ -118,6 +121,12 @@ def _staff_id(random_source: random.Random) -> str:
 def _chinese_name(random_source: random.Random) -> str:
     name = random_source.choice(_SURNAMES) + random_source.choice(_GIVEN_NAMES)
     return name + random_source.choice(_NAME_SUFFIXES).format(random_source.randrange(1000))
+
+
+def users_in(bucket: str, compute: BucketFunction, count: int) -> list[str]:
+    """The first `count` of the ids `user-0`, `user-1` … that fall into `bucket`."""
+    found = (user for number in itertools.count() if compute(user := f"user-{number}") == bucket)
+    return list(itertools.islice(found, count))
 
 
 class Arrival(NamedTuple):

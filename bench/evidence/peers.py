@@ -3,6 +3,7 @@
 Each is shown every tick of many runs at once and marks the runs in which it would have rolled back.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Protocol
 
@@ -130,7 +131,7 @@ def _p99(rates: Array) -> Array:
     return found
 
 
-class _Pooled:
+class _Pooled(ABC):
     """Sums since the start, or since the step's; alpha is shared over the steps then."""
 
     def __init__(self, runs: int, *, per_step: bool) -> None:
@@ -147,8 +148,9 @@ class _Pooled:
         self._total = counts.copy() if self._total is None else self._total + counts
         self.alarmed |= self._judge(self._total)
 
+    @abstractmethod
     def _judge(self, total: Array) -> Mask:
-        raise NotImplementedError
+        """Which runs are taken back at these counts, summed up since the start or since the last step."""
 
 
 class Bands(_Pooled):

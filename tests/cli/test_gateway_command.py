@@ -91,7 +91,6 @@ def test_the_first_route_file_serves_everyone_from_the_default_and_is_written_on
         ({}, (*MODELS, "--default", "teal"), "--default is teal: the slots are blue, green"),
         ({"probeSecret": "${TAILRAMP_PROBE_SECRET}"}, (), "say with --probe-secret-file"),
         ({}, ("--admin", "0.0.0.0:8080"), "give the admin interface its own"),
-        ({}, ("--listen", "gateway:80"), "is not an IP address"),
     ],
 )
 def test_what_envoy_could_not_start_with_is_refused(
@@ -105,8 +104,10 @@ def test_what_envoy_could_not_start_with_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--listen", "8080"), "write an IP address and a port"),
-        (("--listen", "0.0.0.0:99999"), "write an IP address and a port"),
+        (("--listen", "8080"), "'8080' is not IP:PORT, such as"),
+        (("--listen", "gateway:80"), "'gateway:80' is not IP:PORT, such as"),
+        (("--listen", "0.0.0.0:99999"), "no port between 0 and 65535"),
+        (("--listen", "0.0.0.0:0"), "write one from 1 to 65535"),
         (("--model", "chat-v1"), "such as blue=chat-v1"),
         (("--default", "blue"), "--default needs a --model"),
     ],

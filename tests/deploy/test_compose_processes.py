@@ -1,7 +1,6 @@
 """The services of docker-compose.yml, started here as the file says, carry a ramp from its start to its abort."""
 
 import asyncio
-import itertools
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,6 +12,7 @@ from compose_services import REPOSITORY, Machine
 
 from lab.process import ManagedProcess, wait_until
 from lab.temporal_server import TemporalServer
+from lab.user_population import users_in
 from tailramp.buckets import BucketFunction
 from tailramp.spec import load_platform
 
@@ -61,13 +61,6 @@ async def team(tmp_path: Path) -> AsyncIterator[Team]:
         yield team
 
 
-def users_in_bucket(bucket: str, count: int) -> list[str]:
-    platform = load_platform(REPOSITORY / "deploy" / "compose" / "tailramp.yaml")
-    bucket_of = BucketFunction(platform.identity.salt)
-    everyone = (f"用户{number}" for number in range(10_000))
-    return list(itertools.islice((user for user in everyone if bucket_of(user) == bucket), count))
-
-
 async def served(team: Team, users: list[str]) -> set[str | None]:
     """Send a request of each user through the gateway; returns the variants that answered."""
     url = f"http://{team.machine.address('envoy', 8080)}/v1/chat/completions"
@@ -82,7 +75,8 @@ async def served(team: Team, users: list[str]) -> set[str | None]:
 
 
 async def test_a_ramp_starts_and_is_aborted_on_what_the_compose_file_starts(team: Team) -> None:
-    first, others = users_in_bucket("00", 3), users_in_bucket("57", 20)
+    bucket_of = BucketFunction(load_platform(REPOSITORY / "deploy" / "compose" / "tailramp.yaml").identity.salt)
+    first, others = users_in("00", bucket_of, 3), users_in("57", bucket_of, 20)
     assert await served(team, [*first, *others]) == {"blue"}
     prometheus = f"http://{team.machine.address('prometheus', 9090)}/api/v1/query"
 

@@ -30,6 +30,7 @@ from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS, NAMESPACES, ControlP
 from lab.envoy_server import EnvoyServer
 from lab.process import free_port, wait_until
 from lab.traefik_server import TraefikServer
+from lab.user_population import users_in
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketFunction, BucketSet
 from tailramp.plan import Plan, make_plan
@@ -491,8 +492,8 @@ class Answers:
 
 def user_in(bucket: str) -> str:
     """A user id whose bucket this is."""
-    compute = BucketFunction(SALT)
-    return next(user for number in range(100_000) if compute(user := f"user-{number}") == bucket)
+    (user,) = users_in(bucket, BucketFunction(SALT), 1)
+    return user
 
 
 async def outcome_of(work: Awaitable[object]) -> BaseException | None:

@@ -19,6 +19,7 @@ from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
 from lab.process import free_port, wait_until
+from lab.user_population import users_in
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
 from tailramp.plan import Plan, make_plan
@@ -169,8 +170,8 @@ class LivingRoute:
 
 def user_in(bucket: str) -> str:
     """A user id whose bucket this is."""
-    compute = BucketFunction(SALT)
-    return next(user for number in range(100_000) if compute(user := f"user-{number}") == bucket)
+    (user,) = users_in(bucket, BucketFunction(SALT), 1)
+    return user
 
 
 async def outcome_of(work: Awaitable[object]) -> BaseException | None:
