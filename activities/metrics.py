@@ -26,8 +26,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.util.retry import Retry
 
 from activities.query_threads import QueryThreads, Unanswered
-from tailramp.checks import all_checks, slot_match
-from tailramp.errors import Problem, Refused, Unreachable
+from tailramp.errors import Problem, Unreachable
 from tailramp.evidence import (
     Answer,
     Check,
@@ -40,9 +39,8 @@ from tailramp.evidence import (
     Verdict,
 )
 from tailramp.evidence.answerable import problems_of, questions
-from tailramp.plan import Plan
 from tailramp.secret_reference import is_reference, resolve
-from tailramp.spec import Prometheus, RampSpec
+from tailramp.spec import Prometheus
 
 MOST_POINTS = 11_000
 """Points per series that Prometheus returns for one range query; it refuses more."""
@@ -99,7 +97,7 @@ class PrometheusMetrics:
             raise ValueError(f"a query timeout of {timeout:g} s leaves no time to ask; give seconds above 0")
         self._timeout = timeout
         self._place = _place(url)
-        self._at_once = at_once
+        self._at_once = asyncio.Semaphore(at_once)
         self._most_points = most_points
         self._lookback = {} if lookback is None else {"lookback_delta": f"{round(lookback * 1000)}ms"}
         session = requests.Session()
@@ -188,10 +186,9 @@ class PrometheusMetrics:
 
     async def _ask_all(self, queries: Iterable[str], ask: Callable[[str], Parsed]) -> dict[str, Parsed | str]:
         """Ask in threads; a text instead of an answer says why there is none."""
-        at_once = asyncio.Semaphore(self._at_once)
 
         async def one(query: str) -> Parsed | str:
-            async with at_once:
+            async with self._at_once:
                 try:
                     return await self._threads.run(lambda: self._guarded(ask, query))
                 except Unanswered as error:
@@ -266,29 +263,6 @@ class PrometheusMetrics:
     @property
     def _limit(self) -> str:
         return f"{max(1, round(self._timeout * 1000))}ms"
-
-
-class CheckMetrics:
-    """The checks of one spec, asked of the slots of one plan."""
-
-    def __init__(self, spec: RampSpec, plan: Plan, wall: Callable[[], float]) -> None:
-        """`wall` gives unix seconds."""
-        self._prometheus = spec.platform.prometheus
-        self._checks = all_checks(spec)
-        self._baseline = slot_match(spec.platform, plan.baseline)
-        self._wall = wall
-
-    async def preflight(self) -> list[Problem]:
-        """Say what keeps the checks from being answered for the baseline; see `PrometheusMetrics.preflight`."""
-        try:
-            metrics = PrometheusMetrics.of(self._prometheus)
-        except Refused as error:
-            return [Problem("prometheus", str(error), "Give every worker the secrets that the platform file names")]
-        try:
-            at = self._wall() - self._prometheus.ingestion_delay.total_seconds()
-            return await metrics.preflight(self._checks, self._baseline, int(at))
-        finally:
-            metrics.close()
 
 
 async def advance(metrics: PrometheusMetrics, book: CheckBook, index: int) -> list[Verdict]:

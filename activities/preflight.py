@@ -11,12 +11,12 @@ from temporalio import activity
 from activities.clients import Clients
 from activities.clock import server_clock
 from activities.heartbeat import heartbeating
-from activities.metrics import CheckMetrics
 from activities.probe import Prober
 from activities.routers import Change, Router, make_router
 from activities.surroundings import models_of
 from activities.traffic import final_refusals
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
+from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.forms import SlotName
 from tailramp.plan import Plan, make_plan
@@ -72,7 +72,7 @@ class PreflightActivities:
         if problems:
             return plan, problems
         problems += await self._probe(spec, plan)
-        problems += await CheckMetrics(spec, plan, server_clock()).preflight()
+        problems += await self._ask_metrics(spec, plan)
         return plan, problems
 
     async def _find_candidates(
@@ -132,6 +132,16 @@ class PreflightActivities:
             for finding in evidence.findings
             if finding.answer != "yes"
         ]
+
+    async def _ask_metrics(self, spec: RampSpec, plan: Plan) -> list[Problem]:
+        """Every check can be answered for the baseline."""
+        settings = spec.platform.prometheus
+        try:
+            metrics = self._clients.prometheus(settings)
+        except Refused as error:
+            return [Problem("prometheus", str(error), "Give every worker the secrets that the platform file names")]
+        at = int(server_clock()() - settings.ingestion_delay.total_seconds())
+        return await metrics.preflight(all_checks(spec), slot_match(spec.platform, plan.baseline), at)
 
 
 def bucket_problems(compared: Evidence) -> list[Problem]:

@@ -51,7 +51,9 @@ class WatchActivities:
         router = make_router(request.spec.platform, self._clients)
         async with heartbeating("reading what was missed") as heartbeat, final_refusals():
             with telemetry.RAMPS_WATCHED.track_inprogress():
-                return await _Watch(request, router, server_clock(), heartbeat, activity.info().scheduled_time).run()
+                metrics = self._clients.prometheus(request.spec.platform.prometheus)
+                since = activity.info().scheduled_time
+                return await _Watch(request, router, metrics, server_clock(), heartbeat, since).run()
 
 
 class _Watch:
@@ -59,6 +61,7 @@ class _Watch:
         self,
         request: WatchRequest,
         router: Router,
+        metrics: PrometheusMetrics,
         wall: Wall,
         heartbeat: Heartbeat,
         since: datetime,
@@ -66,10 +69,10 @@ class _Watch:
         platform, plan = request.spec.platform, request.plan
         self._request = request
         self._router = router
+        self._metrics = metrics
         self._wall = wall
         self._heartbeat = heartbeat
         self._watching = Watching(request, since)
-        self._metrics = PrometheusMetrics.of(platform.prometheus)
         self._grid = Grid(anchor=request.anchor, tick=int(platform.checks.tick.total_seconds()))
         self._lag = platform.prometheus.lag
         self._dossiers = dossiers_of(request.spec, plan, request.since or request.anchor)
@@ -80,20 +83,17 @@ class _Watch:
         self._renewed_at: float | None = None
 
     async def run(self) -> WatchResult:
-        try:
-            await self._read_earlier()
-            outcome = await self._catch_up()
-            index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
-            while outcome is None:
-                await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
-                with telemetry.tick(lambda: self._shelf.verdicts):
-                    outcome = await self._tick(self._grid.time(index))
-                if outcome is None and self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
-                    outcome = Outcome(WatchOutcome.SEGMENT_OVER, "nothing to decide yet")
-                index = max(index + 1, self._grid.last_due(self._wall(), self._lag))
-            return await self._result(outcome)
-        finally:
-            self._metrics.close()
+        await self._read_earlier()
+        outcome = await self._catch_up()
+        index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
+        while outcome is None:
+            await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
+            with telemetry.tick(lambda: self._shelf.verdicts):
+                outcome = await self._tick(self._grid.time(index))
+            if outcome is None and self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
+                outcome = Outcome(WatchOutcome.SEGMENT_OVER, "nothing to decide yet")
+            index = max(index + 1, self._grid.last_due(self._wall(), self._lag))
+        return await self._result(outcome)
 
     async def _read_earlier(self) -> None:
         """Fill the dossiers with what was counted in earlier steps: their evidence still counts."""

@@ -10,10 +10,12 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from scraped_service import BLUE, CHECKS, GREEN
 
+from activities.clients import Clients
 from activities.metrics import PrometheusMetrics
 from lab.process import wait_until
 from tailramp.errors import Refused, Unreachable
@@ -327,6 +329,29 @@ async def test_no_more_queries_run_at_once_than_the_settings_allow(serve: Serve)
     await metrics.read(CHECKS, [GREEN, BLUE], AT)
     metrics.close()
     assert most == 2
+
+
+async def test_all_ramps_of_a_process_share_the_connections_to_a_prometheus_and_its_limit(serve: Serve) -> None:
+    running, most, peers = 0, 0, set[object]()
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        await asyncio.sleep(0.01)
+        running -= 1
+        return await success([])(request)
+
+    settings = platform_prometheus(url=await serve(note), concurrency=3)
+    async with aiohttp.ClientSession() as http, Clients(http) as clients:
+        ramps = [clients.prometheus(settings.model_copy()) for _ in range(20)]
+        await asyncio.gather(*(metrics.read(CHECKS, [GREEN, BLUE], AT) for metrics in ramps))
+        assert clients.prometheus(platform_prometheus(url=settings.url, concurrency=4)) is not ramps[0]
+
+    assert most == 3
+    assert len(peers) == 3
 
 
 @pytest.fixture(scope="module")
