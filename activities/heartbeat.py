@@ -1,7 +1,7 @@
 """A heartbeat in the background, so that one slow request is not taken for a dead worker and a cancel arrives soon.
 
-A worker that only heartbeats between requests looks dead while it waits for one.  This beats on its own, twice a
-second, with whatever details stand at that moment.
+A worker that only heartbeats between requests looks dead while it waits for one.  This beats on its own, by default
+twice a second, with whatever details stand at that moment.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ class Heartbeat:
 
 
 @asynccontextmanager
-async def heartbeating(details: Any) -> AsyncIterator[Heartbeat]:
-    """Beat until the block is left."""
+async def heartbeating(details: Any, every: float = SECONDS) -> AsyncIterator[Heartbeat]:
+    """Beat until the block is left, once in ``every`` seconds: each beat is a write of Temporal's."""
     heartbeat = Heartbeat(details)
 
     async def beat() -> None:
         while True:
             activity.heartbeat(heartbeat.details)
-            await asyncio.sleep(SECONDS)
+            await asyncio.sleep(every)
 
     task = asyncio.create_task(beat())
     try:

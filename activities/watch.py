@@ -35,6 +35,10 @@ log = logging.getLogger("tailramp.watch")
 
 _TICKS_AT_ONCE = 100
 
+_BEAT_SECONDS = 2.0
+"""Nobody waits for a watch to hear that it is cancelled, and there is one for every open ramp: two hundred of them that
+beat twice a second were more than a small Temporal could write."""
+
 
 class WatchActivities:
     def __init__(self, clients: Clients) -> None:
@@ -49,7 +53,7 @@ class WatchActivities:
         cleared or taken over the route.
         """
         router = make_router(request.spec.platform, self._clients)
-        async with heartbeating("reading what was missed") as heartbeat, final_refusals():
+        async with heartbeating("reading what was missed", every=_BEAT_SECONDS) as heartbeat, final_refusals():
             with telemetry.RAMPS_WATCHED.track_inprogress():
                 metrics = self._clients.prometheus(request.spec.platform.prometheus)
                 since = activity.info().scheduled_time

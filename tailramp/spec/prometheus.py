@@ -49,7 +49,7 @@ class Prometheus(FileModel):
         default_factory=dict, description="sent with every query, such as X-Scope-OrgID: chat; a secret as ${VAR}"
     )
     ca_file: Path | None = Field(default=None, description="certificates that its TLS is checked with, on the worker")
-    concurrency: Count = Field(default=8, ge=1, le=64, description="queries at once")
+    concurrency: Count = Field(default=8, ge=1, le=64, description="queries at once, of all ramps of a worker together")
     max_points: Count = Field(
         default=11_000, ge=100, le=11_000, description="points per series that it returns for one range query"
     )
