@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Programs that are in no package and may have to be built; the demo needs the first alone.
-BUILT := prometheus etcd kube-apiserver compose-spec
+BUILT := prometheus promtool etcd kube-apiserver compose-spec
 BUILT_FIRST := $(if $(filter test test-faults bench,$(MAKECMDGOALS)),$(BUILT),prometheus)
 # Words added to the command of demo, test and bench: make test ARGS="tests/lab -k envoy"
 ARGS ?=

@@ -149,8 +149,11 @@ class PrometheusMetrics:
         """Return the readings of every `step` seconds from `start` to `end`, both included: the same as `read` at
         each of them.
         """
+        return await self.read_queries_range(_queries(checks, slots), start, end, step)
+
+    async def read_queries_range(self, queries: Sequence[str], start: int, end: int, step: int) -> list[Reading]:
+        """Return the same for queries that are no check's."""
         readings: list[Reading] = []
-        queries = _queries(checks, slots)
         for first in range(start, end + 1, step * self._most_points):
             times = range(first, min(end, first + step * (self._most_points - 1)) + 1, step)
             answers = await self._ask_all(queries, partial(self._range, times))

@@ -105,6 +105,11 @@ COMMANDS: Final = {
         "Show how evenly real user ids fall into buckets.",
         "tailramp skew ids.txt --buckets 00-09",
     ),
+    "calibrate": Entry(
+        "cli.calibrate_command",
+        "Measure how much a service's answers differ although nothing is wrong.",
+        "tailramp calibrate --since 48h --dry-run",
+    ),
     "worker": Entry("cli.worker_command", "Run the worker processes.", "tailramp worker --role control"),
     "sentinel": Entry(
         "cli.sentinel_command",

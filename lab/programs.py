@@ -118,6 +118,21 @@ PROGRAMS = {
                 usual_minutes=3,
             ),
         ),
+        # Writes blocks of the past, and says whether rules are any.
+        Program(
+            "promtool",
+            "3.16.0",
+            minimum=(3,),
+            module=GoModule(
+                path="github.com/prometheus/prometheus",
+                version="v0.316.0",
+                package="github.com/prometheus/prometheus/cmd/promtool",
+                tags="remove_all_sd",
+                variables={"github.com/prometheus/common/version.Version": "3.16.0"},
+                go=(1, 26, 7),
+                usual_minutes=2,
+            ),
+        ),
     )
 }
 

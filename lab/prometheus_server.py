@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -38,6 +39,7 @@ class PrometheusServer(Server):
         targets: Mapping[str, Sequence[Target]],
         scrape_interval: float = 1.0,
         metrics_path: Mapping[str, str] | None = None,
+        retention: str = "6h",
     ) -> None:
         super().__init__(directory)
         if scrape_interval < 0.001:
@@ -50,6 +52,7 @@ class PrometheusServer(Server):
         self._targets = {job: list(of_job) for job, of_job in targets.items()}
         self._interval = f"{round(scrape_interval * 1000)}ms"
         self._paths = paths
+        self._retention = retention
         self._port = free_port()
 
     @property
@@ -75,6 +78,19 @@ class PrometheusServer(Server):
             raise ProcessError("prometheus is running: kill it before what it stores is deleted")
         shutil.rmtree(self.directory / "data", ignore_errors=True)
 
+    def remember(self, openmetrics: Path) -> None:
+        """Store what a file in the OpenMetrics format says of the past, samples with times. Raises ProcessError while
+        the server runs, and for a file that promtool does not understand.
+        """
+        if self.is_running:
+            raise ProcessError("prometheus is running: kill it before a past is stored")
+        data = self.directory / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        argv = [str(programs.ensure("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
+        done = subprocess.run([*argv, openmetrics, data], capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise ProcessError(f"promtool cannot store {openmetrics}: {done.stderr.strip() or done.stdout.strip()}")
+
     def _write_config(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
         config = {
@@ -99,7 +115,7 @@ class PrometheusServer(Server):
         argv += [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.tsdb.path={self.directory / 'data'}"]
         # By default the first scrape comes up to 5 s after the start.
         argv += ["--scrape.discovery-reload-interval=100ms"]
-        argv += ["--storage.tsdb.retention.time=6h", "--storage.tsdb.retention.size=256MB"]
+        argv += [f"--storage.tsdb.retention.time={self._retention}", "--storage.tsdb.retention.size=256MB"]
         return argv, {}
 
     async def _wait_ready(self, process: ManagedProcess) -> None:

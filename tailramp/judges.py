@@ -50,8 +50,20 @@ def with_judges(checks: Sequence[Check], platform: PlatformFile, candidates: int
 
 def noise_of(check: Check, platform: PlatformFile) -> UsualNoise:
     """The noise that the sequential test allows for: as calibrated, else 1.5 times what is usual."""
-    if (known := platform.checks.sequential.noise.get(check.name)) is not None:
-        return UsualNoise(known.tau, known.phi0, known.sigma0)
+    usual = cautious_noise(check)
+    if (known := platform.checks.sequential.noise.get(check.name)) is None:
+        return usual
+    return UsualNoise(known.tau or usual.tau, known.phi0 or usual.phi0, known.sigma0 or usual.sigma0)
+
+
+def assumed_noise(check: Check, platform: PlatformFile) -> tuple[str, ...]:
+    """What of the check's noise is not calibrated: names among ``tau``, ``phi0`` and ``sigma0``."""
+    known = platform.checks.sequential.noise.get(check.name)
+    return tuple(name for name in UsualNoise._fields if known is None or getattr(known, name) is None)
+
+
+def cautious_noise(check: Check) -> UsualNoise:
+    """The noise to allow for as long as nobody has measured it: 1.5 times what is usual."""
     if isinstance(check, HistogramCheck):
         usual = TIMES.cautious
         tokens = check.unit == Counted.TOKENS

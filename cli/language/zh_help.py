@@ -37,6 +37,15 @@ CATALOG: Final[dict[str, str]] = {
     "Write the configuration here, not to output.": "把配置写到这个文件，而不是标准输出。",
     "Who serves everyone; else the first slot with a --model.": "由哪个槽位服务所有人；不指定时用第一个给出 --model 的槽位。",
     "What runs in a slot; once for each slot.": "槽位里运行什么模型；每个槽位写一次。",
+    # calibrate
+    "Measure how much a service's answers differ although nothing is wrong.": "测量一切正常时服务的回答本身有多大差异。",
+    "FILE is the researcher's file: its limits say which bucket edges are compared. From the service's own Prometheus come tau (how much the users of one bucket differ from those of another), phi0 (how many bad answers come together) and sigma0 (how much servers differ for minutes), and into the platform file, under checks.sequential.noise, go the upper ends of their intervals; nothing else in it changes.": "FILE 是研究员的文件：其中的上限决定比较哪些直方图边界。从服务自己的 Prometheus 得出 tau（不同分桶的用户相差多少）、phi0（坏回答成群出现的程度）和 sigma0（服务器在几分钟内相差多少），把各区间的上端写入平台文件的 checks.sequential.noise；文件其余内容不变。",
+    "What there are too few data for is named, and stays at 1.5 times the usual. Exits with 5 if that is everything.": "数据不足的量会逐一列出，仍按常见值的 1.5 倍。若全部不足，退出码为 5。",
+    "How far to look back, over a time in which nothing was wrong.": "向前看多久；这段时间内应一切正常。",
+    "Slots that served the same model all the time; else the busiest slot is compared with itself.": "这段时间内一直服务同一模型的槽位；不指定则把最忙的槽位与它自己比较。",
+    "The label that names the bucket of a user.": "标明用户分桶的标签。",
+    "The label that tells one server from another.": "区分服务器的标签。",
+    "Show the change of the platform file, and leave it as it is.": "显示对平台文件的修改，但不写入。",
     # demo
     "Ramp a toy LLM service on real servers, without a cluster.": "不需要集群，用真实的服务器对一个玩具大模型服务做灰度发布。",
     "Play one ramp and print the facts. All but healthy, shared-incident and low-traffic are rolled back by the ramp itself.": "只演一次灰度并打印事实。除 healthy、shared-incident 和 low-traffic 外，都由灰度自己回滚。",

@@ -218,7 +218,7 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
     if not tested:
         return [(say("evidence"), say("limits alone: no sequential test compares the candidate with the baseline"))]
     promise = say(f"at most {settings.alpha * 100:g} % false rollbacks in 24 h, all judges together")
-    assumed = list(dict.fromkeys(check.name for check in tested if check.name not in settings.noise))
+    assumed = _assumed(preview)
     rows = [(say("evidence"), promise)]
     if assumed:
         rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for ({', '.join(assumed)})")))
@@ -235,6 +235,19 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
             told += f", {_seconds_said(answers / preview.rate / step.share)} at step {step.index}"
         rows.append(("", say(told)))
     return rows
+
+
+def _assumed(preview: "Preview") -> list[str]:
+    """The checks whose noise is not calibrated, or the sizes of it that are not: ``latency``, ``errors.tau``."""
+    from tailramp.checks import checks_by_slot
+    from tailramp.judges import assumed_noise
+
+    found: list[str] = []
+    for checks in checks_by_slot(preview.spec, preview.plan).values():
+        for check in checks:
+            sizes = assumed_noise(check, preview.spec.platform) if check.is_sequential else ()
+            found += [check.name] if len(sizes) == 3 else [f"{check.name}.{size}" for size in sizes]
+    return list(dict.fromkeys(found))
 
 
 def _seconds_said(seconds: float) -> str:
@@ -268,6 +281,7 @@ def _as_data(preview: "Preview") -> dict[str, Any]:
         "rate": preview.rate,
         "rates": world.rates,
         "least_rate": None if weakest is None else weakest[2],
+        "noise_assumed": _assumed(preview),
         "max_hang_seconds": max_hang.total_seconds() if (max_hang := preview.spec.platform.checks.max_hang) else None,
         "steps": [
             {

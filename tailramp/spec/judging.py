@@ -20,21 +20,25 @@ class NoiseSettings(FileModel):
     """How much two groups of users and servers differ although nothing is wrong, as ``tailramp calibrate`` finds it.
 
     One number each, or for a histogram six: of the edges nearest to the p50, p75, p90, p95 and p99, and of the limit.
+    What is left out is taken to be 1.5 times the usual.
     """
 
-    tau: tuple[Spread, ...] = Field(
+    tau: tuple[Spread, ...] | None = Field(
+        default=None,
         min_length=1,
         max_length=6,
         description="standard deviation of the log-rate between buckets of 1 % of the users",
         examples=[[0.17]],
     )
-    phi0: tuple[Sessions, ...] = Field(
+    phi0: tuple[Sessions, ...] | None = Field(
+        default=None,
         min_length=1,
         max_length=6,
         description="bad answers of one session: sum of squares over sum",
         examples=[[1.0]],
     )
-    sigma0: tuple[Spread, ...] = Field(
+    sigma0: tuple[Spread, ...] | None = Field(
+        default=None,
         min_length=1,
         max_length=6,
         description="standard deviation of the log-ratio of two groups of servers over five minutes",

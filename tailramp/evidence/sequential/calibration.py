@@ -6,14 +6,42 @@ two groups side by side, window by window: bursts scatter short and long windows
 with what a window counts.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tailramp.evidence.sequential.grids import Array
 
 LEAST_BUCKETS = 10
-_LEAST_EVENTS = 5.0
+LEAST_EVENTS = 5.0
+"""Bad answers of a bucket on average, below which counting itself hides how much buckets differ."""
+LEAST_BLOCKS = 24
+"""Blocks of five minutes, below which noise that lasts for minutes has hardly shown itself."""
+LEAST_BAD = 100.0
+"""Bad answers of two groups together, below which their scatter tells nothing."""
+
 _LEAST_SIGMA = 0.01
+_RESAMPLED = 300
+_ONE_SIDED = 1.645
+"""In standard errors; a bootstrap is a little too sure of itself, and what is meant for a twentieth becomes a tenth."""
+
+_SEED = 20260
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A size of the noise with the ends of its interval; it lies beyond each of them about once in ten times.
+
+    The upper end is what the test should allow for: with few data it is far above the value, and the test is careful.
+    """
+
+    value: float
+    low: float
+    high: float
 
 
 def user_spread(n: ArrayLike, x: ArrayLike, phi0: float = 1.0, size: float = 1.0) -> float | None:
@@ -25,7 +53,7 @@ def user_spread(n: ArrayLike, x: ArrayLike, phi0: float = 1.0, size: float = 1.0
     """
     n, x = np.asarray(n, dtype=float), np.asarray(x, dtype=float)
     n, x = n[n > 0], x[n > 0]
-    if len(n) < LEAST_BUCKETS or x.mean() < _LEAST_EVENTS:
+    if len(n) < LEAST_BUCKETS or x.mean() < LEAST_EVENTS:
         return None
     expected = n * x.sum() / n.sum()
     # Moments: the squared deviations of x from its expectation have the mean phi0 * expected + tau2 * expected ** 2.
@@ -62,3 +90,54 @@ def _scatter(windows: Array, blocks: Array) -> tuple[float, float] | None:
         return None
     squares = np.where(m > 0, (x_c - m * share) ** 2, 0.0)
     return float(squares.sum() / variance.sum()), float((variance**2).sum() / variance.sum())
+
+
+def spread_estimate(n: ArrayLike, x: ArrayLike, phi0: float = 1.0, size: float = 1.0) -> Estimate | None:
+    """Return tau as `user_spread` does, with an interval from resampled buckets."""
+    n, x = np.asarray(n, dtype=float), np.asarray(x, dtype=float)
+    value = user_spread(n, x, phi0, size)
+    if value is None:
+        return None
+
+    def again(chosen: NDArray[np.int64]) -> tuple[float, ...]:
+        # Too few bad answers among the chosen: they tell no spread.
+        return (user_spread(n[chosen], x[chosen], phi0, size) or 0.0,)
+
+    return _with_interval((value,), len(n), again)[0]
+
+
+def noise_estimates(windows: Array, per_block: int) -> tuple[Estimate, Estimate] | None:
+    """Return phi0 and sigma0 as `count_noise` does, with intervals from resampled blocks of five minutes.
+
+    None for fewer than `LEAST_BLOCKS` blocks or `LEAST_BAD` bad answers.
+    """
+    blocks = len(windows) // per_block
+    if blocks < LEAST_BLOCKS or windows[:, 1::2].sum() < LEAST_BAD:
+        return None
+    kept = windows[: blocks * per_block]
+    by_block = kept.reshape(blocks, per_block, 4)
+
+    def again(chosen: NDArray[np.int64]) -> tuple[float, ...]:
+        return count_noise(by_block[chosen].reshape(-1, 4), per_block)
+
+    phi0, sigma0 = _with_interval(count_noise(kept, per_block), blocks, again)
+    return phi0, sigma0
+
+
+def _with_interval(
+    values: tuple[float, ...], units: int, again: Callable[[NDArray[np.int64]], tuple[float, ...]]
+) -> list[Estimate]:
+    """The interval of each value from the same calculation on units that are drawn again, with the same seed always.
+
+    A spread of few units is more often found too small than too large: Efron's bias correction moves both ends by as
+    much as the drawn values show.
+    """
+    random = np.random.default_rng(_SEED)
+    drawn = np.array([again(random.integers(0, units, units)) for _ in range(_RESAMPLED)]).T
+    found = []
+    for value, of_it in zip(values, drawn, strict=True):
+        below = float(np.mean(of_it < value) + np.mean(of_it == value) / 2)
+        bias = 2 * _NORMAL.inv_cdf(min(max(below, 0.01), 0.99))
+        low, high = np.quantile(of_it, [_NORMAL.cdf(bias - _ONE_SIDED), _NORMAL.cdf(bias + _ONE_SIDED)])
+        found.append(Estimate(value, min(value, float(low)), max(value, float(high))))
+    return found

@@ -104,7 +104,7 @@ class Dossier:
         """Choose the rows, once, from the baseline's distribution up to the ramp's anchor."""
         if self._sets is None or not self._sets.comparable:
             return
-        rungs = _rungs(before, self._limit_edge)
+        rungs = rungs_of(before, self._limit_edge)
         self._rows = tuple(edge for edge, _ in rungs)
         noise = Noise.of(*np.array([self.rule.noise_of(rung) for _, rung in rungs]).T)
         self._process = EvidenceProcess(noise, self._sets, tolerance=self.rule.tolerance)
@@ -171,8 +171,11 @@ class Dossier:
         return max(1, math.ceil(missing / float(process.eta[row] * gain.max())))
 
 
-def _rungs(before: EdgeCounts, limit_edge: float | None) -> list[tuple[float | None, int]]:
-    """Return the bucket edges to compare, ascending, each with its rung; one row without an edge for a plain ratio."""
+def rungs_of(before: EdgeCounts, limit_edge: float | None) -> list[tuple[float | None, int]]:
+    """Return the bucket edges to compare, ascending, each with its rung; one row without an edge for a plain ratio.
+
+    `before` is the distribution that the quantiles are read from; with little in it only the limit's edge is compared.
+    """
     last = len(LADDER)
     if limit_edge is None:
         return [(None, last)]

@@ -1,0 +1,307 @@
+"""``tailramp calibrate``: how large the noise of a service is, from its own counts, into the platform file."""
+
+import asyncio
+import contextlib
+import difflib
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cli import files
+from cli.console import Console, output_option
+from cli.exit_codes import ExitCode
+from cli.failures import RefusedRamp
+from tailramp.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tailramp.calibrating import Found, Row
+    from tailramp.evidence import Check
+    from tailramp.evidence.sequential.calibration import Estimate
+    from tailramp.spec import RampSpec
+
+_SIZES: Final = ("tau", "phi0", "sigma0")
+_PLACE: Final = ("checks", "sequential", "noise")
+_LONGEST: Final = timedelta(days=14)
+
+
+@click.command("calibrate")
+@click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
+@files.platform_option
+@click.option(
+    "--since",
+    type=files.DurationType(),
+    default="24h",
+    show_default=True,
+    help="How far to look back, over a time in which nothing was wrong.",
+)
+@click.option(
+    "--slots",
+    metavar="SLOT,SLOT",
+    type=files.TextType(),
+    help="Slots that served the same model all the time; else the busiest slot is compared with itself.",
+)
+@click.option(
+    "--bucket-label",
+    metavar="LABEL",
+    default="bucket",
+    show_default=True,
+    type=files.TextType(),
+    help="The label that names the bucket of a user.",
+)
+@click.option(
+    "--server-label",
+    metavar="LABEL",
+    default="instance",
+    show_default=True,
+    type=files.TextType(),
+    help="The label that tells one server from another.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the change of the platform file, and leave it as it is.")
+@output_option
+@click.pass_obj
+def calibrate_command(
+    console: Console,
+    file: Path,
+    platform: Path | None,
+    since: timedelta,
+    slots: str | None,
+    bucket_label: str,
+    server_label: str,
+    dry_run: bool,
+) -> ExitCode:
+    """Measure how much a service's answers differ although nothing is wrong.
+
+    FILE is the researcher's file: its limits say which bucket edges are compared. From the service's own Prometheus
+    come tau (how much the users of one bucket differ from those of another), phi0 (how many bad answers come together)
+    and sigma0 (how much servers differ for minutes), and into the platform file, under checks.sequential.noise, go the
+    upper ends of their intervals; nothing else in it changes.
+
+    What there are too few data for is named, and stays at 1.5 times the usual. Exits with 5 if that is everything.
+    """
+    from tailramp.spec import load_spec
+
+    path = files.platform_beside(file, platform)
+    spec = load_spec(file, path)
+    before = _text_of(path)
+    checks = _checks_of(spec)
+    same_model = _slots_of(spec, slots)
+    labels = (_label(bucket_label, "--bucket-label"), _label(server_label, "--server-label"))
+    if not timedelta(minutes=10) <= since <= _LONGEST:
+        raise click.BadParameter("write between 10m and 14d", param_hint="--since")
+    chosen, found, end = asyncio.run(_measured(console, spec, checks, same_model, since, labels))
+    noise = _noise(checks, found)
+    if not noise:
+        raise RefusedRamp(
+            "there are too few data to estimate anything; 1.5 times the usual noise stays in use",
+            tuple(f"{one.check}: {size}: {why}" for one in found for size, why in one.missing.items()),
+        )
+    after = _with_noise(before, noise)
+    diff = "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(path), str(path)))
+    if not dry_run and after != before:
+        _write(path, before, after)
+    head = _head(chosen, same_model, since, end)
+    text = "\n".join(_lines(console, head, checks, found, path, diff if dry_run else None))
+    console.answer(text, _as_data(chosen, since, end, checks, found, noise, path, diff, dry_run=dry_run), said=True)
+    return ExitCode.DONE
+
+
+def _checks_of(spec: "RampSpec") -> "list[Check]":
+    from tailramp.checks import all_checks
+
+    checks = {check.name: check for check in all_checks(spec) if check.is_sequential}
+    if not checks:
+        raise Refused(
+            "no check has the sequential judge, and the others need no calibration. Name it in checks.judges of the "
+            "platform file"
+        )
+    return list(checks.values())
+
+
+def _slots_of(spec: "RampSpec", given: str | None) -> tuple[str, ...]:
+    """The slots of ``--slots``.  Raises BadParameter."""
+    names = tuple(dict.fromkeys(name.strip() for name in given.split(","))) if given is not None else ()
+    known = list(spec.platform.slots)
+    if unknown := [name for name in names if name not in known]:
+        raise click.BadParameter(
+            f"{unknown[0]!r} is no slot: the platform file has {', '.join(known)}", param_hint="--slots"
+        )
+    if len(names) == 1:
+        raise click.BadParameter("one slot alone needs no --slots: name two that served the same", param_hint="--slots")
+    return names
+
+
+def _label(name: str, option: str) -> str:
+    from tailramp.calibrating import is_label
+
+    if not is_label(name):
+        raise click.BadParameter(f"{name!r} is no name of a label", param_hint=option)
+    return name
+
+
+async def _measured(
+    console: Console,
+    spec: "RampSpec",
+    checks: "Sequence[Check]",
+    same_model: tuple[str, ...],
+    since: timedelta,
+    labels: tuple[str, str],
+) -> "tuple[tuple[str, ...], list[Found], int]":
+    from activities.calibrating import Calibration, Labels, Period
+    from activities.metrics import PrometheusMetrics
+    from tailramp.checks import slot_match
+
+    settings = spec.platform.prometheus
+    end = int(time.time() - settings.lag)
+    tick = spec.platform.checks.tick.total_seconds()
+    window = max(1, round(max(tick, settings.scrape_interval.total_seconds())))
+    period = Period(end - int(since.total_seconds()) // window * window, end, window)
+    metrics = PrometheusMetrics.of(settings)
+    try:
+        calibration = Calibration(metrics, period, Labels(*labels), console.aside)
+        slots = [slot_match(spec.platform, slot) for slot in spec.platform.slots]
+        chosen, found = await calibration.run(checks, slots, same_model)
+    finally:
+        metrics.close()
+    return chosen, found, end
+
+
+def _noise(checks: "Sequence[Check]", found: "Sequence[Found]") -> dict[str, dict[str, tuple[float, ...]]]:
+    from tailramp.calibrating import assumed_of
+
+    noise = {one.check: one.noise(assumed_of(check)) for check, one in zip(checks, found, strict=True)}
+    return {check: sizes for check, sizes in noise.items() if sizes}
+
+
+def _text_of(path: Path) -> str:
+    """The file as it is, with the ends of its lines."""
+    try:
+        with path.open(encoding="utf-8", newline="") as opened:
+            return opened.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} cannot be read: {error}") from None
+
+
+def _with_noise(text: str, noise: dict[str, dict[str, tuple[float, ...]]]) -> str:
+    from tailramp.yaml_insertion import with_value
+
+    for check, sizes in noise.items():
+        for size, numbers in sizes.items():
+            text = with_value(text, (*_PLACE, check, size), f"[{', '.join(f'{number:g}' for number in numbers)}]")
+    return text
+
+
+def _write(path: Path, before: str, after: str) -> None:
+    """Replace the file whole, with its mode; not if somebody has changed it since it was read.  Raises Refused."""
+    if _text_of(path) != before:
+        raise Refused(f"{path} was changed meanwhile, and is left as it is. Run this again")
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as opened:
+            opened.write(after)
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.chmod(target.stat().st_mode & 0o7777)
+        temporary.replace(target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise Refused(f"{path} cannot be written: {error.strerror}. --dry-run prints the change") from None
+
+
+def _head(chosen: "Sequence[str]", same_model: "Sequence[str]", since: timedelta, end: int) -> str:
+    from tailramp.units import format_duration
+
+    whose = f"{' and '.join(chosen)}, the same model" if same_model else f"{chosen[0]}, the busiest slot"
+    return f"{whose}: {format_duration(since)} up to {datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _lines(
+    console: Console, head: str, checks: "Sequence[Check]", found: "Sequence[Found]", path: Path, diff: str | None
+) -> list[str]:
+    from cli.tables import table
+
+    say = console.say
+    rows = [[say("check"), say("above"), say("answers"), say("bad"), *_SIZES]]
+    for check, one in zip(checks, found, strict=True):
+        rows += [
+            [
+                one.check,
+                _edge_said(check, row),
+                f"{row.n:,.0f}",
+                f"{row.bad:,.0f}",
+                *(_estimate_said(getattr(row, size)) for size in _SIZES),
+            ]
+            for row in one.rows
+        ]
+    lines = [say(head), "", *table(rows, right=frozenset({1, 2, 3})), ""]
+    lines.append(say("Of each size the upper end is used; ? is not told, and stays at 1.5 times the usual:"))
+    lines += [say(f"{one.check}: {size}: {why}") for one in found for size, why in one.missing.items()]
+    if not any(one.missing for one in found):
+        lines[-1:] = [say("Of each size the upper end is used.")]
+    if diff is None:
+        lines += ["", say(f"Written into {path}. A live ramp keeps its numbers; the next one has these.")]
+    else:
+        lines += ["", diff.rstrip("\n") or say(f"{path} would not change.")]
+    return lines
+
+
+def _edge_said(check: "Check", row: "Row") -> str:
+    from tailramp.evidence import HistogramCheck
+
+    if row.edge is None or not isinstance(check, HistogramCheck):
+        return ""
+    return f"{row.edge / check.time_unit.per_second:g} s"
+
+
+def _estimate_said(estimate: "Estimate | None") -> str:
+    return "?" if estimate is None else f"{estimate.value:.2g} ({estimate.low:.2g}-{estimate.high:.2g})"
+
+
+def _as_data(
+    chosen: "Sequence[str]",
+    since: timedelta,
+    end: int,
+    checks: "Sequence[Check]",
+    found: "Sequence[Found]",
+    noise: dict[str, dict[str, tuple[float, ...]]],
+    path: Path,
+    diff: str,
+    *,
+    dry_run: bool,
+) -> dict[str, Any]:
+    return {
+        "slots": list(chosen),
+        "from": end - since.total_seconds(),
+        "to": end,
+        "checks": [
+            {
+                "check": one.check,
+                "rows": [
+                    {
+                        "edge": row.edge,
+                        "answers": row.n,
+                        "bad": row.bad,
+                        **{size: _estimate_as_data(getattr(row, size)) for size in _SIZES},
+                    }
+                    for row in one.rows
+                ],
+                "noise": {size: list(numbers) for size, numbers in noise.get(one.check, {}).items()},
+                "missing": dict(one.missing),
+            }
+            for check, one in zip(checks, found, strict=True)
+        ],
+        "file": str(path),
+        "written": not dry_run,
+        "diff": diff,
+    }
+
+
+def _estimate_as_data(estimate: "Estimate | None") -> dict[str, float] | None:
+    return None if estimate is None else {"value": estimate.value, "low": estimate.low, "high": estimate.high}
