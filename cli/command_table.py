@@ -110,6 +110,11 @@ COMMANDS: Final = {
         "Measure how much a service's answers differ although nothing is wrong.",
         "tailramp calibrate --since 48h --dry-run",
     ),
+    "replay": Entry(
+        "cli.replay_command",
+        "Run a policy over counts that were kept, and show what it would have decided.",
+        "tailramp replay counts.csv deploy/canary.yaml --assert promoted",
+    ),
     "worker": Entry("cli.worker_command", "Run the worker processes.", "tailramp worker --role control"),
     "sentinel": Entry(
         "cli.sentinel_command",

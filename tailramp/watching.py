@@ -4,7 +4,7 @@ The watch activity asks and waits; what the answers mean for the hold is decided
 either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -55,9 +55,14 @@ class _Arrival:
 class Watching:
     """One watch, tick after tick.  Feed it every tick from the grid's start, each once, in order."""
 
-    def __init__(self, request: WatchRequest, since: datetime) -> None:
-        """``since`` is when the watch was first asked for: a retry keeps it, so that blindness is not forgotten."""
+    def __init__(self, request: WatchRequest, since: datetime, shares: Mapping[SlotName, float] | None = None) -> None:
+        """``since`` is when the watch was first asked for: a retry keeps it, so that blindness is not forgotten.
+
+        ``shares`` are the candidates' shares of the users, 0 to 1, where they are not those of the assignment: in a
+        recording of other steps.
+        """
         self._request = request
+        self._shares = {slot: request.assignment.share_of(slot) for slot in request.plan.slots} | dict(shares or {})
         self._since = since
         self._settles = {
             (slot, check.name)
@@ -148,7 +153,7 @@ class Watching:
 
     def _arrivals(self, verdicts: Sequence[Verdict]) -> list["_Arrival"]:
         """The answers of each candidate since the anchor, beside all that were counted."""
-        slots, assignment = self._request.plan.slots, self._request.assignment
+        slots = self._request.plan.slots
         counted: dict[SlotName, Verdict] = {}
         for verdict in verdicts:
             if verdict.slot not in counted or verdict.check == "errors":
@@ -157,7 +162,7 @@ class Watching:
         baseline = max((verdict.numbers.baseline_seen for verdict in counted.values()), default=0)
         together = sum(seen.values()) + baseline
         whose = {slot: slot if len(slots) > 1 else "the candidate" for slot in slots}
-        return [_Arrival(whose[slot], seen[slot], together, assignment.share_of(slot)) for slot in slots]
+        return [_Arrival(whose[slot], seen[slot], together, self._shares[slot]) for slot in slots]
 
     def _holding(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
         request = self._request

@@ -18,9 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.proof import Evidence
     from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
     from tailramp.units import format_duration
+    from tailramp.watch_request import watch_request
     from workflows import options, wording
     from workflows.base import RampBase, Stopped, is_failure, why
-    from workflows.requests import watch_request
 
 
 class Forward(RampBase):
@@ -200,7 +200,7 @@ class Forward(RampBase):
         state, plan = self._state, self._have_plan  # a message may have come in the same activation as the answer
         self._verdicts = result.verdicts
         evidence = {"verdicts": [verdict.model_dump(mode="json") for verdict in result.verdicts], "ticks": result.ticks}
-        name = wording.place(plan, state)
+        kind = DecisionKind.FAILED
         match result.outcome:
             case WatchOutcome.FAILED:
                 automatic = {v.slot for v in plan.candidates if self._spec.candidate_of(v.model).auto_rollback}
@@ -208,26 +208,20 @@ class Forward(RampBase):
                     plan, state, result.failed, result.sentence, automatic=automatic, now=workflow.now()
                 )
                 self._leave(state)
-                then = wording.after_failure(state, self._state)
-                self._record(DecisionKind.FAILED, f"{name} FAIL: {result.sentence} → {then}", evidence=evidence)
             case WatchOutcome.BLIND:
                 goes_back = self._spec.platform.ramp.on_blind == "rollback"
                 self._state = ramp.stopped(state, Reason.BLIND, result.sentence) if goes_back else ramp.blinded(state)
-                then = "rollback" if goes_back else "hold"
-                self._record(DecisionKind.FAILED, f"{name} BLIND: {result.sentence} → {then}", evidence=evidence)
             case WatchOutcome.BLOCKS_CHANGED:
                 self._state = ramp.blocks_changed(state, frozenset(result.blocks))
-                self._record(DecisionKind.BLOCKED, f"{name}: {result.sentence}", evidence=evidence)
+                kind = DecisionKind.BLOCKED
             case WatchOutcome.SEGMENT_OVER:
-                pass
+                return
             case outcome:
                 self._state = ramp.watched(plan, state, outcome, result.at, next_step=result.next_step)
-                kind = {WatchOutcome.SETTLED: DecisionKind.SETTLED, WatchOutcome.PASSED: DecisionKind.PASSED}
-                sentence = f"{name} {outcome.upper()}: {result.sentence}"
-                if outcome is WatchOutcome.PASSED:
-                    what = wording.evidence(result.verdicts)
-                    sentence = f"{name} PASS: {what} → {wording.place(plan, self._state)}"
-                self._record(kind.get(outcome, DecisionKind.BLOCKED), sentence, evidence=evidence)
+                kinds = {WatchOutcome.SETTLED: DecisionKind.SETTLED, WatchOutcome.PASSED: DecisionKind.PASSED}
+                kind = kinds.get(outcome, DecisionKind.BLOCKED)
+        sentence = wording.watched(plan, state, self._state, result.outcome, result.sentence, result.verdicts)
+        self._record(kind, sentence, evidence=evidence)
 
     async def _move_default(self) -> None:
         plan = self._have_plan

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, clock, is_final
+from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, WatchOutcome, clock, is_final
 from tailramp.spec import Candidate, LatencyKind, RampSpec
 from tailramp.units import format_duration, format_share
 
@@ -66,6 +66,28 @@ def after_failure(before: RampState, after: RampState) -> str:
     if after.tolerated != before.tolerated:
         parts.append("paused, waiting for a person")
     return "; ".join(parts)
+
+
+def watched(
+    plan: Plan,
+    before: RampState,
+    after: RampState,
+    outcome: WatchOutcome,
+    sentence: str,
+    verdicts: tuple[Verdict, ...],
+) -> str:
+    """What a watch found and what came of it; ``plan`` is the one before it."""
+    name = place(plan, before)
+    match outcome:
+        case WatchOutcome.FAILED:
+            return f"{name} FAIL: {sentence} → {after_failure(before, after)}"
+        case WatchOutcome.BLIND:
+            return f"{name} BLIND: {sentence} → {'hold' if after.stop is None else 'rollback'}"
+        case WatchOutcome.BLOCKS_CHANGED:
+            return f"{name}: {sentence}"
+        case WatchOutcome.PASSED:
+            return f"{name} PASS: {evidence(verdicts)} → {place(plan, after)}"
+    return f"{name} {outcome.upper()}: {sentence}"
 
 
 def watch_summary(spec: RampSpec, plan: Plan, state: RampState, mode: WatchMode) -> str:

@@ -7,7 +7,7 @@ query, before the present one. So what a judge has seen at a tick depends on the
 not on when the worker was alive or could reach it, and a crash cannot change a PASS or a FAIL.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tailramp.evidence.checks import Check, SlotMatch
@@ -30,6 +30,10 @@ as Prometheus' lookback.
 """
 
 
+Ledger = Callable[[str, str, CheckTick], None]
+"""Told of every tick that a judge was shown: slot, name of the check, and the tick."""
+
+
 class _Page:
     """One check of one candidate."""
 
@@ -48,6 +52,7 @@ class _Page:
         self._delivered = (NOTHING, NOTHING)
         self._delivered_edges = (NO_EDGES, NO_EDGES)
         self._judge = judge
+        self.ledger: Ledger | None = None
         # Whether each arm has had a series; whether there once was a tick without any series at all.
         self._known = [False, False]
         self._lost = False
@@ -119,8 +124,26 @@ class _Page:
                 baseline_edges=above[1],
                 baseline_before=self._arms[1].before,
             )
+        self.judge(tick)
+
+    def judge(self, tick: CheckTick) -> None:
+        """Show the judge what was counted since the last tick that it was shown."""
+        if tick.index < self.next - 1 or self.failed:
+            return
+        self.next = tick.index + 1
         self.verdict = self._judge.observe(tick)
         self.failed = self.verdict.kind is VerdictKind.FAIL
+        if self.ledger is not None:
+            self.ledger(self.slot, self.check.name, tick)
+
+    def restate(self) -> None:
+        """Have the present verdict said with all of its numbers, if it was said in brief."""
+        if isinstance(self._judge, Jury) and self.verdict.kind is not VerdictKind.BLIND:
+            self.verdict = self._judge.restate()
+
+    def speak_briefly(self, brief: bool) -> None:
+        if isinstance(self._judge, Jury):
+            self._judge.brief = brief
 
     @property
     def sequential(self) -> SequentialJudge | None:
@@ -159,11 +182,13 @@ class CheckBook:
         dossiers: "Mapping[tuple[str, str], Dossier] | None" = None,
         listening: Collection[str] = (),
         filing: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
         """`floor`: answers that this step wants before PASS, where a check wants fewer. `run_up`: see RUN_UP, seconds.
 
         `dossiers`, by slot and name of the check, are what sequential judges speak for; those of the checks named in
         `listening` take no ticks. With `filing` nobody judges: the ticks of a stretch that is over fill the dossiers.
+        `ledger` is told of every tick that a judge is shown.
 
         ValueError for two checks of one name, for no candidate, and for a candidate whose queries are the baseline's.
         """
@@ -196,7 +221,9 @@ class CheckBook:
                     judge = Filing(dossier, check=check.name, slot=slot.slot)
                 else:
                     judge = check.judge(slot.slot, floor, dossier, listening=check.name in listening)
-                self._pages.append(_Page(check, slot, baseline, grid, first, judge))
+                page = _Page(check, slot, baseline, grid, first, judge)
+                page.ledger = ledger
+                self._pages.append(page)
         self._joint = {
             slot.slot: JointEvidence(
                 page.check.name for page in self._pages if page.slot == slot.slot and page.sequential
@@ -222,10 +249,39 @@ class CheckBook:
             page.take(reading, index)
             if page.sequential is not None and page.next > max(before, 0) and not page.failed:
                 self._joint[page.slot].tell(page.check.name, index, page.sequential.evidence)
+        self._add_up_all(reading.at)
+        return self.verdicts
+
+    def observe_counts(self, ticks: Mapping[tuple[str, str], CheckTick], at: int) -> list[Verdict]:
+        """Take what was counted elsewhere, by slot and name of the check, as the tick at unix time `at`.
+
+        For counts that were kept without the counters that they came from. A check without a tick stays as it is.
+        """
+        for page in self._pages:
+            tick = ticks.get((page.slot, page.check.name))
+            if tick is None or page.failed:
+                continue
+            page.judge(tick)
+            if page.sequential is not None and not page.failed:
+                self._joint[page.slot].tell(page.check.name, tick.index, page.sequential.evidence)
+        self._add_up_all(at)
+        return self.verdicts
+
+    def restate(self) -> list[Verdict]:
+        """The present verdicts with all of their numbers; see `Jury.brief`."""
+        for page in self._pages:
+            page.restate()
+        return self.verdicts
+
+    def speak_briefly(self, brief: bool) -> None:
+        """From now on verdicts come without the numbers that take long to find; see `Jury.brief`."""
+        for page in self._pages:
+            page.speak_briefly(brief)
+
+    def _add_up_all(self, at: int) -> None:
         for slot, joint in self._joint.items():
             for told in joint.due():
-                self._add_up(slot, told, reading.at)
-        return self.verdicts
+                self._add_up(slot, told, at)
 
     def _add_up(self, slot: str, told: Mapping[str, float], at: int) -> None:
         pages = {page.check.name: page for page in self._pages if page.slot == slot and page.check.name in told}

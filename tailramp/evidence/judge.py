@@ -55,3 +55,6 @@ class Judge(Protocol):
         FAIL is final: every later tick gets the same FAIL. A blind tick changes nothing but the verdict returned for
         it.
         """
+
+    def restate(self) -> Verdict:
+        """Return the verdict after the last tick again, in full. Only after a tick."""

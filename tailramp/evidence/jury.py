@@ -22,6 +22,19 @@ class Jury:
         self._judges = tuple(judges)
         self.sequential = sequential
         self._failed: Verdict | None = None
+        self._said: Verdict | None = None
+
+    @property
+    def brief(self) -> bool:
+        """Whether verdicts come without the ratio, its interval and the risks: finding them takes longer than judging,
+        and whoever goes through the ticks of a day looks at few of them. A FAIL always has all of its numbers.
+        """
+        return self.sequential is not None and self.sequential.brief
+
+    @brief.setter
+    def brief(self, brief: bool) -> None:
+        if self.sequential is not None:
+            self.sequential.brief = brief
 
     @property
     def name(self) -> str:
@@ -32,10 +45,23 @@ class Jury:
         """See `Judge.observe`."""
         if self._failed is not None:
             return self._failed
-        verdicts = [judge.observe(tick) for judge in self._judges]
-        worst = combine(verdicts).deciding
-        said = next((verdict for verdict in worst if verdict.shared), worst[0])
+        said = _worst([judge.observe(tick) for judge in self._judges])
         return self._settle(self._with_evidence(said))
+
+    def restate(self) -> Verdict:
+        """Return the present verdict with all of its numbers. Before the first tick there is none: AssertionError."""
+        if self._failed is not None:
+            return self._failed
+        if self._said is None:
+            raise AssertionError("nothing has been said yet")
+        sequential = self.sequential
+        if sequential is None or not sequential.brief:
+            return self._said
+        sequential.brief = False
+        try:
+            return self._with_evidence(_worst([judge.restate() for judge in self._judges]))
+        finally:
+            sequential.brief = True
 
     def fail_together(self, evidence: float, at: int) -> Verdict:
         """See `SequentialJudge.fail_together`."""
@@ -44,6 +70,7 @@ class Jury:
         return self._settle(self.sequential.fail_together(evidence, at))
 
     def _settle(self, verdict: Verdict) -> Verdict:
+        self._said = verdict
         if verdict.kind is VerdictKind.FAIL:
             self._failed = verdict
         return verdict
@@ -57,3 +84,8 @@ class Jury:
         told = verdict.kind is VerdictKind.BLIND
         reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark}"
         return verdict.model_copy(update={"numbers": numbers, "reason": reason})
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    worst = combine(verdicts).deciding
+    return next((verdict for verdict in worst if verdict.shared), worst[0])

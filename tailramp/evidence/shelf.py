@@ -3,10 +3,11 @@
 Each candidate has limits of its own and so a book of its own; what they ask of Prometheus is asked once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tailramp.evidence.book import CheckBook
 from tailramp.evidence.checks import Check, SlotMatch
+from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.reading import Reading
 from tailramp.evidence.verdicts import Verdict
 
@@ -31,6 +32,11 @@ class Shelf:
         return tuple(dict.fromkeys(slot for book in self._books for slot in book.slots))
 
     @property
+    def pairs(self) -> tuple[tuple[str, Check], ...]:
+        """Every candidate's slot with each of its checks."""
+        return tuple((slot.slot, check) for book in self._books for slot in book.slots[:-1] for check in book.checks)
+
+    @property
     def verdicts(self) -> list[Verdict]:
         """The present verdict of every check of every candidate."""
         return [verdict for book in self._books for verdict in book.verdicts]
@@ -40,6 +46,23 @@ class Shelf:
         for book in self._books:
             book.observe(reading)
         return self.verdicts
+
+    def observe_counts(self, ticks: Mapping[tuple[str, str], CheckTick], at: int) -> list[Verdict]:
+        """See ``CheckBook.observe_counts``."""
+        for book in self._books:
+            book.observe_counts(ticks, at)
+        return self.verdicts
+
+    def restate(self) -> list[Verdict]:
+        """See ``CheckBook.restate``."""
+        for book in self._books:
+            book.restate()
+        return self.verdicts
+
+    def speak_briefly(self, brief: bool) -> None:
+        """See ``CheckBook.speak_briefly``."""
+        for book in self._books:
+            book.speak_briefly(brief)
 
     def behind(self, reading: Reading) -> int | None:
         """The first tick that has to be made up for before ``reading`` can be observed; None if none has to."""

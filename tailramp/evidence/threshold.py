@@ -76,6 +76,7 @@ class ThresholdJudge:
         self._compares = Protection.COMPARE_BASELINE not in rule.without
 
         self._last_index: int | None = None
+        self._last_at = 0
         self._opened = 0  # unix time at which the open window began
         self._last_answer = 0  # unix time of the last tick that brought an answer of the candidate
         self._open = (NOTHING, NOTHING)  # candidate, baseline
@@ -96,6 +97,7 @@ class ThresholdJudge:
         elif tick.index <= self._last_index:
             return self._say(tick.at)
         self._last_index = tick.index
+        self._last_at = tick.at
         if tick.blind:
             return self._verdict(
                 VerdictKind.BLIND, f"{self._check} could not be judged: {tick.blind}", self._all, tick.at
@@ -106,6 +108,10 @@ class ThresholdJudge:
         if verdict.kind is VerdictKind.FAIL:
             self._failed = verdict
         return verdict
+
+    def restate(self) -> Verdict:
+        """See `Judge.restate`."""
+        return self._failed if self._failed is not None else self._say(self._last_at)
 
     def _add(self, tick: CheckTick) -> None:
         self._open = (self._open[0].plus(tick.candidate), self._open[1].plus(tick.baseline))

@@ -33,6 +33,10 @@ class Filing:
             self._dossier.take(tick)
         return self._verdict
 
+    def restate(self) -> Verdict:
+        """See `Judge.restate`."""
+        return self._verdict
+
 
 class SequentialJudge:
     """FAIL when the evidence against the candidate is what a rollback needs.
@@ -67,7 +71,10 @@ class SequentialJudge:
         self._words = words
         self._bad_above = bad_above
         self._listening = listening
+        self.brief = False
+        """Whether verdicts come without the ratio, its interval and the risks; see `Jury.brief`."""
         self._last_index: int | None = None
+        self._last_at = 0
         self._all = (NOTHING, NOTHING)
         self._failed: Verdict | None = None
 
@@ -89,6 +96,7 @@ class SequentialJudge:
             return self._verdict(VerdictKind.BLIND, f"{self._check} could not be judged: {tick.blind}", tick.at)
         if self._last_index is None or tick.index > self._last_index:
             self._last_index = tick.index
+            self._last_at = tick.at
             self._all = (self._all[0].plus(_sound(tick.candidate)), self._all[1].plus(_sound(tick.baseline)))
             if not self._listening:
                 self._dossier.take(tick)
@@ -96,11 +104,16 @@ class SequentialJudge:
             return self._fail(self._against(self.evidence), tick.at)
         return self._say(tick.at)
 
+    def restate(self) -> Verdict:
+        """See `Judge.restate`."""
+        return self._failed if self._failed is not None else self._say(self._last_at)
+
     def fail_together(self, evidence: float, at: int) -> Verdict:
         """The evidence of all checks of the candidate together is enough, and most of it is this one's."""
         return self._fail(f"evidence of all checks together {_amount(evidence)}, {self._needs()}", at)
 
     def _fail(self, told: str, at: int) -> Verdict:
+        self.brief = False
         finding = self._dossier.finding()
         reason = told if finding is None else f"{self._worse(finding)}; {told}"
         self._failed = self._verdict(VerdictKind.FAIL, reason, at)
@@ -154,7 +167,7 @@ class SequentialJudge:
     def numbers(self) -> Numbers:
         """The counts since the anchor, and the evidence since the ramp began."""
         candidate, baseline = self._all
-        finding = self._dossier.finding()
+        finding = None if self.brief else self._dossier.finding()
         return Numbers(
             n=round(candidate.n),
             bad=round(candidate.bad),
@@ -170,7 +183,7 @@ class SequentialJudge:
             ratio=None if finding is None else finding.ratio,
             ratio_low=None if finding is None else finding.low,
             ratio_high=None if finding is None else finding.high,
-            risks=self._dossier.risks(),
+            risks=() if self.brief else self._dossier.risks(),
             more=None if finding is None else finding.more,
         )
 

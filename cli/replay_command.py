@@ -1,0 +1,222 @@
+"""``tailramp replay``: what a policy would have decided about counts that were kept."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import files
+from cli.console import Console, one_line, output_option
+from cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from tailramp.plan import Plan
+    from tailramp.replay.assertions import Assertion
+    from tailramp.replay.course import Course, Decided
+    from tailramp.replay.source import Source
+    from tailramp.spec import RampSpec
+
+
+class ShareType(click.ParamType[float]):
+    """``5%`` or ``0.05``, above 0 and below 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from tailramp.units import parse_share
+
+        try:
+            share = parse_share(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not 0 < share < 1 or math.isnan(share):
+            self.fail(f"{value!r} leaves nobody on one side: write for example 5%", param, ctx)
+        return share
+
+
+class AssertionType(click.ParamType["Assertion"]):
+    name = "assertion"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Assertion":
+        from tailramp.replay.assertions import Assertion
+
+        try:
+            return Assertion.parse(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("canary", type=click.Path(path_type=Path), default=files.CANARY)
+@click.argument("platform_file", type=click.Path(path_type=Path), required=False)
+@files.platform_option
+@click.option("--baseline", type=files.TextType(), help="The slot that everyone was on; else the first of the file.")
+@click.option(
+    "--share", type=ShareType(), help="The candidates' part of the users, such as 5%; else their part of all answers."
+)
+@click.option("--without", type=files.TextType(), multiple=True, help="Leave this check out; may come again.")
+@click.option(
+    "--assert",
+    "assertions",
+    type=AssertionType(),
+    multiple=True,
+    metavar="WORDS",
+    help="Exit with 5 unless this is so: promoted, 'rolled-back before 10m', 'not blocked'; may come again.",
+)
+@output_option
+@click.pass_obj
+def replay_command(
+    console: Console,
+    file: Path,
+    canary: Path,
+    platform_file: Path | None,
+    platform: Path | None,
+    baseline: str | None,
+    share: float | None,
+    without: tuple[str, ...],
+    assertions: "tuple[Assertion, ...]",
+) -> ExitCode:
+    """Run the policy of the two files over counts that were kept, and show what would have been decided.
+
+    FILE holds counts per window and arm as CSV with the columns time,arm,metric,edge,count. CANARY and PLATFORM_FILE
+    are the two files of the policy. Nothing is contacted.
+
+    The users of the counts are where they were: another policy's steps change when it decides, not what was counted.
+    """
+    from tailramp.replay.course import play
+
+    platform = platform_file or files.platform_beside(canary, platform)
+    spec, plan, source = _prepared(file, canary, platform, baseline, share, without)
+    course = play(spec, plan, source)
+    failures = [failure for assertion in assertions if (failure := assertion.failure(course)) is not None]
+    told = _as_data(spec, plan, course, failures)
+    console.answer("\n".join(_as_lines(console, spec, course, source, failures)), told, said=True)
+    return ExitCode.REFUSED if failures else ExitCode.DONE
+
+
+def _prepared(
+    file: Path, canary: Path, platform: Path, baseline: str | None, share: float | None, without: tuple[str, ...]
+) -> "tuple[RampSpec, Plan, Source]":
+    """Raises InvalidFile, Refused, UsageError."""
+    from tailramp.checks import checks_by_slot
+    from tailramp.plan import make_plan
+    from tailramp.replay.opening import lines_of
+    from tailramp.replay.policy import at_the_pace_of, leaving_out
+    from tailramp.replay.windows import read_csv
+    from tailramp.spec import load_spec
+
+    spec = leaving_out(load_spec(canary, platform), without)
+    counts = read_csv(lines_of(file), file)
+    slots = list(spec.platform.slots)
+    if baseline is not None and baseline not in slots:
+        raise click.UsageError(f"--baseline: {baseline} is no slot of {platform}: it has {', '.join(slots)}")
+    default = baseline or slots[0]
+    others = [slot for slot in slots if slot != default]
+    plan = make_plan(spec, default=default, candidates=others[: len(spec.candidates)])
+    source = counts.bound(plan, checks_by_slot(spec, plan), share)
+    return at_the_pace_of(spec, source), plan, source
+
+
+def _as_lines(console: Console, spec: "RampSpec", course: "Course", source: "Source", failures: list[str]) -> list[str]:
+    from cli.tables import table
+    from tailramp.units import format_duration, format_share
+    from workflows.wording import limits
+
+    say = console.say
+    shares = source.shares(course.plan, course.first)
+    on = ", ".join(f"{slot} {format_share(round(share, 4))}" for slot, share in shares.items())
+    length = format_duration(timedelta(seconds=course.last - course.first))
+    lines = [
+        say(f"{_clock(course.first, full=True)}, {length}, a count every {source.step} s; users: {on}"),
+        say(f"policy: {course.plan.shares}; {limits(spec)}"),
+        "",
+    ]
+    rows = []
+    for one in course.decided:
+        after = format_duration(timedelta(seconds=one.at - course.first))
+        rows.append((_clock(one.at), f"+{after}", say(one_line(sentence_of(one)))))
+    lines += table(rows, widest=400) if rows else []
+    lines += ["", say(_conclusion(course))]
+    lines += [say(failure) for failure in failures]
+    return lines
+
+
+def _clock(at: int, *, full: bool = False) -> str:
+    moment = datetime.fromtimestamp(at, UTC).astimezone()
+    return f"{moment:%Y-%m-%d %H:%M:%S %z}" if full else f"{moment:%m-%d %H:%M:%S}"
+
+
+def sentence_of(one: "Decided") -> str:
+    """The decision in the words of a live ramp."""
+    from tailramp.ramp import Phase
+    from tailramp.units import format_duration
+    from workflows import wording
+
+    if one.outcome is not None:
+        return wording.watched(one.plan, one.before, one.after, one.outcome.kind, one.outcome.sentence, one.verdicts)
+    if one.approved:
+        return f"{wording.place(one.plan, one.before)}: the approval of a person is taken for granted"
+    if one.after.phase is Phase.BAKING:
+        return f"100 %: everyone is served by {one.plan.candidate}; bake {format_duration(one.plan.bake)}"
+    if one.after.phase is Phase.SUCCEEDED:
+        return f"succeeded: {one.plan.candidate} serves everyone"
+    return f"{wording.place(one.plan, one.after)} is served"
+
+
+def _conclusion(course: "Course") -> str:
+    from tailramp.ramp import Phase
+    from tailramp.units import format_duration
+    from workflows import wording
+
+    def after(at: int) -> str:
+        return format_duration(timedelta(seconds=at - course.first))
+
+    if (at := course.rolled_back_at) is not None:
+        return f"rolled back after {after(at)}: {course.state.stop}"
+    if (at := course.promoted_at) is not None:
+        ended = "" if course.state.phase is Phase.SUCCEEDED else "; the counts end within the bake"
+        return f"promoted after {after(at)}{ended}"
+    place = wording.place(course.plan, course.state)
+    if course.state.paused:
+        return f"the counts end at {place}: paused, waiting for a person"
+    if course.state.blocked_by:
+        return f"the counts end at {place}, which waits for {', '.join(sorted(course.state.blocked_by))}"
+    return f"the counts end at {place}: neither promoted nor rolled back"
+
+
+def _as_data(spec: "RampSpec", plan: "Plan", course: "Course", failures: list[str]) -> dict[str, Any]:
+    def iso(at: int | None) -> str | None:
+        return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
+
+    return {
+        "digest": spec.digest,
+        "route": plan.route,
+        "from": iso(course.first),
+        "to": iso(course.last),
+        "ticks": course.ticks,
+        "phase": course.state.phase,
+        "reason": course.state.stop,
+        "blocked_by": sorted(course.state.blocked_by),
+        "paused": course.state.paused,
+        "promoted_at": iso(course.promoted_at),
+        "rolled_back_at": iso(course.rolled_back_at),
+        "failed_checks": list(course.failed_checks),
+        "decisions": [
+            {
+                "at": iso(one.at),
+                "after_seconds": one.at - course.first,
+                "outcome": None if one.outcome is None else one.outcome.kind,
+                "phase": one.after.phase,
+                "step": one.after.step,
+                "share": 0.0 if one.after.applied is None else plan.share_in(one.after.applied),
+                "sentence": sentence_of(one),
+                "verdicts": [verdict.model_dump(mode="json") for verdict in one.verdicts],
+            }
+            for one in course.decided
+        ],
+        "last": [verdict.model_dump(mode="json") for verdict in course.verdicts],
+        "failed_assertions": failures,
+    }
