@@ -156,9 +156,18 @@ class PrometheusMetrics:
         readings: list[Reading] = []
         for first in range(start, end + 1, step * self._most_points):
             times = range(first, min(end, first + step * (self._most_points - 1)) + 1, step)
-            answers = await self._ask_all(queries, partial(self._range, times))
+            answers = await self.read_columns(queries, times)
             readings += await asyncio.to_thread(_columns_to_readings, times, answers)
         return readings
+
+    async def read_columns(
+        self, queries: Sequence[str], times: range
+    ) -> dict[str, list[tuple[Labels, list[tuple[int, float]]]] | str]:
+        """Return what every query says at `times`, unix seconds: of each series its points, or why there is no answer.
+
+        Prometheus refuses more points than it was told to give.
+        """
+        return await self._ask_all(queries, partial(self._range, times))
 
     async def read_scrapes(
         self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int

@@ -110,6 +110,11 @@ COMMANDS: Final = {
         "Measure how much a service's answers differ although nothing is wrong.",
         "tailramp calibrate --since 48h --dry-run",
     ),
+    "record": Entry(
+        "cli.record_command",
+        "Save what Prometheus knows of a route's slots, for `tailramp replay`.",
+        "tailramp record deploy/canary.yaml --since 24h --out chat.jsonl.gz",
+    ),
     "replay": Entry(
         "cli.replay_command",
         "Run a policy over counts that were kept, and show what it would have decided.",

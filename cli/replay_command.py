@@ -81,8 +81,9 @@ def replay_command(
 ) -> ExitCode:
     """Run the policy of the two files over counts that were kept, and show what would have been decided.
 
-    FILE holds counts per window and arm as CSV with the columns time,arm,metric,edge,count. CANARY and PLATFORM_FILE
-    are the two files of the policy. Nothing is contacted.
+    FILE is a recording of `tailramp record`, Prometheus' own answers to query_range as JSON, or counts per window and
+    arm as CSV with the columns time,arm,metric,edge,count. CANARY and PLATFORM_FILE are the two files of the policy.
+    Nothing is contacted.
 
     The users of the counts are where they were: another policy's steps change when it decides, not what was counted.
     """
@@ -101,22 +102,37 @@ def _prepared(
     file: Path, canary: Path, platform: Path, baseline: str | None, share: float | None, without: tuple[str, ...]
 ) -> "tuple[RampSpec, Plan, Source]":
     """Raises InvalidFile, Refused, UsageError."""
-    from tailramp.checks import checks_by_slot
+    from tailramp.checks import checks_by_slot, slot_match
     from tailramp.plan import make_plan
-    from tailramp.replay.opening import lines_of
+    from tailramp.replay.counters import of_recording
+    from tailramp.replay.opening import open_counts
     from tailramp.replay.policy import at_the_pace_of, leaving_out
-    from tailramp.replay.windows import read_csv
+    from tailramp.replay.recording import Recorded
+    from tailramp.replay.windows import CsvCounts
     from tailramp.spec import load_spec
 
     spec = leaving_out(load_spec(canary, platform), without)
-    counts = read_csv(lines_of(file), file)
     slots = list(spec.platform.slots)
     if baseline is not None and baseline not in slots:
         raise click.UsageError(f"--baseline: {baseline} is no slot of {platform}: it has {', '.join(slots)}")
+    counts = open_counts(file)
+    tried: list[str] = []
+    if isinstance(counts, Recorded):
+        tried = [slot for slot in counts.header.candidates if slot in slots]
+        baseline = baseline or (counts.header.baseline if counts.header.baseline in slots else None)
     default = baseline or slots[0]
-    others = [slot for slot in slots if slot != default]
+    others = [slot for slot in dict.fromkeys([*tried, *slots]) if slot != default]
     plan = make_plan(spec, default=default, candidates=others[: len(spec.candidates)])
-    source = counts.bound(plan, checks_by_slot(spec, plan), share)
+    checks = checks_by_slot(spec, plan)
+    source: Source
+    if isinstance(counts, CsvCounts):
+        source = counts.bound(plan, checks, share)
+    else:
+        matches = {slot: slot_match(spec.platform, slot) for slot in (default, *plan.slots)}
+        if isinstance(counts, Recorded):
+            source = of_recording(counts, plan, checks, matches, share)
+        else:
+            source = counts.bound(plan, checks, matches, share)
     return at_the_pace_of(spec, source), plan, source
 
 

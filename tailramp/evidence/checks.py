@@ -226,14 +226,22 @@ class HangingCheck(_CheckBase):
 
     def queries(self, slot: SlotMatch) -> Mapping[str, str]:
         """Return the PromQL for `slot` by part: `least` and `before` of the gauge, `ended` and `endedBefore`."""
-        match, ago = slot.of(self.source), f"{round(self.seconds * 1000)}ms"
-        active, ended = render(self.active, match), render(self.ended, match)
+        ago = f"{round(self.seconds * 1000)}ms"
+        active, ended = self.active_query(slot), self.ended_query(slot)
         return {
             "least": f"min_over_time({active}[{ago}])",
             "before": f"{active} offset {ago}",
             "ended": ended,
             "endedBefore": f"{ended} offset {ago}",
         }
+
+    def active_query(self, slot: SlotMatch) -> str:
+        """Return the PromQL of the gauge itself."""
+        return render(self.active, slot.of(self.source))
+
+    def ended_query(self, slot: SlotMatch) -> str:
+        """Return the PromQL of the counters of requests that ended."""
+        return render(self.ended, slot.of(self.source))
 
     def arm(self) -> Arm:
         """Return a new, empty arm of this check."""

@@ -1,15 +1,31 @@
-"""From a file to its lines, whatever it is: packed or not, in a wrong encoding, a folder, without an end."""
+"""From a file to its counts, whatever it is: packed or not, in a wrong encoding, a folder, without an end."""
 
 import gzip
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from tailramp.errors import InvalidFile, Problem
+from tailramp.replay.range_json import RangeAnswers, read_range_json
+from tailramp.replay.recording import Recorded, read_recording
+from tailramp.replay.windows import CsvCounts, read_csv
 
 _MOST_BYTES = 4 << 30
 _LONGEST_LINE = 256 << 20
 _PACKED = b"\x1f\x8b"
+
+
+def open_counts(path: Path) -> CsvCounts | Recorded | RangeAnswers:
+    """What the file holds, by how it begins: a recording, Prometheus' answers, or else CSV.  Raises InvalidFile."""
+    lines = lines_of(path)
+    first = next(lines, "")
+    everything = chain([first], lines)
+    if not first.lstrip().startswith(("{", "[")):
+        return read_csv(everything if first else iter(()), path)
+    if '"tailramp":"recording"' in first[:200].replace(" ", ""):
+        return read_recording(everything, path)
+    return read_range_json(everything, path)
 
 
 def lines_of(path: Path) -> Iterator[str]:

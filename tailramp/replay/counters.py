@@ -1,0 +1,249 @@
+"""Raw counters as a source: a recording, or Prometheus' own answers, read tick by tick as a live watch reads them."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tailramp.assignment import Assignment
+from tailramp.errors import InvalidFile, Problem, Refused
+from tailramp.evidence.book import RUN_UP
+from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch
+from tailramp.evidence.grid import Grid
+from tailramp.evidence.reading import Answer, Reading, Sample
+from tailramp.evidence.shelf import Shelf
+from tailramp.forms import SlotName
+from tailramp.plan import Plan
+from tailramp.replay.recording import Header, Recorded, Series, Span
+from tailramp.replay.selector import Selector
+
+Answers = Sequence[Sequence[Series]]
+"""The series of one query, by span."""
+
+_NO_SAMPLES = Answer()
+
+
+class Counters:
+    """See ``Source``.  A time between two ticks sees the tick before it, as a scrape that is a little late."""
+
+    def __init__(
+        self,
+        header: Header,
+        answers: Mapping[str, Answers],
+        served: Callable[[str], Answers],
+        plan: Plan,
+        share: float | None,
+    ) -> None:
+        """``answers`` by the text of the queries that will be asked; ``served`` finds what a slot's answers count."""
+        self._header, self._answers, self._share = header, answers, share
+        spans = header.spans
+        self.step = header.step
+        self.first = spans[0].anchor
+        self.last = max(span.end for span in spans)
+        self._starts = sorted((span.start, number) for number, span in enumerate(spans))
+        self._asking: Shelf | None = None
+        self._asked: tuple[str, ...] = ()
+        self._measured = {slot: sum(map(_growth, _flat(served(slot)))) for slot in (plan.baseline, *plan.slots)}
+
+    def show(self, shelf: Shelf, grid: Grid, index: int) -> None:
+        """See ``Source``."""
+        if shelf is not self._asking:
+            self._asking, self._asked = shelf, _queries_of(shelf)
+        at = grid.time(index)
+        place = self._place(at)
+        if place is None:
+            shelf.observe(Reading(at, dict.fromkeys(self._asked, _NO_SAMPLES)))
+            return
+        number, tick = place
+        shelf.observe(Reading(at, {query: self._answer(self._answers[query][number], tick) for query in self._asked}))
+
+    def _place(self, at: int) -> tuple[int, int] | None:
+        """The span that has a tick at ``at``, or else the latest one shortly before; and that tick's time."""
+        best: tuple[int, int] | None = None
+        for number in self._spans_before(at):
+            span = self._header.spans[number]
+            tick = min(span.end, at - (at - span.start) % self.step)
+            if tick == at:
+                return number, at
+            if at - tick < self.step and (best is None or tick > best[1]):
+                best = number, tick
+        return best
+
+    def _spans_before(self, at: int) -> Iterable[int]:
+        return (number for _, number in self._starts[: bisect_right(self._starts, (at, len(self._starts)))])
+
+    def _answer(self, series: Sequence[Series], tick: int) -> Answer:
+        step, samples = self.step, []
+        for one in series:
+            position = (tick - one.start) // step
+            if 0 <= position < len(one.values) and (value := one.values[position]) is not None:
+                samples.append(Sample(one.labels, value))
+        return Answer(tuple(samples))
+
+    def shares(self, plan: Plan, at: int) -> Mapping[SlotName, float]:
+        """As they were given or recorded; else the slots' parts of all answers."""
+        slots = (plan.baseline, *plan.slots)
+        if self._share is not None:
+            return {**dict.fromkeys(plan.slots, self._share / len(plan.slots)), plan.baseline: 1.0 - self._share}
+        served = [span.served for span in self._header.spans if span.served is not None and span.anchor <= at]
+        if served:
+            return {slot: served[-1].share_of(slot) for slot in slots}
+        total = sum(self._measured.values())
+        if total <= 0:
+            raise Refused("the file counts no answers at all: there is nothing to judge")
+        return {slot: self._measured[slot] / total for slot in slots}
+
+    def served_from(self, assignment: Assignment, at: int) -> int | None:
+        """See ``Source``."""
+        spans = (span for span in self._header.spans if span.served == assignment and span.anchor >= at)
+        return next((span.anchor for span in spans), None)
+
+
+def of_recording(
+    recorded: Recorded,
+    plan: Plan,
+    checks: Mapping[SlotName, tuple[Check, ...]],
+    matches: Mapping[SlotName, SlotMatch],
+    share: float | None,
+) -> Counters:
+    """The recording as the checks of a policy read it.  Raises InvalidFile for a check that it cannot answer."""
+    spans = range(len(recorded.header.spans))
+
+    def by_query(query: str) -> Answers | None:
+        if query not in recorded.header.queries:
+            return None
+        return [recorded.answers.get((query, number), ()) for number in spans]
+
+    return _counters(recorded.file, recorded.header, by_query, plan, checks, matches, share)
+
+
+def of_series(
+    file: Path,
+    named: Mapping[str, Sequence[Series]],
+    series: Sequence[Series],
+    span: Span,
+    step: int,
+    plan: Plan,
+    checks: Mapping[SlotName, tuple[Check, ...]],
+    matches: Mapping[SlotName, SlotMatch],
+    share: float | None,
+) -> Counters:
+    """Series of one time grid: ``named`` by the query that returned them, ``series`` by their own labels."""
+
+    def by_query(query: str) -> Answers | None:
+        if query in named:
+            return [named[query]]
+        selector = Selector.parse(query)
+        found = [] if selector is None else [one for one in series if selector.selects(one.by_name)]
+        return [found] if found else None
+
+    header = Header(
+        route=plan.route,
+        spec="",
+        baseline=plan.baseline,
+        candidates={variant.slot: variant.model for variant in plan.candidates},
+        step=step,
+        spans=(span,),
+        queries=("*",),
+    )
+    return _counters(file, header, by_query, plan, checks, matches, share)
+
+
+def _counters(
+    file: Path,
+    header: Header,
+    by_query: Callable[[str], Answers | None],
+    plan: Plan,
+    checks: Mapping[SlotName, tuple[Check, ...]],
+    matches: Mapping[SlotName, SlotMatch],
+    share: float | None,
+) -> Counters:
+    answers: dict[str, Answers] = {}
+    problems = []
+    wanted = [
+        (check, slot) for candidate, own in checks.items() for check in own for slot in (candidate, plan.baseline)
+    ]
+    for check, slot in wanted:
+        match, queries = matches[slot], check.queries(matches[slot])
+        for part, query in queries.items():
+            found = by_query(query)
+            if found is None:
+                found = _derived(check, part, match, by_query, header)
+            if found is None and part == "bad" and getattr(check, "bad_absent_is_zero", False):
+                found = [()] * len(header.spans)
+            if found is None:
+                mend = f"Record it with these files, or leave it out: --without {check.name}"
+                problems.append(
+                    Problem(f"checks.{check.name}", f"there are no counts of {slot} for it", mend, query, file)
+                )
+                break
+            answers[query] = found
+    if problems:
+        raise InvalidFile(problems[:4])
+    own = next(iter(checks.values()))
+    counted = next((check for check in own if not isinstance(check, HangingCheck)), own[0])
+
+    def served(slot: str) -> Answers:
+        queries = counted.queries(matches[slot])
+        query = queries.get("ended") or next(iter(queries.values()))
+        return [
+            [one for one in span if one.by_name.get("le", "+Inf").lower() in {"+inf", "inf"}] for span in answers[query]
+        ]
+
+    return Counters(header, answers, served, plan, share)
+
+
+def _derived(
+    check: Check, part: str, match: SlotMatch, by_query: Callable[[str], Answers | None], header: Header
+) -> Answers | None:
+    """What a query would have returned, from another one that tells it."""
+    if isinstance(check, HistogramCheck):
+        return by_query(check.all_edges_query(match))  # the arm takes of these edges what it wants
+    if not isinstance(check, HangingCheck):
+        return None
+    raw = by_query(check.ended_query(match) if part.startswith("ended") else check.active_query(match))
+    if raw is None:
+        return None
+    ago = round(check.seconds / header.step)
+    if part == "least":
+        return [[_least(one, ago) for one in span] for span in raw]
+    return [[_earlier(one, ago) for one in span] for span in raw]
+
+
+def _earlier(series: Series, ago: int) -> Series:
+    """The values as they were ``ago`` ticks before."""
+    many = len(series.values)
+    return Series(series.labels, series.start, [None] * min(ago, many) + list(series.values[: max(0, many - ago)]))
+
+
+def _least(series: Series, ago: int) -> Series:
+    """The least value of the last ``ago`` ticks, the present one with them."""
+    values = []
+    for index, value in enumerate(series.values):
+        known = [one for one in series.values[max(0, index - ago + 1) : index + 1] if one is not None]
+        values.append(min(known, default=None) if value is not None else None)
+    return Series(series.labels, series.start, values)
+
+
+def _queries_of(shelf: Shelf) -> tuple[str, ...]:
+    asked = (query for slot in shelf.slots for check in shelf.checks for query in check.queries(slot).values())
+    return tuple(dict.fromkeys(asked))
+
+
+def _flat(answers: Answers) -> Iterable[Series]:
+    return (one for span in answers for one in span)
+
+
+def _growth(series: Series) -> float:
+    """How much a counter grew, its restarts with it."""
+    grown, before = 0.0, None
+    for value in series.values:
+        if value is not None and value >= 0:
+            if before is not None:
+                grown += value - before if value >= before else value
+            before = value
+    return grown
+
+
+def run_up(step: int) -> int:
+    """Seconds before an anchor from which a recording begins, on its grid."""
+    return -(-RUN_UP // step) * step
