@@ -58,6 +58,9 @@ class Labels:
 
 class _Counts(Protocol):
     @property
+    def native(self) -> bool: ...
+
+    @property
     def queries(self) -> Sequence[str]: ...
 
     def take(self, reading: Reading, *, starting: bool) -> object: ...
@@ -73,6 +76,10 @@ class _Survey:
     @property
     def answers(self) -> float:
         return float(self.counts.totals(())[0, 0]) if self.check.limit_edge is None else self.counts.edges.n
+
+    @property
+    def native(self) -> bool:
+        return self.counts.native
 
     @property
     def queries(self) -> Sequence[str]:
@@ -148,13 +155,14 @@ class Calibration:
         Raises Unreachable for an answer that Prometheus owes.
         """
         queries = list(dict.fromkeys(query for one in counts for query in one.queries))
+        native = {query for one in counts if one.native for query in one.queries}
         points = range(self._period.start - step * -(-RUN_UP // step), self._period.end + 1, step)
         at_once = _COARSE_POINTS_AT_ONCE if step == COARSE else _POINTS_AT_ONCE
         told = time.monotonic()
         self._say(f"reading {what}")
         for first in range(0, len(points), at_once):
             part = points[first : first + at_once]
-            for reading in await self._metrics.read_queries_range(queries, part[0], part[-1], step):
+            for reading in await self._metrics.read_queries_range(queries, part[0], part[-1], step, native):
                 if fault := next((answer.fault for answer in reading.answers.values() if answer.fault), ""):
                     raise Unreachable(fault)
                 for one in counts:

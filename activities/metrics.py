@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from tailramp.evidence import (
     Answer,
     Check,
     CheckBook,
+    HistogramCheck,
     Labels,
     RawSeries,
     Reading,
@@ -39,6 +40,7 @@ from tailramp.evidence import (
     Verdict,
 )
 from tailramp.evidence.answerable import problems_of, questions
+from tailramp.evidence.native import buckets_of
 from tailramp.secret_reference import is_reference, resolve
 from tailramp.spec import Prometheus
 
@@ -141,7 +143,7 @@ class PrometheusMetrics:
 
     async def read(self, checks: Sequence[Check], slots: Sequence[SlotMatch], at: int) -> Reading:
         """Return what every query of the checks says of every slot at unix time `at`; failures are in the answers."""
-        return await self._read_queries(_queries(checks, slots), at)
+        return await self._read_queries(_queries(checks, slots), at, _native(checks, slots))
 
     async def read_range(
         self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int, step: int
@@ -149,25 +151,27 @@ class PrometheusMetrics:
         """Return the readings of every `step` seconds from `start` to `end`, both included: the same as `read` at
         each of them.
         """
-        return await self.read_queries_range(_queries(checks, slots), start, end, step)
+        return await self.read_queries_range(_queries(checks, slots), start, end, step, _native(checks, slots))
 
-    async def read_queries_range(self, queries: Sequence[str], start: int, end: int, step: int) -> list[Reading]:
-        """Return the same for queries that are no check's."""
+    async def read_queries_range(
+        self, queries: Sequence[str], start: int, end: int, step: int, native: Collection[str] = ()
+    ) -> list[Reading]:
+        """Return the same for queries that are no check's; those in `native` return native histograms."""
         readings: list[Reading] = []
         for first in range(start, end + 1, step * self._most_points):
             times = range(first, min(end, first + step * (self._most_points - 1)) + 1, step)
-            answers = await self.read_columns(queries, times)
+            answers = await self.read_columns(queries, times, native)
             readings += await asyncio.to_thread(_columns_to_readings, times, answers)
         return readings
 
     async def read_columns(
-        self, queries: Sequence[str], times: range
+        self, queries: Sequence[str], times: range, native: Collection[str] = ()
     ) -> dict[str, list[tuple[Labels, list[tuple[int, float]]]] | str]:
         """Return what every query says at `times`, unix seconds: of each series its points, or why there is no answer.
 
-        Prometheus refuses more points than it was told to give.
+        Prometheus refuses more points than it was told to give. The queries in `native` return native histograms.
         """
-        return await self._ask_all(queries, partial(self._range, times))
+        return await self._ask_all(queries, partial(self._range, times, native))
 
     async def read_scrapes(
         self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int
@@ -177,7 +181,8 @@ class PrometheusMetrics:
         A query that is no plain selector has no scrapes; its value at every second stands for them. Raises Unreachable
         if any query is not answered: a recount must not be made from half of the scrapes.
         """
-        answers = await self._ask_all(_queries(checks, slots), lambda query: self._scrapes(query, start, end))
+        native = _native(checks, slots)
+        answers = await self._ask_all(_queries(checks, slots), lambda query: self._scrapes(query, start, end, native))
         for answer in answers.values():
             if isinstance(answer, str):
                 raise Unreachable(f"the scrapes cannot be read: {answer}")
@@ -185,15 +190,15 @@ class PrometheusMetrics:
 
     async def preflight(self, checks: Sequence[Check], baseline: SlotMatch, at: int) -> list[Problem]:
         """Say what keeps the checks from being answered for the baseline at unix time `at`; empty if nothing does."""
-        reading = await self._read_queries(questions(checks, baseline), at)
+        reading = await self._read_queries(questions(checks, baseline), at, _native(checks, [baseline]))
         faults = {answer.fault for answer in reading.answers.values()}
         if "" not in faults and len(faults) == 1:
             mend = "Check prometheus.url, and that it can be reached from the worker"
             return [Problem("prometheus.url", faults.pop(), mend, value=self._place)]
         return [problem for check in checks for problem in problems_of(check, baseline, reading)]
 
-    async def _read_queries(self, queries: Sequence[str], at: int) -> Reading:
-        answers = await self._ask_all(queries, lambda query: self._instant(query, at))
+    async def _read_queries(self, queries: Sequence[str], at: int, native: Collection[str]) -> Reading:
+        answers = await self._ask_all(queries, lambda query: self._instant(query, at, native))
         return Reading(at, {query: _filled(answer) for query, answer in answers.items()})
 
     async def _ask_all(self, queries: Iterable[str], ask: Callable[[str], Parsed]) -> dict[str, Parsed | str]:
@@ -235,14 +240,20 @@ class PrometheusMetrics:
             what = f"{type(error).__name__}: {error}"[:_EXCERPT]
             return f"{self._place} gave an answer that is none of Prometheus' ({what})"
 
-    def _instant(self, query: str, at: int) -> tuple[Sample, ...]:
+    def _instant(self, query: str, at: int, native: Collection[str] = ()) -> tuple[Sample, ...]:
         params = {"time": at, "timeout": self._limit, **self._lookback}
         result = self._client.custom_query(query, params=params, timeout=self._timeout)
+        if query in native:
+            return tuple(
+                sample
+                for series in _vector(result, query, "histogram", native=True)
+                for sample in buckets_of(_labels(series), _pair(series["histogram"])[1])
+            )
         return tuple(
             Sample(_labels(series), float(_pair(series["value"])[1])) for series in _vector(result, query, "value")
         )
 
-    def _range(self, times: range, query: str) -> list[tuple[Labels, list[tuple[int, float]]]]:
+    def _range(self, times: range, native: Collection[str], query: str) -> list[tuple[Labels, list[tuple[int, float]]]]:
         result = self._client.custom_query_range(
             query,
             start_time=datetime.fromtimestamp(times[0], UTC),
@@ -251,22 +262,31 @@ class PrometheusMetrics:
             params={"timeout": self._limit, **self._lookback},
             timeout=self._timeout,
         )
+        if query in native:
+            found = _by_bucket(_vector(result, query, "histograms", native=True))
+            return [(labels, [(round(at), value) for at, value in points]) for labels, points in found.items()]
         return [
             (_labels(series), [(round(float(at)), float(value)) for at, value in map(_pair, series["values"])])
             for series in _vector(result, query, "values")
         ]
 
-    def _scrapes(self, query: str, start: int, end: int) -> tuple[RawSeries, ...]:
+    def _scrapes(self, query: str, start: int, end: int, native: Collection[str]) -> tuple[RawSeries, ...]:
         resolution = "" if _SELECTOR.fullmatch(_QUOTED.sub('""', query)) else ":1s"
         selector = f"{query if not resolution else f'({query})'}[{max(1, end - start)}s{resolution}]"
         result = self._client.custom_query(
             selector, params={"time": end, "timeout": self._limit}, timeout=self._timeout
         )
-        found = []
-        for series in _vector(result, query, "values"):
-            points = [(float(at), float(value)) for at, value in map(_pair, series["values"])]
-            found.append(RawSeries(_labels(series), [at for at, _ in points], [value for _, value in points]))
-        return tuple(found)
+        if query in native:
+            by_bucket = _by_bucket(_vector(result, query, "histograms", native=True))
+        else:
+            by_bucket = {
+                _labels(series): [(float(at), float(value)) for at, value in map(_pair, series["values"])]
+                for series in _vector(result, query, "values")
+            }
+        return tuple(
+            RawSeries(labels, [at for at, _ in points], [value for _, value in points])
+            for labels, points in by_bucket.items()
+        )
 
     @property
     def _late(self) -> str:
@@ -303,6 +323,12 @@ def _queries(checks: Sequence[Check], slots: Sequence[SlotMatch]) -> list[str]:
     return list(dict.fromkeys(query for check in checks for slot in slots for query in check.queries(slot).values()))
 
 
+def _native(checks: Sequence[Check], slots: Sequence[SlotMatch]) -> frozenset[str]:
+    """The queries whose series are native histograms."""
+    asked = [check for check in checks if isinstance(check, HistogramCheck) and check.native]
+    return frozenset(_queries(asked, slots))
+
+
 def _filled(answer: tuple[Sample, ...] | str) -> Answer:
     return Answer(fault=answer) if isinstance(answer, str) else Answer(answer)
 
@@ -326,7 +352,18 @@ def _columns_to_readings(
     return [Reading(at, row) for at, row in rows.items()]
 
 
-def _vector(result: Any, query: str, field: str) -> list[dict[str, Any]]:
+def _by_bucket(result: Sequence[Mapping[str, Any]]) -> dict[Labels, list[tuple[float, float]]]:
+    """Return the times and cumulative counts of every bucket that native histograms ever filled."""
+    found: dict[Labels, list[tuple[float, float]]] = {}
+    for series in result:
+        labels = _labels(series)
+        for at, histogram in map(_pair, series["histograms"]):
+            for sample in buckets_of(labels, histogram):
+                found.setdefault(sample.labels, []).append((float(at), sample.value))
+    return found
+
+
+def _vector(result: Any, query: str, field: str, *, native: bool = False) -> list[dict[str, Any]]:
     """Return the series of a result, or say why it is none that raw counters can give."""
     if not isinstance(result, list):
         raise Unanswered(f"the query {query} does not return series")
@@ -334,8 +371,11 @@ def _vector(result: Any, query: str, field: str) -> list[dict[str, Any]]:
         if not isinstance(series, dict):
             raise Unanswered(f"the query {query} returns a number, not series of a counter")
         if field not in series:
-            native = "histogram" in series or "histograms" in series
-            told = "native histograms; classic buckets with a label le are needed" if native else "no values"
+            told = "no values"
+            if native:
+                told = "no native histograms, which checks.nativeHistograms promises"
+            elif "histogram" in series or "histograms" in series:
+                told = "native histograms: set checks.nativeHistograms, or have classic buckets with a label le stored"
             raise Unanswered(f"the query {query} returns {told}")
     return result
 

@@ -48,6 +48,7 @@ class GoModule:
     version of the toolchain that the module accepts; `usual_minutes` tells a person how long two cores take.
     `staging` is for a module whose go.mod replaces others by folders of its own repository, which no module carries:
     the version under which those others are published by themselves, or "" for a module without such lines.
+    `replaced` repeats what its go.mod replaces by other modules, each with its version: nobody inherits that.
     """
 
     path: str
@@ -58,6 +59,7 @@ class GoModule:
     tags: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     staging: str = ""
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(module: GoModule, binary: Path, say: Say) -> Path:
@@ -140,6 +142,7 @@ def _build_locked(module: GoModule, binary: Path, say: Say) -> None:
             f"module tailramp.lab/{binary.name}\n\n"
             f"go {'.'.join(map(str, module.go))}\n\n"
             f"require {module.path} {module.version}\n"
+            + "".join(f"replace {name} => {other}\n" for name, other in module.replaced.items())
         )
         if module.staging:
             _publish_staging(module, binary, here, environment, go, output, say)

@@ -118,6 +118,24 @@ PROGRAMS = {
                 usual_minutes=3,
             ),
         ),
+        # What is asked of Prometheus has to be asked of older ones, too.
+        Program(
+            "prometheus-2",
+            "2.42.0",
+            module=GoModule(
+                path="github.com/prometheus/prometheus",
+                version="v0.42.0",
+                package="github.com/prometheus/prometheus/cmd/prometheus",
+                tags="remove_all_sd",
+                variables={"github.com/prometheus/common/version.Version": "2.42.0"},
+                replaced={
+                    "k8s.io/klog": "github.com/simonpasquier/klog-gokit v0.3.0",
+                    "k8s.io/klog/v2": "github.com/simonpasquier/klog-gokit/v3 v3.3.0",
+                },
+                go=(1, 19, 0),
+                usual_minutes=3,
+            ),
+        ),
         # Writes blocks of the past, and says whether rules are any.
         Program(
             "promtool",

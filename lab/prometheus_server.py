@@ -40,6 +40,8 @@ class PrometheusServer(Server):
         scrape_interval: float = 1.0,
         metrics_path: Mapping[str, str] | None = None,
         retention: str = "6h",
+        native_histograms: bool = False,
+        program: str = "prometheus",
     ) -> None:
         super().__init__(directory)
         if scrape_interval < 0.001:
@@ -53,6 +55,11 @@ class PrometheusServer(Server):
         self._interval = f"{round(scrape_interval * 1000)}ms"
         self._paths = paths
         self._retention = retention
+        self._program = program
+        # Stored with the classic ones' boundaries, and instead of them.
+        self._options = (
+            {"scrape_native_histograms": True, "convert_classic_histograms_to_nhcb": True} if native_histograms else {}
+        )
         self._port = free_port()
 
     @property
@@ -94,7 +101,7 @@ class PrometheusServer(Server):
     def _write_config(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
         config = {
-            "global": {"scrape_interval": self._interval, "scrape_timeout": self._interval},
+            "global": {"scrape_interval": self._interval, "scrape_timeout": self._interval, **self._options},
             "scrape_configs": [
                 {
                     "job_name": job,
@@ -111,7 +118,7 @@ class PrometheusServer(Server):
 
     def _command(self) -> tuple[list[str], dict[str, str]]:
         file = self._write_config()
-        argv = [str(programs.ensure("prometheus")), f"--config.file={file}", "--log.level=warn"]
+        argv = [str(programs.ensure(self._program)), f"--config.file={file}", "--log.level=warn"]
         argv += [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.tsdb.path={self.directory / 'data'}"]
         # By default the first scrape comes up to 5 s after the start.
         argv += ["--scrape.discovery-reload-interval=100ms"]

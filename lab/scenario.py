@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.metrics import PrometheusMetrics
-from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, until
+from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, UserRun, until
 from lab.client_log import (
     Violations,
     failed_requests,
@@ -92,36 +92,43 @@ async def play(
     fault_step: int = 4,
     log: Path | None = None,
     on_ramp: OnRamp | None = None,
+    users: UserRun | None = None,
+    linger: float | None = None,
+    most_seconds: float = MOST_SECONDS,
 ) -> Facts:
     """Ramp to the model in slot ``candidate`` with users on the route; a fault strikes in the hold of ``fault_step``.
 
-    The world's worker must run.  ``on_ramp`` is run beside it, for a live view.  Raises UnforeseenError if the ramp
-    goes another way than the scenario does.
+    The world's worker must run.  ``on_ramp`` is run beside it, for a live view; ``users`` are others than the act's,
+    and with ``linger`` they stay so many seconds after the ramp's end; that comes within ``most_seconds``.  Raises
+    UnforeseenError if the ramp goes another way than the scenario does.
     """
     began = time.monotonic()
     act = ACTS[scenario]
     log = log or world.directory / f"clients-{scenario}.jsonl"
     history = RouteHistory(world.route_file)
-    run = act.users
+    run = users or act.users
     view: asyncio.Future[None] | None = None
-    users = world.start_users(log, rate=run.rate, seconds=run.seconds, core_users=run.core_users)
+    driver = world.start_users(log, rate=run.rate, seconds=run.seconds, core_users=run.core_users)
     async with history.observed():
         try:
-            await users.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
+            await driver.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
             spec = world.spec(world.models[candidate])
             handle = await start_ramp(world.client, spec, actor="demo")
             view = asyncio.ensure_future(on_ramp(handle)) if on_ramp else None
             incident = await _unfold(act, world, handle, candidate, fault_step)
-            result = await _end_of(handle)
+            result = await _end_of(handle, most_seconds)
             if view is not None:
                 await view
             ended = time.time()
             status = await handle.query(RampWorkflow.status)
-            await users.wait_exit(run.seconds + 40)
+            if linger is None:
+                await driver.wait_exit(run.seconds + 40)
+            else:
+                await asyncio.sleep(linger)
         finally:
             if view is not None:
                 view.cancel()
-            await users.terminate()
+            await driver.terminate()
     return _facts(
         scenario=scenario,
         world=world,
@@ -137,13 +144,13 @@ async def play(
     )
 
 
-async def _end_of(handle: RampHandle) -> RampResult:
+async def _end_of(handle: RampHandle, most_seconds: float) -> RampResult:
     try:
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(most_seconds):
             return await handle.result()
     except TimeoutError:
         status = await handle.query(RampWorkflow.status)
-        raise UnforeseenError(f"the ramp did not end within {MOST_SECONDS:g} s: {status.last}") from None
+        raise UnforeseenError(f"the ramp did not end within {most_seconds:g} s: {status.last}") from None
 
 
 @dataclass(frozen=True)

@@ -89,14 +89,17 @@ def checks_of(platform: PlatformFile, candidate: Candidate, candidates: int = 1)
         checks.append(server_errors(settings.max_server_errors, rule, server.errors))
     if candidate.max_latency is not None and (timed := settings.timed) is not None:
         source = Source.GATEWAY if timed.at_gateway else Source.SERVER
-        checks.append(latency(candidate.max_latency.total_seconds(), rule, timed.histogram, source=source))
+        native = settings.native_histograms and not timed.at_gateway
+        limit = candidate.max_latency.total_seconds()
+        checks.append(latency(limit, rule, timed.histogram, source=source, native=native))
     times = (
         ("first-token", "time to first token", settings.max_first_token, server.first_token),
         ("per-output-token", "time per output token", settings.max_per_output_token, server.per_output_token),
     )
-    for name, what, limit, histogram in times:
-        if limit is not None and histogram is not None:
-            checks.append(latency(limit.total_seconds(), rule, histogram, name=name, what=what))
+    for name, what, longest, histogram in times:
+        if longest is not None and histogram is not None:
+            native = settings.native_histograms
+            checks.append(latency(longest.total_seconds(), rule, histogram, name=name, what=what, native=native))
     if candidate.max_toxicity is not None and (counters := settings.toxicity) is not None:
         checks.append(toxicity(candidate.max_toxicity, rule, counters))
     if settings.max_hang is not None and (found := settings.in_flight) is not None:

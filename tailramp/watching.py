@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from tailramp.activity_contract import WatchRequest
 from tailramp.checks import checks_by_slot
 from tailramp.evidence import Verdict, VerdictKind, combine
-from tailramp.evidence.sequential.growth import MOST_GROWTH, Risk, largest_share
+from tailramp.evidence.sequential.growth import MOST_GROWTH, NEGLIGIBLE, Risk, harm, largest_share
 from tailramp.forms import SlotName
 from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
 
@@ -203,7 +203,11 @@ class Watching:
         at = max((step.index for step in plan.steps if step.share <= now + 1e-9), default=0)
         limits = {"budget": policy.harm, "reaction": policy.reaction.total_seconds()}
         if at == len(plan.steps):
-            certain = all(upper <= policy.promote_below for upper, _ in risks)
+            certain = all(
+                upper <= policy.promote_below
+                or harm((upper, base), 1.0, limits["reaction"]) <= NEGLIGIBLE * limits["budget"]
+                for upper, base in risks
+            )
             return at + 1 if certain and largest_share([1.0], 1.0 / MOST_GROWTH, risks, **limits) == 1.0 else None
         reachable = []
         for step in plan.steps[at:]:

@@ -53,11 +53,17 @@ def _histogram_problems(check: HistogramCheck, baseline: SlotMatch, reading: Rea
     field, query = f"checks.{check.name}", check.all_edges_query(baseline)
     if fault := reading.answers[query].fault:
         return [Problem(field, fault, _MEND_QUERY, query)]
-    histograms = edges_of(reading.answers[query].samples)
+    samples = reading.answers[query].samples
+    histograms = edges_of(samples)
     if not histograms:
         matchers = f"{baseline.slot}'s {check.source} matchers {baseline.of(check.source)}"
         mend = f"Check that Prometheus scrapes this histogram and that {matchers} select it{_hint(check)}"
         return [Problem(field, "no series for the baseline", mend, query)]
+    if check.native:
+        if not (fault := check.arm().take({"buckets": samples}, starting=True)):
+            return []
+        mend = "Set the limit to a boundary, which a power of two is, such as 2 s; or have classic buckets stored, too"
+        return [Problem(field, fault, mend, query)]
     for edges in histograms.values():
         if check.edge not in edges:
             unit = check.time_unit

@@ -176,6 +176,9 @@ class HistogramCheck(_CheckBase):
         description="edges that are counted beside the limit, in the unit of the histogram, as far as it has them; "
         "null for all that it has",
     )
+    native: bool = Field(
+        default=False, description="whether the query returns native histograms instead of _bucket series; see `native`"
+    )
 
     @field_validator("buckets")
     @classmethod
@@ -188,7 +191,7 @@ class HistogramCheck(_CheckBase):
         A range query over a day returns a value per tick, server and edge, so a ladder of a few edges is worth
         naming once they are known.
         """
-        if self.ladder is None:
+        if self.ladder is None or self.native:
             return {"buckets": self.all_edges_query(slot)}
         edges = "|".join(_spellings(edge) for edge in dict.fromkeys((self.edge, *self.ladder)))
         return {"buckets": render(self.buckets, f'{slot.of(self.source)},le=~"{edges}|\\\\+Inf"')}
@@ -208,7 +211,7 @@ class HistogramCheck(_CheckBase):
 
     def arm(self) -> Arm:
         """Return a new, empty arm of this check."""
-        return HistogramArm(edge=self.edge, others=self.ladder, unit=self.time_unit)
+        return HistogramArm(edge=self.edge, others=self.ladder, unit=self.time_unit, native=self.native)
 
 
 class HangingCheck(_CheckBase):
@@ -303,10 +306,12 @@ def latency(
     name: str = "latency",
     what: str = "",
     source: Source = Source.SERVER,
+    native: bool = False,
 ) -> HistogramCheck:
     """The p99 of a time, as a limit on the share of answers (or tokens) slower than `seconds`.
 
-    `what` names the time for the verdicts, if it is not the whole answer's: time to first token.
+    `what` names the time for the verdicts, if it is not the whole answer's: time to first token. `native`: whether
+    Prometheus stores the histogram as a native one.
     """
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"a latency limit of {seconds:g} s cannot be broken or kept; give a number of seconds above 0")
@@ -318,7 +323,8 @@ def latency(
     return HistogramCheck(
         name=name,
         source=source,
-        buckets=histogram.buckets,
+        buckets=histogram.native if native else histogram.buckets,
+        native=native,
         edge=histogram.edge(seconds),
         time_unit=histogram.unit,
         limit=0.01,

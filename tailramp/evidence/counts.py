@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from tailramp.evidence import native as native_histogram
 from tailramp.evidence.reading import Labels, Sample
 
 LARGEST_EXACT = float(2**53)
@@ -216,13 +217,17 @@ class RatioArm:
 class HistogramArm:
     """An arm counted by a histogram: an answer is bad if it lies above the edge of the limit."""
 
-    def __init__(self, *, edge: float, others: Collection[float] | None = (), unit: str = "s") -> None:
+    def __init__(
+        self, *, edge: float, others: Collection[float] | None = (), unit: str = "s", native: bool = False
+    ) -> None:
         """`edge` is the limit, in the histogram's `unit`; it must be one of its bucket edges. `others` are the edges
-        that are counted beside it, as far as the histogram has them; None means every edge.
+        that are counted beside it, as far as the histogram has them; None means every edge, of a `native` one every
+        power of two.
         """
         self._edge = edge
         self._unit = unit
         self._wanted = None if others is None else {edge, math.inf, *others}
+        self._exact = sorted({edge, *(native_histogram.EDGES if others is None else others)}) if native else None
         self._counter = SeriesCounter()  # cumulative, by edge
         self._seen = False
         self.total = ArmCounts()
@@ -238,7 +243,13 @@ class HistogramArm:
         for key, buckets in histograms.items():
             if key in broken:
                 continue
-            if self._edge not in buckets:
+            if self._exact is not None and math.inf in buckets:
+                told = native_histogram.at_edges(buckets, self._exact)
+                if self._edge in told:
+                    self._counter.take(key, told, starting=starting)
+                else:
+                    broken[key] = native_histogram.straddled(buckets, self._edge, self._unit)
+            elif self._edge not in buckets:
                 broken[key] = str(UnknownEdgeError(self._edge, buckets, self._unit))
             elif math.inf not in buckets:
                 broken[key] = f'the histogram {spell(key)} has no bucket le="+Inf", which counts all answers'

@@ -54,6 +54,11 @@ class Histogram:
         """PromQL of its bucket series."""
         return f"{self.name}_bucket{{match}}"
 
+    @property
+    def native(self) -> str:
+        """PromQL of the series that holds all of it, where Prometheus stores it as a native histogram."""
+        return f"{self.name}{{match}}"
+
     def edge(self, seconds: float) -> float:
         """Return a limit in the histogram's unit: exactly one of `edges` if it is meant, else converted."""
         limit = round(seconds * self.unit.per_second, 9)

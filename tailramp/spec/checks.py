@@ -22,7 +22,7 @@ from tailramp.presets import (
     TimeUnit,
 )
 from tailramp.spec.custom_check import CustomCheck
-from tailramp.spec.fields import Count, FileModel
+from tailramp.spec.fields import Count, FileModel, Flag
 from tailramp.spec.judging import DEFAULT_JUDGES, SequentialSettings, judges_differ
 from tailramp.units import Duration, Share, parse_duration
 
@@ -76,6 +76,10 @@ class Checks(FileModel):
     latency_histogram: MetricName | None = Field(default=None, description="instead of the preset's, without _bucket")
     latency_unit: TimeUnit | None = Field(
         default=None, description="of latencyHistogram; by default what its name ends with, else seconds"
+    )
+    native_histograms: Flag = Field(
+        default=False,
+        description="true: Prometheus stores the servers' histograms of times as native ones, without _bucket series",
     )
     scored_counter: MetricName | None = Field(default=None, description="instead of the preset's")
     toxic_counter: MetricName | None = Field(default=None, description="instead of the preset's")

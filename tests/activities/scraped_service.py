@@ -64,21 +64,26 @@ class ScrapedService:
         answered, bad = self._counts.get((slot, pod), (0, 0))
         if slot not in self.hung:
             self._counts[slot, pod] = (answered + 10, bad + 5 * self.bad[slot])
-        lines = []
+        lines: list[str] = []
+        times: list[str] = []
         for (of_slot, of_pod), (answered, bad) in self._counts.items():
             if of_slot == slot and of_pod not in self.hidden:
-                lines += self._series(f'pod="{of_pod}"', answered, bad)
+                times += self._times(f'pod="{of_pod}"', answered, bad)
                 lines += [
+                    f'llm_answers_scored_total{{pod="{of_pod}"}} {answered}',
+                    f'llm_answers_toxic_total{{pod="{of_pod}"}} {bad}',
                     f'llm_requests_active{{pod="{of_pod}"}} 9',
                     f'llm_requests_ended_total{{pod="{of_pod}"}} {answered}',
                 ]
         types = [("llm_answers_scored_total", "counter"), ("llm_answers_toxic_total", "counter")]
         head = [f"# TYPE {name} {kind}" for name, kind in types]
-        return web.Response(text="\n".join([*head, *lines]) + "\n")
+        of_times = "# TYPE llm_inference_duration_seconds histogram"
+        return web.Response(text="\n".join([*head, *lines, of_times, *times]) + "\n")
 
-    def _series(self, labels: str, answered: int, bad: int) -> list[str]:
-        lines = [f"llm_answers_scored_total{{{labels}}} {answered}", f"llm_answers_toxic_total{{{labels}}} {bad}"]
+    def _times(self, labels: str, answered: int, bad: int) -> list[str]:
+        lines = []
         for edge in self.edges:
             within = answered if float(edge) > 2 else answered - bad
             lines.append(f'llm_inference_duration_seconds_bucket{{{labels},le="{edge}"}} {within}')
-        return lines
+        lines.append(f"llm_inference_duration_seconds_sum{{{labels}}} {answered + bad}")
+        return [*lines, f"llm_inference_duration_seconds_count{{{labels}}} {answered}"]

@@ -116,8 +116,20 @@ def test_everyone_needs_more_than_the_budget(full_spec: RampSpec, promoting: Pla
     state = RampState(phase=Phase.HOLDING, step=last, applied=promoting.step(last).assignment)
     after = ramp.watched(promoting, state, WatchOutcome.PASSED, moment(1), next_step=last + 1)
     assert after.phase is Phase.PROMOTING
-    for uncertain in ((1.6, 0.0001), (1.4, 0.05)):
+    for uncertain in ((1.6, 0.001), (1.4, 0.05)):
         assert first_outcome(watching(full_spec, promoting, last), said(uncertain), last=3600) is None
+
+
+def test_what_nearly_never_happens_on_either_side_does_not_keep_everyone_waiting(
+    full_spec: RampSpec, promoting: Plan
+) -> None:
+    last = len(promoting.steps)
+    never_seen = (16.0, 1 / 200_000)
+    found = first_outcome(watching(full_spec, promoting, last), said(HARDLY_WORSE, never_seen))
+    assert found is not None
+    assert found[0].next_step == last + 1
+    too_few_to_tell = (16.0, 1 / 2_000)
+    assert first_outcome(watching(full_spec, promoting, last), said(HARDLY_WORSE, too_few_to_tell), last=3600) is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,10 @@ from collections.abc import Iterable, Sequence
 MOST_GROWTH = 5.0
 """A share grows at most to this many times itself at once."""
 
+NEGLIGIBLE = 0.1
+"""Of the budget.  What nearly never happens on either side is never known to be as rare on one as on the other: that
+it would hardly harm anybody if it were as frequent as it still may be is enough for a promotion."""
+
 Risk = tuple[float, float]
 """The largest ratio to the baseline that is still possible, and the baseline's rate of bad answers, 0 to 1."""
 
