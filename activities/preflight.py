@@ -72,7 +72,7 @@ class PreflightActivities:
         if problems:
             return plan, problems
         problems += await self._probe(spec, plan)
-        problems += await self._ask_metrics(spec, plan)
+        problems += await unanswered_checks(self._clients, spec, plan)
         return plan, problems
 
     async def _find_candidates(
@@ -108,14 +108,7 @@ class PreflightActivities:
             problems.append(Problem(f"{at}.model", reason, mend, value=candidate.model))
         if problems:
             return None, problems
-        return found, self._baseline_problems(spec.platform, live, served[live])
-
-    @staticmethod
-    def _baseline_problems(platform: PlatformFile, live: str, models: frozenset[str]) -> list[Problem]:
-        if models:
-            return []
-        reason = f"the baseline {live} does not answer, so there would be nothing to go back to"
-        return [Problem(f"slots.{live}.url", reason, "Mend the baseline first", value=platform.slots[live].url)]
+        return found, baseline_problems(spec.platform, live, served[live])
 
     async def _models_of(self, platform: PlatformFile, slot: str) -> frozenset[str]:
         return await models_of(self._clients.http, platform.slots[slot].url)
@@ -133,15 +126,24 @@ class PreflightActivities:
             if finding.answer != "yes"
         ]
 
-    async def _ask_metrics(self, spec: RampSpec, plan: Plan) -> list[Problem]:
-        """Every check can be answered for the baseline."""
-        settings = spec.platform.prometheus
-        try:
-            metrics = self._clients.prometheus(settings)
-        except Refused as error:
-            return [Problem("prometheus", str(error), "Give every worker the secrets that the platform file names")]
-        at = int(server_clock()() - settings.ingestion_delay.total_seconds())
-        return await metrics.preflight(all_checks(spec), slot_match(spec.platform, plan.baseline), at)
+
+async def unanswered_checks(clients: Clients, spec: RampSpec, plan: Plan) -> list[Problem]:
+    """What keeps a check from being answered for the baseline."""
+    settings = spec.platform.prometheus
+    try:
+        metrics = clients.prometheus(settings)
+    except Refused as error:
+        return [Problem("prometheus", str(error), "Give every worker the secrets that the platform file names")]
+    at = int(server_clock()() - settings.ingestion_delay.total_seconds())
+    return await metrics.preflight(all_checks(spec), slot_match(spec.platform, plan.baseline), at)
+
+
+def baseline_problems(platform: PlatformFile, live: str, models: frozenset[str]) -> list[Problem]:
+    """What is wrong with a baseline that answers with ``models``: nothing, unless there are none."""
+    if models:
+        return []
+    reason = f"the baseline {live} does not answer, so there would be nothing to go back to"
+    return [Problem(f"slots.{live}.url", reason, "Mend the baseline first", value=platform.slots[live].url)]
 
 
 def bucket_problems(compared: Evidence) -> list[Problem]:

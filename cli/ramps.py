@@ -156,6 +156,7 @@ def next_now(status: RampStatus, now: datetime) -> str:
         stop=status.reason,
         held=status.held,
         default_moved=status.default_moved,
+        room=status.room,
     )
     return next_event(status.plan, state, now)
 

@@ -50,7 +50,10 @@ HANG_CHECK = {"maxHang": "5s"}
 
 
 class World:
-    """``directory`` keeps every file and log; ``models`` says which model runs in which slot at the start."""
+    """``directory`` keeps every file and log; ``models`` says which model runs in which slot at the start.
+
+    ``workloads``, by slot, and ``spellings`` are the platform file's ``workload`` and ``models``.
+    """
 
     route = ROUTE
 
@@ -63,6 +66,8 @@ class World:
         ramp: Mapping[str, object] | None = None,
         checks: Mapping[str, object] | None = None,
         scrape_seconds: float = SCRAPE_SECONDS,
+        workloads: Mapping[str, Mapping[str, object]] | None = None,
+        spellings: Mapping[str, object] | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.seed = seed
@@ -71,6 +76,8 @@ class World:
         self._ramp = {**QUICK_RAMP, **(ramp or {})}
         self._checks = {**QUICK_CHECKS, **(checks or {})}
         self._scrape_seconds = scrape_seconds
+        self._workloads = dict(workloads or {})
+        self._spellings = dict(spellings or {})
         self._ports = {slot: free_port() for slot in self.models}
         self._gateway_port = free_port()
         self._admin_port = free_port()
@@ -198,6 +205,7 @@ class World:
                     "url": f"http://127.0.0.1:{port}",
                     "metrics": f'slot="{slot}"',
                     "gatewayMetrics": self._gateway_match(slot),
+                    **({"workload": self._workloads[slot]} if slot in self._workloads else {}),
                 }
                 for slot, port in self._ports.items()
             },
@@ -209,6 +217,7 @@ class World:
             },
             "ramp": self._ramp,
             "checks": self._checks,
+            "models": self._spellings,
         }
         _write_yaml(self.directory / "tailramp.yaml", platform)
 

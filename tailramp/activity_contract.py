@@ -33,6 +33,10 @@ WATCH: Final = "watch"
 CONCLUDE: Final = "conclude"
 RECORD: Final = "record"
 CLEAR: Final = "clear_route"
+PREPARE: Final = "prepare_candidates"
+MAKE_ROOM: Final = "make_room"
+LEAVE_WORKLOADS: Final = "leave_workloads"
+RETIRE: Final = "retire_old_slot"
 PROVE_ZERO: Final = "prove_zero"
 RESTORE: Final = "restore"
 
@@ -42,6 +46,7 @@ REFUSED: Final = "Refused"
 FROZEN: Final = "Frozen"
 NOT_PROVEN: Final = "NotProven"
 NOT_READY: Final = "NotReady"
+NO_ROOM: Final = "NoRoom"
 
 
 class Request(BaseModel):
@@ -69,6 +74,59 @@ class PreflightReport(BaseModel):
     epoch: int = 0
     applied: Assignment | None = None
     snapshot: str = Field(default="", description="digest of everything in the route that is not tailramp's record")
+
+
+class PrepareRequest(PreflightRequest):
+    """Have every candidate's model served by a free slot, before anything else is done."""
+
+
+class PrepareReport(BaseModel):
+    """``problems``, in words that say what to mend, or the slots whose workloads hold something else than before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    problems: tuple[str, ...] = ()
+    written: tuple[SlotName, ...] = ()
+
+
+class RoomRequest(Request):
+    """Have the servers that ``assignment`` needs while ``serving`` is served.
+
+    ``waits``: until they are ready.  Otherwise they are only asked for, and what is no longer needed goes.
+    """
+
+    plan: Plan
+    serving: Assignment
+    assignment: Assignment
+    waits: bool = True
+
+
+class RoomReport(BaseModel):
+    """``sentence`` says what there is, such as ``green: 2 of 2 pods ready``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sentence: str
+
+
+class LeaveRequest(Request):
+    """Put back whatever this ramp wrote into workloads: nobody is served by its candidates any more."""
+
+
+class LeaveReport(BaseModel):
+    """``restored`` are the slots whose workloads are as before; ``left`` says what could not be put back, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    restored: tuple[SlotName, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class RetireRequest(Request):
+    """The candidate has baked: what runs in its slot is the new normal, and ``old`` may keep fewer servers."""
+
+    old: SlotName
+    new: SlotName
 
 
 class WriteRequest(Request):

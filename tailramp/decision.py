@@ -12,7 +12,9 @@ class DecisionKind(StrEnum):
 
     STARTED = "started"
     REFUSED = "refused"
+    PREPARED = "prepared"
     PREFLIGHT_PASSED = "preflight_passed"
+    ROOM_MADE = "room_made"
     SHIFT_INTENDED = "shift_intended"
     SHIFTED = "shifted"
     SETTLED = "settled"

@@ -69,7 +69,7 @@ class Plan(BaseModel):
 
     A target of every bucket ``promotes``: its last step makes the candidate's slot the default, because a rule that
     lists every bucket would still leave out the users without an id.  ``candidates`` are those that are ACTIVE: one
-    that is withdrawn leaves the plan.
+    that is withdrawn leaves the plan.  ``needs_room``: the servers of some slot follow its share.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +81,7 @@ class Plan(BaseModel):
     promotes: bool
     bake: Duration
     hold_back: BucketSet = BucketSet()
+    needs_room: bool = False
 
     @property
     def candidate(self) -> SlotName:
@@ -207,6 +208,10 @@ def make_plan(
         promotes=promotes,
         bake=policy.bake,
         hold_back=policy.hold_back if promotes else BucketSet(),
+        needs_room=any(
+            (workload := spec.platform.workload_of(slot)) is not None and workload.replicas is not None
+            for slot in (default, *(variant.slot for variant in variants))
+        ),
     )
 
 

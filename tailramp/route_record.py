@@ -367,6 +367,13 @@ def prepared(record: RouteRecord) -> RouteRecord:
     return closed
 
 
+def forgotten(record: RouteRecord, slots: Collection[SlotName]) -> RouteRecord:
+    """One of ``slots`` is about to hold another model: nobody may be sent back to it as if the earlier were there."""
+    if record.previous_default not in slots:
+        return record
+    return record.model_copy(update={"previous_default": None, "previous_digest": None})
+
+
 def stranded(record: RouteRecord) -> RouteRecord:
     """Nobody could be taken back: whoever looks at the record must see it."""
     return record.model_copy(update={"stranded": True})

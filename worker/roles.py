@@ -8,6 +8,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.capacity import CapacityActivities, LeavingActivities
 from activities.clients import Clients
 from activities.preflight import PreflightActivities
 from activities.record import RecordActivities
@@ -36,6 +37,7 @@ def make_workers(
     match role:
         case Role.CONTROL:
             rollback, traffic = RollbackActivities(clients), TrafficActivities(clients)
+            leaving = LeavingActivities(clients)
             return [
                 _worker(client, WORKFLOW_QUEUE, settings, fatal, workflows=[RampWorkflow]),
                 _worker(
@@ -49,11 +51,13 @@ def make_workers(
                         rollback.prove_zero,
                         rollback.restore,
                         traffic.apply_assignment,
+                        leaving.leave_workloads,
+                        leaving.retire_old_slot,
                     ],
                 ),
             ]
         case Role.WATCH:
-            traffic = TrafficActivities(clients)
+            traffic, capacity = TrafficActivities(clients), CapacityActivities(clients)
             return [
                 _worker(
                     client,
@@ -61,7 +65,9 @@ def make_workers(
                     settings,
                     fatal,
                     activities=[
+                        capacity.prepare_candidates,
                         PreflightActivities(clients).preflight,
+                        capacity.make_room,
                         traffic.apply_assignment,
                         traffic.verify_assignment,
                         traffic.conclude,

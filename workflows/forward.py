@@ -1,6 +1,6 @@
 """The way forward: everything that may give the candidate traffic, and the watching in between."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -20,10 +20,11 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.units import format_duration
     from tailramp.watch_request import watch_request
     from workflows import options, wording
-    from workflows.base import RampBase, Stopped, is_failure, why
+    from workflows.base import Stopped, is_failure, why
+    from workflows.servers import Servers
 
 
-class Forward(RampBase):
+class Forward(Servers):
     """Carries out what ``next_action`` says, one action after the other."""
 
     async def _guarded(self, forward: Coroutine[Any, Any, None]) -> None:
@@ -48,21 +49,19 @@ class Forward(RampBase):
                     await self._shrink(assignment)
                 case ramp.Withdraw(slots, assignment):
                     await self._withdraw(slots, assignment)
-                case ramp.Watch() | ramp.AwaitPerson() if workflow.info().is_continue_as_new_suggested():
+                case ramp.Watch() | ramp.AwaitPerson() | ramp.MakeRoom() if (
+                    workflow.info().is_continue_as_new_suggested()
+                ):
                     self._continuing = True
                     return
+                case ramp.MakeRoom(assignment, watched):
+                    await self._make_room(assignment, watched=watched)
                 case ramp.Watch(mode):
                     await self._watch(mode)
                 case ramp.Advance():
                     self._state = ramp.advanced(self._have_plan, self._state)
-                case ramp.MoveDefault():
-                    await self._move_default()
-                case ramp.RemoveRules():
-                    await self._remove_rules()
-                case ramp.EndHoldBack():
-                    await self._end_hold_back()
-                case ramp.Conclude():
-                    await self._conclude()
+                case ramp.MoveDefault() | ramp.RemoveRules() | ramp.EndHoldBack() | ramp.Conclude() as action:
+                    await self._complete(action)
                 case ramp.AwaitPerson():
                     await self._await_person()
                 case ramp.RollBack():
@@ -83,7 +82,24 @@ class Forward(RampBase):
         except TimeoutError:
             self._state = ramp.blocks_changed(self._state, frozenset())
 
+    async def _make_room(self, assignment: Assignment, *, watched: bool) -> None:
+        """Wait until there are servers for ``assignment``, for a message, or for what the guards find meanwhile."""
+        handle = self._ask_for_room(assignment)
+        if watched:
+            await self._watch(WatchMode.GUARD, handle.done)
+        else:
+            before = self._messages
+            await workflow.wait_condition(
+                lambda: handle.done() or self._messages != before or self._state.stop is not None
+            )
+        if self._state.stop is not None:
+            raise Stopped
+        if handle.done():
+            await self._take_room(assignment)
+
     async def _preflight(self) -> None:
+        if problems := await self._prepare():
+            return await self._refuse(problems)
         request = contract.PreflightRequest(spec=self._spec, ramp=self._ramp, override=self._override)
         report = await self._settled(
             self._start(
@@ -96,13 +112,17 @@ class Forward(RampBase):
             )
         )
         if report.plan is None or report.applied is None:
-            self._problems = report.problems
-            self._state = ramp.preflight_refused(self._state)
-            self._record(DecisionKind.REFUSED, "refused: " + "; ".join(report.problems))
-            return
+            return await self._refuse(report.problems)
         self._plan, self._variants, self._snapshot = report.plan, report.plan.candidates, report.snapshot
         self._state = ramp.preflight_passed(self._state, epoch=report.epoch, applied=report.applied)
         self._record(DecisionKind.PREFLIGHT_PASSED, wording.preflight_passed(report.plan))
+        return None
+
+    async def _refuse(self, problems: tuple[str, ...]) -> None:
+        await self._leave_workloads()
+        self._problems = problems
+        self._state = ramp.preflight_refused(self._state)
+        self._record(DecisionKind.REFUSED, "refused: " + "; ".join(problems))
 
     async def _shift(self, step: Step) -> None:
         self._record(DecisionKind.SHIFT_INTENDED, f"step {step.index}: {step.label} is next")
@@ -131,6 +151,7 @@ class Forward(RampBase):
         self._state = ramp.shrunk(self._have_plan, self._state, assignment, workflow.now())
         sentence = f"shrunk: {assignment.describe()}, proven by {len(evidence.findings)} answers"
         self._record(DecisionKind.SHIFTED, sentence, evidence=evidence.model_dump(mode="json"))
+        await self._lower(assignment)
 
     async def _withdraw(self, slots: tuple[SlotName, ...], assignment: Assignment) -> None:
         """Take the users of some candidates back, with proof, on the rollback queue; the others do not notice.
@@ -160,6 +181,7 @@ class Forward(RampBase):
         self._state = ramp.taken_back(self._state, assignment)
         sentence = f"{who} serves nobody, proven by {len(evidence.findings)} answers: {assignment.describe()}"
         self._record(DecisionKind.ZERO_PROVEN, sentence, evidence=evidence.model_dump(mode="json"))
+        await self._lower(assignment)
 
     async def _serve(self, assignment: Assignment, name: str, label: str) -> "workflow.ActivityHandle[Evidence]":
         """Apply an assignment and begin to prove it; both share one time limit."""
@@ -186,7 +208,8 @@ class Forward(RampBase):
         self._state = ramp.freeze_met(self._state)
         self._record(DecisionKind.BLOCKED, f"{name}: {why(error)}")
 
-    async def _watch(self, mode: WatchMode) -> None:
+    async def _watch(self, mode: WatchMode, over: Callable[[], bool] = lambda: False) -> None:
+        """Watch until there is something to decide, a message comes or ``over`` says so."""
         state, plan = self._state, self._have_plan
         request = watch_request(self._spec, plan, state, mode, ramp=self._ramp, segment=options.WATCH_SEGMENT)
         summary = wording.watch_summary(self._spec, plan, state, mode)
@@ -194,7 +217,7 @@ class Forward(RampBase):
         handle = self._start(
             contract.WATCH, options.WATCH, request, contract.WatchResult, f"step-{state.step}-{mode}", summary
         )
-        result = await self._settled_unless(handle, lambda: self._messages != before)
+        result = await self._settled_unless(handle, lambda: self._messages != before or over())
         if result is None:
             return
         state, plan = self._state, self._have_plan  # a message may have come in the same activation as the answer
@@ -222,6 +245,18 @@ class Forward(RampBase):
                 kind = kinds.get(outcome, DecisionKind.BLOCKED)
         sentence = wording.watched(plan, state, self._state, result.outcome, result.sentence, result.verdicts)
         self._record(kind, sentence, evidence=evidence)
+
+    async def _complete(self, action: ramp.MoveDefault | ramp.RemoveRules | ramp.EndHoldBack | ramp.Conclude) -> None:
+        """What comes after the last step."""
+        match action:
+            case ramp.MoveDefault():
+                await self._move_default()
+            case ramp.RemoveRules():
+                await self._remove_rules()
+            case ramp.EndHoldBack():
+                await self._end_hold_back()
+            case ramp.Conclude():
+                await self._conclude()
 
     async def _move_default(self) -> None:
         plan = self._have_plan
@@ -260,3 +295,4 @@ class Forward(RampBase):
         )
         self._state = ramp.concluded(self._state)
         self._record(DecisionKind.ENDED, f"succeeded: {self._have_plan.candidate} serves everyone", reason="succeeded")
+        await self._retire(self._have_plan.baseline, self._have_plan.candidate)

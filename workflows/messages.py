@@ -122,6 +122,7 @@ class RampStatus(BaseModel):
     stretches: tuple[Stretch, ...] = Field(default=(), description="of that day, those that are over")
     held: tuple[Interval, ...] = Field(default=(), description="the stretches in which the present hold's clock ran")
     default_moved: bool = False
+    room: Assignment | None = Field(default=None, description="for which there are servers enough")
     acknowledgeable: bool = Field(default=False, description="an alert or a failed check waits to be acknowledged")
     started_at: datetime
     assignment: Assignment | None

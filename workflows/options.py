@@ -13,9 +13,9 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from tailramp.activity_contract import FENCED, FROZEN, REFUSED, ROLLBACK_QUEUE, WATCH_QUEUE
+from tailramp.activity_contract import FENCED, FROZEN, NO_ROOM, REFUSED, ROLLBACK_QUEUE, WATCH_QUEUE
 
-_FINAL = [FENCED, REFUSED, FROZEN]
+_FINAL = [FENCED, REFUSED, FROZEN, NO_ROOM]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,33 @@ PREFLIGHT: Final = Options(
     retry=_retry(1, 5, attempts=3),
     cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
+PREPARE: Final = Options(
+    task_queue=WATCH_QUEUE,
+    start_to_close=timedelta(hours=2),  # brought to the spec's own limit, and a little more, by who starts it
+    heartbeat=timedelta(seconds=5),
+    retry=_retry(1, 10),
+    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+WORKLOAD_GRACE: Final = timedelta(minutes=2)
+"""How much longer than the spec says an activity may take that waits for servers, so that it can say why itself."""
+LEAVE_WORKLOADS: Final = Options(
+    task_queue=ROLLBACK_QUEUE,
+    start_to_close=timedelta(seconds=20),
+    heartbeat=timedelta(seconds=5),
+    retry=_retry(1, 10),
+    cancellation=ActivityCancellationType.ABANDON,
+    schedule_to_close=timedelta(minutes=2),
+)
+"""Traffic is gone by then: a cluster that does not answer must not keep the ramp from its end."""
+LOWER: Final = Options(
+    task_queue=WATCH_QUEUE,
+    start_to_close=timedelta(seconds=10),
+    heartbeat=timedelta(seconds=5),
+    retry=_retry(1, 5),
+    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    schedule_to_close=timedelta(seconds=20),
+)
+"""No watch runs meanwhile: what does not succeed at once waits for the next step."""
 APPLY: Final = Options(
     task_queue=WATCH_QUEUE,
     start_to_close=timedelta(seconds=10),

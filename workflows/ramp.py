@@ -170,6 +170,7 @@ class RampWorkflow(Forward, Rollback):
             stretches=state.stretches,
             held=state.held,
             default_moved=state.default_moved,
+            room=state.room,
             acknowledgeable=ramp.acknowledged(state) is not state,
             started_at=self._started_at,
             assignment=state.applied,

@@ -13,10 +13,10 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.ramp import Phase, Reason
     from tailramp.route_record import Clearer
     from workflows import options
-    from workflows.base import RampBase
+    from workflows.servers import Servers
 
 
-class Rollback(RampBase):
+class Rollback(Servers):
     """Retries for ever, waits for nobody's health, and never depends on the candidate."""
 
     async def _roll_back(self) -> None:
@@ -66,6 +66,8 @@ class Rollback(RampBase):
             )
             self._record(DecisionKind.RESTORED, f"the route is {same}")
         self._state = ramp.rolled_back(self._state, report.assignment)
+        if report.held:
+            await self._leave_workloads()
         self._record(DecisionKind.ENDED, f"rolled back: {self._state.stop}: {detail}", reason=str(self._state.stop))
 
     async def _prove_zero(self, plan: Plan) -> None:

@@ -10,7 +10,7 @@ from tailramp.units import format_duration, format_share
 
 
 def started(spec: RampSpec, actor: str) -> str:
-    models = " + ".join(candidate.model for candidate in spec.candidates)
+    models = candidates(spec)
     targets = " + ".join(str(candidate.buckets) for candidate in spec.candidates)
     return f"{actor} starts {models} on {spec.platform.route.full_name}, target {targets}"
 
@@ -18,6 +18,11 @@ def started(spec: RampSpec, actor: str) -> str:
 def preflight_passed(plan: Plan) -> str:
     then = f", then everyone, bake {format_duration(plan.bake)}" if plan.promotes else ", then hold"
     return f"preflight passed: {plan.journey}, {plan.shares}{then}"
+
+
+def candidates(spec: RampSpec) -> str:
+    """``chat-v2 + chat-13b``."""
+    return " + ".join(candidate.model for candidate in spec.candidates)
 
 
 def place(plan: Plan, state: RampState) -> str:
@@ -121,6 +126,10 @@ def next_event(plan: Plan | None, state: RampState, now: datetime) -> str:
             return f"{plan.step(state.step).label}, once the freeze is lifted"
         case Phase.PROMOTING if Block.FREEZE in state.blocked_by and not state.default_moved:
             return f"{plan.candidate} becomes the default, once the freeze is lifted"
+        case Phase.SHIFTING if plan.needs_room and state.room != plan.step(state.step).assignment:
+            return f"{plan.step(state.step).label}, once its servers are ready"
+        case Phase.PROMOTING if plan.needs_room and not state.default_moved and state.room != plan.promoting:
+            return f"{plan.candidate} becomes the default, once its servers are ready"
         case Phase.SHIFTING:
             return f"{plan.step(state.step).label} is applied and proven by responses"
         case Phase.SETTLING:

@@ -81,12 +81,15 @@ class KubeClient:
         except NotFound:
             return None
 
-    async def find_all(self, resource: Resource, namespace: str | None, selector: str = "") -> list[Object]:
-        """All objects of a namespace, or of the cluster, whose labels ``selector`` chooses."""
+    async def find_all(
+        self, resource: Resource, namespace: str | None, selector: str = "", fields: str = ""
+    ) -> list[Object]:
+        """All objects of a namespace, or of the cluster, whose labels ``selector`` and whose ``fields`` choose."""
         found: list[Object] = []
         more = ""
         while True:
             query = [("limit", "500"), *([("labelSelector", selector)] if selector else [])]
+            query += [("fieldSelector", fields)] if fields else []
             page = await self._call("GET", resource.path(namespace), [*query, *([("continue", more)] if more else [])])
             found += page.get("items", [])
             more = page.get("metadata", {}).get("continue", "")

@@ -22,6 +22,14 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class MakeRoom:
+    """Have the servers that ``assignment`` needs before it is served; whoever is served meanwhile is watched on."""
+
+    assignment: Assignment
+    watched: bool
+
+
+@dataclass(frozen=True)
 class Shrink:
     """Take users back whom the target no longer names, paused or not."""
 
@@ -86,6 +94,7 @@ class Finish:
 Action = (
     RunPreflight
     | Shift
+    | MakeRoom
     | Shrink
     | Withdraw
     | Watch
@@ -98,6 +107,9 @@ Action = (
     | RollBack
     | Finish
 )
+
+
+_INCIDENTS = frozenset({Block.BLIND, Block.SHARED_INCIDENT, Block.DRIFT})
 
 
 def next_action(plan: Plan | None, state: RampState) -> Action:
@@ -122,8 +134,10 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
         case Phase.PROMOTING if state.default_moved:
             return RemoveRules()
         case Phase.PROMOTING:
-            held = _may_not_grow(state) or Block.APPROVAL in state.blocked_by
-            return Watch(WatchMode.GUARD) if held else MoveDefault()
+            held = _may_not_grow(state) or state.blocked_by & {Block.APPROVAL, *_INCIDENTS}
+            if held:
+                return Watch(WatchMode.GUARD)
+            return MoveDefault() if _has_room(plan, state, plan.promoting) else MakeRoom(plan.promoting, watched=True)
         case Phase.BAKING if state.baked:
             return EndHoldBack() if state.applied != plan.promoted else Conclude()
         case Phase.BAKING:
@@ -132,9 +146,13 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
 
 
 def _shifting(plan: Plan, state: RampState) -> Action:
-    if not _may_not_grow(state):
-        return Shift(plan.step(state.step))
-    return Watch(WatchMode.GUARD) if _somebody_is_served(plan, state) else AwaitPerson()
+    watched = _somebody_is_served(plan, state)
+    if _may_not_grow(state):
+        return Watch(WatchMode.GUARD) if watched else AwaitPerson()
+    step = plan.step(state.step)
+    if watched and state.blocked_by & _INCIDENTS:  # seen while servers were waited for
+        return Watch(WatchMode.GUARD)
+    return Shift(step) if _has_room(plan, state, step.assignment) else MakeRoom(step.assignment, watched)
 
 
 def _holding(plan: Plan, state: RampState) -> Action:
@@ -150,6 +168,10 @@ def _still_served(state: RampState) -> tuple[SlotName, ...]:
     """Withdrawn candidates whose rules still stand."""
     rules = state.applied.rules if state.applied is not None else ()
     return tuple(rule.slot for rule in rules if rule.slot in state.withdrawn)
+
+
+def _has_room(plan: Plan, state: RampState, assignment: Assignment) -> bool:
+    return not plan.needs_room or state.room == assignment
 
 
 def _may_not_grow(state: RampState) -> bool:

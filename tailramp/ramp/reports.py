@@ -40,7 +40,7 @@ def shrink_wanted(state: RampState, assignment: Assignment) -> RampState:
 
 def shrunk(plan: Plan, state: RampState, applied: Assignment, now: datetime) -> RampState:
     """Users were taken back: the hold of what is left starts anew, or, if nobody is left, the next step is due."""
-    done = state.model_copy(update={"shrink_to": None, "promoted_step": None})
+    done = state.model_copy(update={"shrink_to": None, "promoted_step": None, "room": None})
     if applied.rules:
         return shifted(done, applied, now)
     step = min(done.step, len(plan.steps))
@@ -161,6 +161,16 @@ def rolled_back(state: RampState, applied: Assignment) -> RampState:
 def with_next_epoch(state: RampState) -> RampState:
     """Every write is decided at an epoch of its own, raised before it is scheduled."""
     return state.model_copy(update={"epoch": state.epoch + 1})
+
+
+def room_made(state: RampState, assignment: Assignment) -> RampState:
+    """There are servers enough for ``assignment``."""
+    return state.model_copy(update={"room": assignment, "blocked_by": state.blocked_by - {Block.CAPACITY}})
+
+
+def room_missing(state: RampState) -> RampState:
+    """The servers that the next step needs did not come in time: whoever is served stays, and they are waited for."""
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.CAPACITY}})
 
 
 def freeze_met(state: RampState) -> RampState:

@@ -46,7 +46,7 @@ class RampState(BaseModel):
     candidates whose failed check is waiting for a person (``autoRollback: false``) and must not be reported again;
     ``acknowledged`` that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody
     else's alert.  ``withdrawn`` are the candidates that left a ramp which goes on with others, and why; all others are
-    ACTIVE.
+    ACTIVE.  ``room`` is the assignment for which there are servers enough.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,6 +73,7 @@ class RampState(BaseModel):
     withdrawn: dict[SlotName, Reason] = {}
     default_moved: bool = False
     baked: bool = False
+    room: Assignment | None = None
 
     @field_serializer("blocked_by", "tolerated")
     def _in_order(self, members: frozenset[str]) -> list[str]:

@@ -59,6 +59,7 @@ class Block(StrEnum):
     BUDGET = "budget"
     DRIFT = "drift"
     FREEZE = "freeze"
+    CAPACITY = "capacity"
 
 
 class SpendWord(StrEnum):

@@ -25,6 +25,14 @@ from tailramp.spec.router import (
     ServiceBackend,
 )
 from tailramp.spec.schema import json_schema
+from tailramp.spec.workload import (
+    DeploymentWorkload,
+    ExternalWorkload,
+    LeaderWorkerSetWorkload,
+    ManagedWorkload,
+    Replicas,
+    StatefulSetWorkload,
+)
 
 __all__ = [
     "Alerts",
@@ -35,22 +43,28 @@ __all__ = [
     "Candidate",
     "Checks",
     "CustomCheck",
+    "DeploymentWorkload",
     "EnvoyFileRouter",
+    "ExternalWorkload",
     "GatewayApiRouter",
     "Identity",
     "IdentityKind",
     "IngressNginxRouter",
     "KubernetesRouter",
     "LatencyKind",
+    "LeaderWorkerSetWorkload",
+    "ManagedWorkload",
     "Off",
     "PlatformFile",
     "Prometheus",
     "RampPolicy",
     "RampSpec",
+    "Replicas",
     "Route",
     "ServiceBackend",
     "Slot",
     "Source",
+    "StatefulSetWorkload",
     "StepPolicy",
     "Trust",
     "empties_target",

@@ -16,6 +16,7 @@ from tailramp.spec.models import Models
 from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
 from tailramp.spec.router import AnyRouter, EnvoyFileRouter
+from tailramp.spec.workload import AnyWorkload, ManagedWorkload
 from tailramp.units import format_duration
 
 
@@ -37,6 +38,9 @@ class Slot(FileModel):
     gateway_metrics: Matchers = Field(
         description="label matchers of its traffic in the gateway's metrics",
         examples=['envoy_cluster_name="green"'],
+    )
+    workload: AnyWorkload | None = Field(
+        default=None, description="what runs there; leave it out if the model is there before a ramp begins"
     )
 
 
@@ -99,6 +103,22 @@ class PlatformFile(FileModel):
         return self
 
     @model_validator(mode="after")
+    def _spellings_have_their_template(self) -> Self:
+        for slot, settings in self.slots.items():
+            workload = settings.workload
+            if not isinstance(workload, ManagedWorkload) or self.models.storage_uri is not None:
+                continue
+            for group in ("arguments", "env", "annotations"):
+                for name, spelling in getattr(workload, group).items():
+                    if spelling == "storageUri":
+                        raise WrongValue(
+                            "the platform file has no models.storageUri",
+                            "Add models: {storageUri: oss://llm-models/{model}}, or write model or served",
+                            ("slots", slot, "workload", group, name),
+                        )
+        return self
+
+    @model_validator(mode="after")
     def _lease_outlives_a_look(self) -> Self:
         lease, tick = self.ramp.lease, self.checks.tick
         if lease < 2 * tick:
@@ -145,3 +165,13 @@ class PlatformFile(FileModel):
             mend = f"Write {format_duration(2 * scrape)} or more"
             raise WrongValue(f"{reason} {format_duration(scrape)}", mend, ("checks", "maxHang"))
         return self
+
+    def workload_of(self, slot: SlotName) -> ManagedWorkload | None:
+        """The object that tailramp may write in ``slot``; None for one that is deployed by other means."""
+        workload = self.slots[slot].workload if slot in self.slots else None
+        return workload if isinstance(workload, ManagedWorkload) else None
+
+    @property
+    def writes_workloads(self) -> bool:
+        """Whether any slot is deployed or sized by tailramp, or waited for."""
+        return any(slot.workload is not None for slot in self.slots.values())

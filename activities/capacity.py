@@ -1,0 +1,344 @@
+"""The activities that have servers ready before users come, and let them go after they have left.
+
+Loading a large model takes tens of minutes.  So these wait long and say at every moment, in their heartbeat, what they
+wait for; and what cannot come is refused at a limit, with the reason that the cluster gives.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.clients import Clients
+from activities.clock import Wall, server_clock
+from activities.heartbeat import Heartbeat, heartbeating
+from activities.preflight import baseline_problems, take_over, unanswered_checks
+from activities.routers import Router, make_router
+from activities.surroundings import models_of
+from activities.traffic import final_refusals
+from activities.workloads import Holder, Progress, make_workload
+from tailramp.activity_contract import (
+    LEAVE_WORKLOADS,
+    MAKE_ROOM,
+    NO_ROOM,
+    PREPARE,
+    RETIRE,
+    LeaveReport,
+    LeaveRequest,
+    PrepareReport,
+    PrepareRequest,
+    Request,
+    RetireRequest,
+    RoomReport,
+    RoomRequest,
+)
+from tailramp.errors import Fenced, Problem, Refused, Unreachable
+from tailramp.forms import SlotName
+from tailramp.plan import Plan, make_plan
+from tailramp.replicas import after_bake, after_shift, before_shift, needed
+from tailramp.route_record import RouteRecord, forgotten
+from tailramp.spec import PlatformFile, RampSpec, Replicas
+from tailramp.units import format_duration
+
+_BETWEEN_LOOKS = 1.0
+"""Seconds: pods take minutes, and every look asks the API server for all of them."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A candidate in the slot that shall serve it.  ``is_served``: it does already."""
+
+    slot: SlotName
+    model: str
+    called: str
+    is_served: bool
+
+
+class CapacityActivities:
+    """They run on the watch queue: waiting for servers must not take a place from a rollback."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    @activity.defn(name=PREPARE)
+    async def prepare_candidates(self, request: PrepareRequest) -> PrepareReport:
+        """Have every candidate's model served by a free slot; or say everything that is in the way.
+
+        What can be found out beforehand is: a ramp that would be refused for another reason costs no loading.
+        """
+        spec = request.spec
+        async with heartbeating({"workloads": {}}) as heartbeat, final_refusals():
+            router = make_router(spec.platform, self._clients)
+            try:
+                record = await router.record()
+                places = await self._places(spec, record)
+                if not places:
+                    return PrepareReport()  # preflight says what is in the way
+                candidates = [place.slot for place in places]
+                plan = make_plan(spec, default=record.assignment.default, candidates=candidates)
+                take_over(plan, request)(record)
+                if problems := await self._examine(router, spec, plan, places):
+                    return PrepareReport(problems=tuple(str(problem) for problem in problems))
+                slots = [place.slot for place in places if not place.is_served]
+                if record.previous_default in slots:
+                    await router.renew(lambda record: forgotten(record, slots))
+            except Fenced:
+                raise
+            except (Refused, Unreachable) as error:
+                return PrepareReport(problems=(str(error),))
+            written = [place.slot for place in places if await self._put(request, router, plan, place)]
+            refused = await self._served(spec, plan, places, heartbeat)
+            return PrepareReport(problems=tuple(str(problem) for problem in refused), written=tuple(written))
+
+    @activity.defn(name=MAKE_ROOM)
+    async def make_room(self, request: RoomRequest) -> RoomReport:
+        """Have the servers that an assignment needs, and wait until they are ready; or only let some go.
+
+        Fails as ``NoRoom``, with the cluster's reason, when the slot's limit is over.
+        """
+        platform, plan = request.spec.platform, request.plan
+        async with heartbeating({"workloads": {}}) as heartbeat, final_refusals():
+
+            def against(record: RouteRecord) -> str | None:
+                holds = record.ramp == request.ramp and not record.closed
+                return None if holds else "was cleared or taken over"
+
+            holder = _holder(request, make_router(platform, self._clients), against)
+            slots = (plan.baseline, *plan.slots) if request.waits else tuple(platform.slots)
+            needs: dict[SlotName, int] = {}
+            for slot, sizes in _sized(platform, slots).items():
+                workload = make_workload(platform, slot, self._clients)
+                has, found = await workload.size() or 0, await workload.found_size() or 0
+                if request.waits:
+                    now, then = request.serving, request.assignment
+                    target = before_shift(sizes, slot, has=has, now=now, then=then, baseline=plan.baseline)
+                    needs[slot] = max(needed(sizes, slot, now, plan.baseline), needed(sizes, slot, then, plan.baseline))
+                else:
+                    target = after_shift(sizes, slot, has=has, found=found, now=request.serving, baseline=plan.baseline)
+                if request.waits or target != has:
+                    await workload.scale(target, holder)
+
+            async def look(seconds: float) -> dict[SlotName, Progress]:
+                asked = [make_workload(platform, slot, self._clients).ready(needs[slot], seconds) for slot in needs]
+                return dict(zip(needs, await asyncio.gather(*asked), strict=True))
+
+            late = await _wait(platform, look, heartbeat, server_clock())
+            if late:
+                raise ApplicationError("; ".join(str(problem) for problem in late), type=NO_ROOM, non_retryable=True)
+            told = [f"{slot}: {said}" for slot, said in heartbeat.details["workloads"].items()]
+            return RoomReport(sentence="; ".join(told))
+
+    async def _places(self, spec: RampSpec, record: RouteRecord) -> list[_Place]:
+        """A slot for every candidate: one that serves it already, else a free one whose workload can be had to.
+
+        Empty if there is none for some candidate, or nothing to do for any.
+        """
+        platform, live = spec.platform, record.assignment.default
+        if live not in platform.slots:
+            return []
+        served = await self._served_models(platform)
+        called = {candidate.model: platform.models.served_as(candidate.model) for candidate in spec.candidates}
+        if any(name in served[live] for name in called.values()):
+            return []
+        free = [slot for slot in platform.slots if slot != live]
+        places: list[_Place] = []
+        for model, name in called.items():
+            taken = {place.slot for place in places}
+            there = next((slot for slot in free if name in served[slot] and slot not in taken), None)
+            if there is not None:
+                places.append(_Place(there, model, name, is_served=True))
+                continue
+            wanted = {other for other in called.values() if other != name}
+            possible = [
+                slot
+                for slot in free
+                if slot not in taken and platform.slots[slot].workload is not None and not wanted & served[slot]
+            ]
+            if not possible:
+                return []
+            # The last default is the one that somebody may still want to go back to.
+            place = min(possible, key=lambda slot: slot == record.previous_default)
+            places.append(_Place(place, model, name, is_served=False))
+        return places
+
+    async def _served_models(self, platform: PlatformFile) -> Mapping[SlotName, frozenset[str]]:
+        slots = platform.slots
+        answers = await asyncio.gather(*(models_of(self._clients.http, slot.url) for slot in slots.values()))
+        return dict(zip(slots, answers, strict=True))
+
+    async def _examine(self, router: Router, spec: RampSpec, plan: Plan, places: list[_Place]) -> list[Problem]:
+        """Whatever keeps the ramp from working that has nothing to do with the candidates' servers."""
+        platform = spec.platform
+        problems: list[Problem] = []
+        for place in places:
+            workload = make_workload(platform, place.slot, self._clients)
+            problems += await workload.preflight(None if place.is_served else place.model)
+        problems += await make_workload(platform, plan.baseline, self._clients).preflight(None)
+        models = await models_of(self._clients.http, platform.slots[plan.baseline].url)
+        problems += baseline_problems(platform, plan.baseline, models)
+        coming = {f"slots.{place.slot}" for place in places if not place.is_served}
+        problems += [problem for problem in await router.preflight(plan) if problem.field not in coming]
+        if not problems:
+            problems += await unanswered_checks(self._clients, spec, plan)
+        return problems
+
+    async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: _Place) -> bool:
+        """Put a model into its slot, with the servers that the first step needs."""
+        if place.is_served:
+            return False
+        platform = request.spec.platform
+        workload = make_workload(platform, place.slot, self._clients)
+
+        def against(record: RouteRecord) -> str | None:
+            rules = {rule.slot for rule in record.assignment.rules}
+            if place.slot in {record.assignment.default, *rules}:
+                return f"{place.slot} serves users"
+            if record.ramp not in {request.ramp, None} and not record.closed:
+                return f"is held by ramp {record.ramp}"
+            return None
+
+        holder = _holder(request, router, against)
+        changed = await workload.prepare(place.model, holder)
+        for sizes in _sized(platform, (place.slot,)).values():
+            has = await workload.size() or 0
+            first = needed(sizes, place.slot, plan.step(1).assignment, plan.baseline)
+            if has < first:
+                changed = True
+                await workload.scale(first, holder)
+        return changed
+
+    async def _served(self, spec: RampSpec, plan: Plan, places: list[_Place], heartbeat: Heartbeat) -> list[Problem]:
+        """Wait until every candidate is served by its slot; returns those that are not at their slot's limit."""
+        platform = spec.platform
+        waiting = [place for place in places if not place.is_served]
+
+        async def one(place: _Place, seconds: float) -> Progress:
+            workload = make_workload(platform, place.slot, self._clients)
+            sizes = _sized(platform, (place.slot,)).get(place.slot)
+            first = plan.step(1).assignment
+            servers = needed(sizes, place.slot, first, plan.baseline) if sizes else await workload.size() or 0
+            progress = await workload.ready(servers, seconds)
+            if not progress.is_done:
+                return progress
+            models = await models_of(self._clients.http, platform.slots[place.slot].url)
+            return progress.answering(place.called, models)
+
+        async def look(seconds: float) -> dict[SlotName, Progress]:
+            asked = await asyncio.gather(*(one(place, seconds) for place in waiting))
+            return {place.slot: progress for place, progress in zip(waiting, asked, strict=True)}
+
+        return await _wait(platform, look, heartbeat, server_clock())
+
+
+class LeavingActivities:
+    """What is done with workloads after their users have left: on the rollback queue."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    @activity.defn(name=LEAVE_WORKLOADS)
+    async def leave_workloads(self, request: LeaveRequest) -> LeaveReport:
+        """Put back what this ramp wrote into workloads; what somebody else has changed since is named and left."""
+        platform = request.spec.platform
+        router = make_router(platform, self._clients)
+        async with heartbeating("putting back"), final_refusals():
+            default = (await router.record()).assignment.default
+            restored, left = list[SlotName](), list[str]()
+            for slot in platform.slots:
+
+                def against(record: RouteRecord, slot: SlotName = slot) -> str | None:
+                    rules = {rule.slot for rule in record.assignment.rules}
+                    if slot in rules or record.assignment.default != default:
+                        return f"{slot} serves users"
+                    return None if record.ramp in {request.ramp, None} or record.closed else f"is held by {record.ramp}"
+
+                workload = make_workload(platform, slot, self._clients)
+                try:
+                    one = await workload.restore(_holder(request, router, against), serves=slot == default)
+                except Fenced:
+                    raise
+                except Refused as error:
+                    left.append(f"the workload of {slot} is left as it is: {error}")
+                    continue
+                restored += [slot] if one.touched and not one.left else []
+                left += one.left
+            return LeaveReport(restored=tuple(restored), left=tuple(left))
+
+    @activity.defn(name=RETIRE)
+    async def retire_old_slot(self, request: RetireRequest) -> LeaveReport:
+        """The candidate has baked: what it runs is the new normal, and the old slot may become smaller."""
+        platform = request.spec.platform
+        router = make_router(platform, self._clients)
+
+        def against(record: RouteRecord) -> str | None:
+            if record.assignment.default != request.new or record.assignment.rules:
+                return f"{request.new} does not serve everyone"
+            return None if record.ramp == request.ramp and record.cleared_by is None else "was cleared or taken over"
+
+        async with heartbeating("retiring"), final_refusals():
+            holder = _holder(request, router, against)
+            await make_workload(platform, request.new, self._clients).retire(None, holder)
+            workload = make_workload(platform, request.old, self._clients)
+            sizes = _sized(platform, (request.old,)).get(request.old)
+            servers = after_bake(sizes, has=await workload.size() or 0) if sizes and sizes.idle is not None else None
+            await workload.retire(servers, holder)
+            return LeaveReport()
+
+
+def _holder(request: Request, router: Router, against: Callable[[RouteRecord], str | None]) -> Holder:
+    """The ramp of ``request`` as a writer; ``against`` says what the record has against a write, or None."""
+
+    async def check() -> None:
+        record = await router.record()
+        why = against(record) if record.kill is None else f"was shut off by {record.kill.by}"
+        if why is not None:
+            raise Fenced(f"{record.route}: {why}", holder=record.ramp, epoch=record.epoch)
+
+    return Holder(request.ramp, check)
+
+
+def _sized(platform: PlatformFile, slots: tuple[SlotName, ...]) -> dict[SlotName, Replicas]:
+    """The slots whose servers follow the share."""
+    found = {slot: platform.workload_of(slot) for slot in slots}
+    return {slot: w.replicas for slot, w in found.items() if w is not None and w.replicas is not None}
+
+
+async def _wait(
+    platform: PlatformFile,
+    look: Callable[[float], Awaitable[dict[SlotName, Progress]]],
+    heartbeat: Heartbeat,
+    wall: Wall,
+) -> list[Problem]:
+    """Look until everything is ready.  Returns what is not at its slot's limit, which runs from when the activity was
+    first asked for: a worker that dies does not prolong it."""
+    since = activity.info().scheduled_time.timestamp()
+    while True:
+        try:
+            seen = await look(wall())
+        except Unreachable as error:
+            seen = {}
+            heartbeat.details = {"workloads": {}, "trouble": str(error)}
+        else:
+            heartbeat.details = {"workloads": {slot: str(progress) for slot, progress in seen.items()}}
+            if all(progress.is_done for progress in seen.values()):
+                return []
+        waited = timedelta(seconds=wall() - since)
+        late = [slot for slot in seen if not seen[slot].is_done and waited > _limit(platform, slot)]
+        if late:
+            return [_late(slot, seen[slot], _limit(platform, slot)) for slot in late]
+        if not seen and waited > max(_limit(platform, slot) for slot in platform.slots):
+            raise Unreachable(str(heartbeat.details["trouble"]))
+        await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+def _limit(platform: PlatformFile, slot: SlotName) -> timedelta:
+    workload = platform.slots[slot].workload
+    return timedelta() if workload is None else workload.ready
+
+
+def _late(slot: SlotName, progress: Progress, limit: timedelta) -> Problem:
+    mend = progress.mend or f"Look at the workload of {slot}, or raise slots.{slot}.workload.ready"
+    return Problem(f"slots.{slot}.workload", f"not ready after {format_duration(limit)}: {progress}", mend)

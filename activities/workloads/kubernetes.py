@@ -1,0 +1,297 @@
+"""A workload that is an object of the Kubernetes API.
+
+Every write is one JSON patch that tests the uid and the version which were read, carries the notes of what stood there
+before, and is made only after the route record was asked whether this ramp may still write.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from activities.kube import Changed, KubeClient, NotFound, Resource
+from activities.kube.client import Object, Operation
+from activities.kube.json_patch import is_unchanged
+from activities.kube.resources import EVENTS, POD_AUTOSCALERS, PODS
+from activities.routers.kube.writers import others, owner_of
+from activities.workloads.autoscalers import Autoscaler, autoscaler_of
+from activities.workloads.model_fields import FieldValue, Wanted, value_at, wanted_fields
+from activities.workloads.notes import REPLICAS, Notes, unmark, written
+from activities.workloads.pods import Story, complaint_mend, refusal_in, story_of
+from activities.workloads.protocol import Holder, Progress, Restored
+from activities.workloads.shape import Shape, wanted
+from tailramp.errors import Problem, TailrampError, Unreachable
+from tailramp.forms import SlotName
+from tailramp.spec import ManagedWorkload
+from tailramp.spec.models import Models
+
+_ATTEMPTS = 20
+"""How often a write that met somebody else's is begun again: a controller writes the status of what it is rolling."""
+
+
+class KubernetesWorkload:
+    """See ``Workload``.  ``route`` is ``<namespace>/<name>``; the object is in the route's namespace."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        route: str,
+        slot: SlotName,
+        settings: ManagedWorkload,
+        models: Models,
+        shape: Shape,
+    ) -> None:
+        self._client = client
+        self._route = route
+        self._namespace = route.partition("/")[0]
+        self._slot = slot
+        self._settings = settings
+        self._models = models
+        self._shape = shape
+
+    @property
+    def name(self) -> str:
+        """``deployment llm/chat-green``."""
+        return _named(self._shape.resource, self._namespace, self._settings.name)
+
+    # Looking.
+
+    async def preflight(self, model: str | None) -> list[Problem]:
+        if missing := await self._missing_rights():
+            return missing
+        resource = self._shape.resource
+        found = await self._client.find(resource, self._namespace, self._settings.name)
+        if found is None:
+            return [await self._not_there()]
+        problems: list[Problem] = []
+        if owner := owner_of(found):
+            reason = f"{self.name} belongs to {owner}, whose controller would undo every change"
+            problems.append(self._problem("name", reason, "Name an object that nothing else writes, or use external"))
+        if model is not None:
+            problems += self._model_problems(found, model)
+        sizes = self._settings.replicas
+        if sizes is None:
+            if wanted(found) == 0:
+                mend = "Add replicas: {full: ...} to the workload, or scale it up"
+                problems.append(self._problem("replicas", f"{self.name} has no servers, and nobody adds any", mend))
+        elif scaler := await self._autoscaler():
+            problems += self._conflicts(scaler, sizes.full)
+        return problems
+
+    async def size(self) -> int | None:
+        found, scaler = await asyncio.gather(self._read(), self._autoscaler())
+        return wanted(found) if scaler is None else min(scaler.least, wanted(found))
+
+    async def found_size(self) -> int | None:
+        found, scaler = await asyncio.gather(self._read(), self._autoscaler())
+        at, noted = (REPLICAS, found) if scaler is None else (scaler.floor, scaler.found)
+        before = notes.fields.get(at) if (notes := Notes.on(noted)) else None
+        if before is None:
+            return await self.size()
+        return 1 if before.before is None else int(before.before)
+
+    async def ready(self, servers: int, seconds: float) -> Progress:
+        found = await self._read()
+        standing, unit = self._shape.standing(found), self._shape.unit
+        ready = min(standing.updated, standing.available, servers) if standing.observed else 0
+        leftovers = max(0, standing.total - standing.updated) if standing.observed else 0
+        progress = Progress(servers, ready, unit, leftovers=leftovers)
+        if progress.is_done:
+            return progress
+        story, complaint = await self._story(found, standing.trouble)
+        mend = story.mend or (complaint_mend(complaint) if complaint else "")
+        return Progress(servers, ready, unit, story.told(seconds), story.stuck or complaint, mend, leftovers)
+
+    # Writing.
+
+    async def prepare(self, model: str, holder: Holder) -> bool:
+        return await self._hold(
+            self._shape.resource, self._settings.name, lambda f: self._fields(f, model).fields, holder
+        )
+
+    async def scale(self, servers: int, holder: Holder) -> None:
+        def resized(found: Object) -> tuple[FieldValue, ...]:
+            return () if wanted(found) == servers else (FieldValue(REPLICAS, servers),)
+
+        def woken(found: Object) -> tuple[FieldValue, ...]:
+            # At zero a HorizontalPodAutoscaler is switched off, whatever its bounds say.
+            return (FieldValue(REPLICAS, servers),) if wanted(found) == 0 < servers else ()
+
+        scaler = await self._autoscaler()
+        if scaler is not None:
+            floor = (FieldValue(scaler.floor, servers),)
+            await self._hold(scaler.resource, scaler.found["metadata"]["name"], lambda _: floor, holder)
+        await self._hold(self._shape.resource, self._settings.name, resized if scaler is None else woken, holder)
+
+    async def restore(self, holder: Holder | None, *, serves: bool) -> Restored:
+        touched, left = False, list[str]()
+        async for resource, name in self._noted():
+            one = await self._restore(resource, name, holder, serves=serves)
+            touched, left = touched or one.touched, [*left, *one.left]
+        return Restored(touched, tuple(left))
+
+    async def retire(self, servers: int | None, holder: Holder) -> None:
+        if servers is not None and self._settings.replicas is not None:
+            await self.scale(servers, holder)
+        async for resource, name in self._noted():
+            await self._patch(resource, name, unmark, holder)
+
+    async def _hold(
+        self,
+        resource: Resource,
+        name: str,
+        change: Callable[[Object], tuple[FieldValue, ...]],
+        holder: Holder,
+    ) -> bool:
+        """Write fields, with notes; returns whether any of them was otherwise."""
+        changed = False
+
+        def operations(found: Object) -> list[Operation]:
+            nonlocal changed
+            fields = change(found)
+            writes = written(found, fields)
+            changed = changed or bool(writes)
+            notes = Notes.on(found) or Notes(route=self._route, slot=self._slot, ramp=holder.ramp)
+            notes = notes.model_copy(update={"ramp": holder.ramp}).with_fields(found, fields)
+            return [*writes, *notes.mark(found)]
+
+        await self._patch(resource, name, operations, holder)
+        return changed
+
+    async def _patch(
+        self, resource: Resource, name: str, change: Callable[[Object], list[Operation]], holder: Holder | None
+    ) -> None:
+        """Read, ask whether the ramp may, write; again if somebody else wrote meanwhile."""
+        for _ in range(_ATTEMPTS):
+            found = await self._client.get(resource, self._namespace, name)
+            if holder is not None:
+                await holder.check()
+            operations = change(found)
+            if not operations:
+                return
+            try:
+                await self._client.patch(resource, self._namespace, name, [*is_unchanged(found), *operations])
+            except Changed:
+                continue
+            return
+        named = _named(resource, self._namespace, name)
+        raise Unreachable(f"{named} was written by somebody else {_ATTEMPTS} times meanwhile")
+
+    async def _restore(self, resource: Resource, name: str, holder: Holder | None, *, serves: bool) -> Restored:
+        touched, left = False, list[str]()
+
+        def operations(found: Object) -> list[Operation]:
+            nonlocal touched
+            left.clear()
+            notes = Notes.on(found)
+            if notes is None or (holder is not None and notes.ramp != holder.ramp):
+                return unmark(found) if holder is None else []
+            touched = True
+            back: list[FieldValue] = []
+            for at, noted in notes.fields.items():
+                here = value_at(found, at)
+                keeps = serves and resource is self._shape.resource and at != REPLICAS
+                if here == noted.before or keeps:
+                    continue
+                if here == noted.after:
+                    back.append(FieldValue(at, noted.before))
+                else:
+                    named = _named(resource, self._namespace, name)
+                    left.append(f"{named}: {at} was changed by {others(found)} and is left")
+            return [*written(found, tuple(back)), *unmark(found)]
+
+        await self._patch(resource, name, operations, holder)
+        return Restored(touched, tuple(left))
+
+    # Parts.
+
+    async def _read(self) -> Object:
+        return await self._client.get(self._shape.resource, self._namespace, self._settings.name)
+
+    async def _autoscaler(self) -> Autoscaler | None:
+        if self._settings.replicas is None:
+            return None
+        return await autoscaler_of(self._client, self._namespace, self._shape.resource, self._settings.name)
+
+    async def _noted(self) -> AsyncIterator[tuple[Resource, str]]:
+        """The objects that carry notes of tailramp's: the workload, and what scales it."""
+        scaler = await self._autoscaler()
+        places = [(self._shape.resource, self._settings.name)]
+        places += [(scaler.resource, scaler.found["metadata"]["name"])] if scaler is not None else []
+        for resource, name in places:
+            found = await self._client.find(resource, self._namespace, name)
+            if found is not None and unmark(found):
+                yield resource, name
+
+    def _fields(self, found: Object, model: str) -> Wanted:
+        shape = self._shape
+        return wanted_fields(
+            shape.templates(found), self._settings, self._models, model, fixed_labels=shape.selector_labels(found)
+        )
+
+    def _model_problems(self, found: Object, model: str) -> list[Problem]:
+        fields = self._fields(found, model)
+        problems = list(fields.problems)
+        if any(value_at(found, field.pointer) != field.value for field in fields.fields):
+            problems += self._shape.problems(found)
+        named = [Problem(p.field, f"{self.name}: {p.reason}", p.mend, p.value) for p in problems]
+        at = f"slots.{self._slot}.workload"
+        return [
+            p if p.field.startswith("models.") else Problem(f"{at}.{p.field}", p.reason, p.mend, p.value) for p in named
+        ]
+
+    async def _story(self, found: Object, complaint: str) -> tuple[Story, str]:
+        """What its pods say, and what its controller does; neither keeps anybody from waiting on."""
+        try:
+            pods, events = await asyncio.gather(
+                self._client.find_all(PODS, self._namespace, self._shape.pod_selector(found)),
+                self._client.find_all(EVENTS, self._namespace),
+            )
+        except TailrampError:
+            return Story(), complaint
+        own = [event for event in events if event.get("involvedObject", {}).get("uid") == found["metadata"]["uid"]]
+        return story_of(pods, events), complaint or refusal_in(own)
+
+    def _conflicts(self, scaler: Autoscaler, full: int) -> list[Problem]:
+        bounds = f"{scaler.name} keeps {self.name} between {scaler.least} and {scaler.most} servers"
+        if scaler.owner is not None:
+            mend = "Give this process the Role of deploy/kubernetes/workload-access, so that it can write that"
+            return [self._problem("replicas", f"{bounds}, and belongs to {scaler.owner}", mend)]
+        if self._settings.replicas is not None and self._settings.replicas.autoscaler == "refuse":
+            mend = "Write replicas.autoscaler: raise, or take replicas out and let it follow the load alone"
+            return [self._problem("replicas", f"{bounds}, and would undo every other number", mend)]
+        if scaler.most < full:
+            return [self._problem("replicas.full", f"{bounds}, and {full} are needed", f"Raise its maximum to {full}")]
+        return []
+
+    async def _not_there(self) -> Problem:
+        resource = self._shape.resource
+        try:
+            await self._client.find_all(resource, self._namespace)
+        except NotFound:
+            reason = f"the API server knows no {resource.plural}.{resource.group}"
+            return self._problem("kind", reason, "Install it, or name another kind")
+        except TailrampError:
+            pass
+        return self._problem("name", f"there is no {self.name}", "Create it, or mend the name")
+
+    async def _missing_rights(self) -> list[Problem]:
+        needed = [
+            *((self._shape.resource, verb) for verb in ("get", "patch")),
+            *((kind, "list") for kind in (PODS, EVENTS)),
+        ]
+        if self._settings.replicas is not None:
+            needed.append((POD_AUTOSCALERS, "list"))
+            needed += [(POD_AUTOSCALERS, "patch")] if self._settings.replicas.autoscaler == "raise" else []
+        allowed = await asyncio.gather(*(self._client.review(kind, self._namespace, verb) for kind, verb in needed))
+        mend = "Give it the Role of deploy/kubernetes/workload-access there"
+        return [
+            self._problem("kind", f"this process may not {verb} {kind.plural} in namespace {self._namespace}", mend)
+            for (kind, verb), may in zip(needed, allowed, strict=True)
+            if not may
+        ]
+
+    def _problem(self, field: str, reason: str, mend: str) -> Problem:
+        return Problem(f"slots.{self._slot}.workload.{field}", reason, mend)
+
+
+def _named(resource: Resource, namespace: str, name: str) -> str:
+    return f"{resource.kind.lower()} {namespace}/{name}"

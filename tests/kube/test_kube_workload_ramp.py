@@ -1,0 +1,124 @@
+"""Whole ramps whose candidate is not there yet: tailramp puts it into the free slot, and its servers follow the share.
+
+A player stands for the controllers and machines that the lab's API server has not: it makes pods of the Deployments and
+runs the model that their image names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from living_kube import ROLE_FILE, USER, Namespace
+
+from activities.kube.resources import DEPLOYMENTS
+from lab.kube_world import KubeWorld
+from lab.process import wait_until
+from lab.workload_player import WorkloadPlayer
+from tailramp.ramp import Phase
+from workflows.starting import start_ramp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+QUICK = {"steps": ["25%", "50%", "100%"], "hold": "2s", "bake": "2s"}
+WORKLOAD_ROLE = ROLE_FILE.parents[1] / "workload-access" / "role.yaml"
+RULES: list[dict[str, Any]] = [
+    rule for file in (ROLE_FILE, WORKLOAD_ROLE) for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["rules"]
+]
+
+
+def deployment(slot: str, model: str, replicas: int) -> dict[str, Any]:
+    labels = {"app": f"chat-{slot}"}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "server", "image": f"toy/{model}:1"}]},
+    }
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    return {"metadata": {"name": f"chat-{slot}"}, "spec": spec}
+
+
+def workload(slot: str, **fields: Any) -> dict[str, Any]:
+    replicas = {"full": 4, "idle": 0}
+    return {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas, "ready": "60s", **fields}
+
+
+@pytest.fixture
+async def world(namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
+    await namespace.allow(RULES)
+    world = KubeWorld(
+        tmp_path / "world",
+        namespace.plane,
+        namespace.name,
+        "gateway-api",
+        USER,
+        seed=3,
+        models={"blue": "chat-v1", "green": "chat-v0"},
+        ramp=QUICK,
+        workloads={slot: workload(slot) for slot in ("blue", "green")},
+        spellings={"image": "toy/{model}:1"},
+    )
+    await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment("blue", "chat-v1", 4))
+    await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment("green", "chat-v0", 0))
+    async with world:
+        yield world
+
+
+async def run_model(world: KubeWorld, name: str, found: dict[str, Any]) -> None:
+    """What a machine would do with a changed template."""
+    slot = name.removeprefix("chat-")
+    model = found["spec"]["template"]["spec"]["containers"][0]["image"].removeprefix("toy/").removesuffix(":1")
+    if world.models[slot] != model:
+        await world.deploy(slot, model)
+
+
+def player_of(world: KubeWorld, namespace: Namespace) -> WorkloadPlayer:
+    return WorkloadPlayer(namespace.admin, namespace.name, deployed=lambda name, found: run_model(world, name, found))
+
+
+async def sizes_and_image(namespace: Namespace, slot: str) -> tuple[int, str]:
+    found = await namespace.admin.get(DEPLOYMENTS, namespace.name, f"chat-{slot}")
+    assert "tailramp/found" not in (found["metadata"].get("annotations") or {})
+    return found["spec"]["replicas"], found["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+async def test_a_candidate_that_is_nowhere_yet_is_deployed_grows_with_its_share_and_replaces_the_old(
+    world: KubeWorld, namespace: Namespace
+) -> None:
+    async with player_of(world, namespace) as player:
+        world.start_worker()
+        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=180, core_users=50)
+        try:
+            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+            result = await asyncio.wait_for(handle.result(), 150)
+        finally:
+            await users.terminate()
+        assert result.phase is Phase.SUCCEEDED, result
+        assert player.sizes["chat-green"] == [0, 1, 2, 4]
+        assert player.sizes["chat-blue"] == [4] or player.sizes["chat-blue"] == [4, 0]
+    assert await sizes_and_image(namespace, "green") == (4, "toy/chat-v2:1")
+    assert await sizes_and_image(namespace, "blue") == (0, "toy/chat-v1:1")
+
+
+async def test_a_rollback_puts_the_workload_back_as_it_was(world: KubeWorld, namespace: Namespace) -> None:
+    async with player_of(world, namespace):
+        world.start_worker()
+        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=180, core_users=50)
+        try:
+            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+
+            async def is_served() -> bool:
+                found = await namespace.admin.get(DEPLOYMENTS, namespace.name, "chat-green")
+                return bool(found["spec"]["replicas"] >= 2)
+
+            await wait_until(is_served, 90, "the candidate has grown", interval=0.2)
+            await world.fault("green", "errors")
+            result = await asyncio.wait_for(handle.result(), 90)
+        finally:
+            await users.terminate()
+        assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
+    assert await sizes_and_image(namespace, "green") == (0, "toy/chat-v0:1")
+    assert await sizes_and_image(namespace, "blue") == (4, "toy/chat-v1:1")

@@ -1,0 +1,162 @@
+"""The servers that a ramp needs: there before the users come, and gone, or as they were, after they have left.
+
+Nothing here takes traffic away, and nothing that takes traffic away waits for it.
+"""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from tailramp import activity_contract as contract
+    from tailramp import ramp
+    from tailramp.assignment import Assignment
+    from tailramp.decision import DecisionKind
+    from tailramp.forms import SlotName
+    from workflows import options, wording
+    from workflows.base import RampBase, Stopped, is_failure, why
+    from workflows.messages import RampStart
+
+
+class Servers(RampBase):
+    """A spec without workloads issues none of these commands."""
+
+    def __init__(self, start: RampStart) -> None:
+        super().__init__(start)
+        self._room: tuple[Assignment, workflow.ActivityHandle[contract.RoomReport]] | None = None
+        self._prepared = start.carried is not None
+
+    async def _prepare(self) -> tuple[str, ...]:
+        """Have the candidates served; returns what is in the way."""
+        platform = self._spec.platform
+        if not platform.writes_workloads:
+            return ()
+        self._prepared = True
+        request = contract.PrepareRequest(spec=self._spec, ramp=self._ramp, override=self._override)
+        limit = max((slot.workload.ready for slot in platform.slots.values() if slot.workload), default=timedelta())
+        handle = self._start(
+            contract.PREPARE,
+            replace(options.PREPARE, start_to_close=limit + options.WORKLOAD_GRACE),
+            request,
+            contract.PrepareReport,
+            "prepare",
+            "have the candidates served",
+            limit + 2 * options.WORKLOAD_GRACE,
+        )
+        report = await self._settled(handle)
+        if not report.problems and report.written:
+            self._record(DecisionKind.PREPARED, f"served by its slot: {wording.candidates(self._spec)}")
+        return tuple(report.problems)
+
+    def _ask_for_room(self, assignment: Assignment) -> "workflow.ActivityHandle[contract.RoomReport]":
+        """The activity that makes room for ``assignment``, started unless it runs already."""
+        plan, platform = self._have_plan, self._spec.platform
+        if self._room is not None and self._room[0] == assignment:
+            return self._room[1]
+        if self._room is not None:
+            self._room[1].cancel()
+        limit = max(
+            (w.ready for slot in (plan.baseline, *plan.slots) if (w := platform.workload_of(slot)) is not None),
+            default=timedelta(),
+        )
+        request = contract.RoomRequest(
+            spec=self._spec,
+            ramp=self._ramp,
+            plan=plan,
+            serving=self._state.applied or plan.baseline_only,
+            assignment=assignment,
+        )
+        handle = self._start(
+            contract.MAKE_ROOM,
+            replace(options.PREPARE, start_to_close=limit + options.WORKLOAD_GRACE),
+            request,
+            contract.RoomReport,
+            "make-room",
+            f"have the servers for {assignment.describe()}",
+            limit + 2 * options.WORKLOAD_GRACE,
+        )
+        self._room = assignment, handle
+        return handle
+
+    async def _take_room(self, assignment: Assignment) -> None:
+        """What became of the room that was asked for, once it is known."""
+        assert self._room is not None  # noqa: S101 - whoever calls has asked for it
+        _, handle = self._room
+        self._room = None
+        try:
+            report = await handle
+        except ActivityError as error:
+            if self._state.stop is not None:
+                raise Stopped from None
+            if is_failure(error, contract.FENCED) or is_failure(error, contract.REFUSED):
+                raise
+            self._state = ramp.room_missing(self._state)
+            self._record(DecisionKind.BLOCKED, f"waiting for servers: {why(error)}")
+            return
+        self._state = ramp.room_made(self._state, assignment)
+        self._record(DecisionKind.ROOM_MADE, f"servers are ready: {report.sentence}")
+
+    async def _lower(self, applied: Assignment) -> None:
+        """Let go of servers that a smaller share does not need; a ramp goes on whether it succeeds or not."""
+        plan = self._have_plan
+        if not plan.needs_room:
+            return
+        request = contract.RoomRequest(
+            spec=self._spec, ramp=self._ramp, plan=plan, serving=applied, assignment=applied, waits=False
+        )
+        try:
+            await self._settled(
+                self._start(contract.MAKE_ROOM, options.LOWER, request, contract.RoomReport, "lower-room")
+            )
+        except ActivityError as error:
+            if is_failure(error, contract.FENCED):
+                raise
+            self._record(DecisionKind.BLOCKED, f"servers are still there: {why(error)}")
+
+    async def _retire(self, old: SlotName, new: SlotName) -> None:
+        """The bake is over: what the new default runs is the new normal, and the old slot may become smaller."""
+        if not self._spec.platform.writes_workloads:
+            return
+        request = contract.RetireRequest(spec=self._spec, ramp=self._ramp, old=old, new=new)
+        try:
+            report = await self._start(
+                contract.RETIRE, options.LEAVE_WORKLOADS, request, contract.LeaveReport, "retire", f"retire {old}"
+            )
+        except ActivityError as error:
+            self._record(DecisionKind.BLOCKED, f"the workload of {old} is left as it is: {why(error)}")
+            return
+        for line in report.left:
+            self._record(DecisionKind.BLOCKED, line)
+
+    async def _leave_workloads(self) -> None:
+        """Traffic is gone: the workloads go back to what they were, as far as that succeeds in a bounded time."""
+        if not (self._prepared and self._spec.platform.writes_workloads):
+            return
+        self._show()
+        if self._room is not None:
+            # A write that is under way would come after the one that puts back.
+            self._room[1].cancel()
+            await asyncio.wait([self._room[1]])
+            self._room = None
+        request = contract.LeaveRequest(spec=self._spec, ramp=self._ramp)
+        handle: workflow.ActivityHandle[Any] = self._start(
+            contract.LEAVE_WORKLOADS,
+            options.LEAVE_WORKLOADS,
+            request,
+            contract.LeaveReport,
+            "leave-workloads",
+            "put the workloads back",
+        )
+        try:
+            report = await handle
+        except ActivityError as error:
+            self._record(DecisionKind.RESTORED, f"the workloads are left as they are: {why(error)}")
+            return
+        if report.restored:
+            self._record(DecisionKind.RESTORED, f"the workloads of {' + '.join(report.restored)} are as before")
+        for line in report.left:
+            self._record(DecisionKind.RESTORED, line)
