@@ -127,7 +127,7 @@ def _documents(folder: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def _established(definition: Mapping[str, Any]) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
+    conditions = definition.get("status", {}).get("conditions") or []
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
