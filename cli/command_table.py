@@ -121,6 +121,11 @@ COMMANDS: Final = {
         "tailramp replay counts.csv deploy/canary.yaml --assert promoted",
     ),
     "worker": Entry("cli.worker_command", "Run the worker processes.", "tailramp worker --role control"),
+    "follow": Entry(
+        "cli.follow_command",
+        "Keep the gateway beside this process as the route record says.",
+        "tailramp follow --platform tailramp.yaml --default blue",
+    ),
     "sentinel": Entry(
         "cli.sentinel_command",
         "Take candidates out when nobody looks at them any more.",

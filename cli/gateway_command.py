@@ -124,6 +124,8 @@ def gateway_command(
     text = json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
     done = {"bootstrap": str(bootstrap) if bootstrap else None, "route": None, "route_written": False}
     lines = []
+    if models and spec.router.kind == "gateway-label":
+        raise click.UsageError("--model is for the first route file of envoy-file: `tailramp follow` writes this one")
     if models:
         written = _write_first_route(spec, gateway.route_file, dict(models), default)
         done |= {"route": str(gateway.route_file), "route_written": written}
@@ -155,8 +157,10 @@ def _gateway(
     from gateway.envoy import EnvoyGateway
 
     router = platform.router
-    if router.kind != "envoy-file":
-        raise Refused(f"router.kind is {router.kind}: this command makes Envoy's configuration, for envoy-file")
+    if router.kind not in {"envoy-file", "gateway-label"}:
+        raise Refused(
+            f"router.kind is {router.kind}: this command makes Envoy's configuration, for envoy-file and gateway-label"
+        )
     if router.probe_secret is not None and probe_secret_file is None:
         raise Refused(
             "router.probeSecret is set: say with --probe-secret-file where Envoy finds the same secret. "
@@ -169,9 +173,8 @@ def _gateway(
             admin_host=admin[0],
             admin_port=admin[1],
             route_config_name=platform.route.full_name,
-            route_file=router.file,
             **identity,
-            clusters={slot: _endpoint(slot, settings.url) for slot, settings in platform.slots.items()},
+            **_behind(platform),
             probe_path=router.probe_path,
             probe_secret_file=probe_secret_file,
             access_log=access_log,
@@ -179,6 +182,21 @@ def _gateway(
     except ValidationError as error:
         told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
         raise Refused(f"Envoy cannot start with this: {told}") from None
+
+
+def _behind(platform: "PlatformFile") -> dict[str, Any]:
+    """The files that change during a ramp, and where each slot is: at its servers, or at the gateway behind."""
+    from tailramp.spec import GatewayLabelRouter
+
+    router = platform.router
+    if isinstance(router, GatewayLabelRouter):
+        behind = _endpoint("router.behind", router.behind)
+        host = urlsplit(router.gateway).hostname
+        files = {"route_file": router.file, "lease_file": router.lease_file, "behind_host": host}
+        return {**files, "clusters": dict.fromkeys(platform.slots, behind)}
+    assert router.kind == "envoy-file"  # noqa: S101 - the caller has refused the others
+    clusters = {slot: _endpoint(f"slots.{slot}.url", settings.url) for slot, settings in platform.slots.items()}
+    return {"route_file": router.file, "clusters": clusters}
 
 
 def _identity(
@@ -202,11 +220,11 @@ def _identity(
     return {**settings, "identity_claim": name, "jwt": jwt}
 
 
-def _endpoint(slot: str, url: str) -> str:
+def _endpoint(field: str, url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "http":
         raise Refused(
-            f"slots.{slot}.url is {url}: this gateway speaks plain HTTP to the models. Put a proxy that speaks TLS "
+            f"{field} is {url}: this gateway speaks plain HTTP to the models. Put a proxy that speaks TLS "
             "beside it, or write your own Envoy configuration"
         )
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname

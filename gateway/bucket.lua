@@ -6,7 +6,7 @@
 --
 -- `settings` is a table rendered in front of this file: strategy, salt, resolution (100 or 10000), allow and deny (sets of
 -- the digests of users), identity {kind: header, cookie, claim or api_key; name; max_bytes} and probe {route, path,
--- window_ms, min_secret_bytes, secret_file or nil}.
+-- window_ms, min_secret_bytes, secret_file or nil}; lease_file, or nil where an assignment never goes stale.
 --
 -- Envoy runs this text once per worker thread and each request as a coroutine in it. Nothing yields while it hashes, so
 -- requests may share the message schedule of the hash.
@@ -252,7 +252,9 @@ end
 
 -- Headers that mean something only when the gateway itself has written them. Spellings with underscores never get here:
 -- the listener drops every header name that has one.
-local GATEWAY_HEADERS = { "x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant" }
+local GATEWAY_HEADERS = {
+  "x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant", "x-tailramp-stale",
+}
 local METADATA = "tailramp.probe"
 
 -- The value of a header that stands once. Two identity headers are none: whichever of them were taken, the service behind
@@ -317,6 +319,28 @@ local function user_id_of(handle, identity)
   return uid
 end
 
+local LOOK_MS = 250
+local lease = { looked = -LOOK_MS, ends = 0 }
+
+-- Whether the assignment that this gateway holds has not been confirmed for too long. Whoever writes the lease file may be
+-- dead or cut off; the file is looked at a few times a second, and one that is missing or makes no sense has run out.
+-- Where nobody is on a candidate that changes nothing: no route asks for the header.
+local function is_stale(now)
+  if settings.lease_file == nil then
+    return false
+  end
+  if abs(now - lease.looked) >= LOOK_MS then
+    local file = io.open(settings.lease_file, "rb")
+    local said = file and file:read(32) or ""
+    if file then
+      file:close()
+    end
+    lease.looked = now
+    lease.ends = tonumber(match(said, "^%d+$") or 0)
+  end
+  return now >= lease.ends
+end
+
 -- The removal comes first and the bucket last, so that an error anywhere between leaves a request without a bucket, which
 -- every route sends to the default.
 function envoy_on_request(handle)
@@ -324,6 +348,9 @@ function envoy_on_request(handle)
   local signed = headers:getNumValues("x-tailramp-probe") == 1 and headers:get("x-tailramp-probe") or nil
   for i = 1, #GATEWAY_HEADERS do
     headers:remove(GATEWAY_HEADERS[i])
+  end
+  if settings.lease_file ~= nil and is_stale(tonumber(handle:timestamp())) then
+    headers:replace("x-tailramp-stale", "1")
   end
   if signed ~= nil then
     local bucket, key, echo = accepted(handle, headers, signed)

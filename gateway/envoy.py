@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from gateway.label_document import LABEL_HEADER, STALE_HEADER
 from gateway.lua import LuaValue, bucket_script
 from tailramp.buckets import Strategy
 from tailramp.forms import SlotName
@@ -22,7 +23,15 @@ STAT_PREFIX = "gateway"
 _TYPES = "type.googleapis.com/envoy"
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")
 _SET_BY_GATEWAY = frozenset(
-    {"x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant"}
+    {
+        "x-user-bucket",
+        "x-user-bucket-2d",
+        "x-tailramp-probe",
+        "x-tailramp-probe-echo",
+        "x-tailramp-variant",
+        LABEL_HEADER,
+        STALE_HEADER,
+    }
 )
 _NOT_AN_IDENTITY = _SET_BY_GATEWAY | {"connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
 
@@ -102,10 +111,15 @@ class EnvoyGateway(BaseModel):
     run on: a connection that both ends close at the same time costs a user a 503 that the slot is then blamed for."""
     stream_idle_timeout: Seconds = 300.0
     """Seconds without a byte in either direction before a stream is cut. There is no limit on a stream's length."""
+    lease_file: Path | None = None
+    """Absolute. For a gateway that names the slot to another one behind it: until when its assignment may be trusted,
+    in milliseconds of this machine's clock. Once that has passed, or without the file, nobody is on a candidate."""
+    behind_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]_-]+$")] | None = None
+    """The host name by which the gateway behind knows the route; health checks ask for it, users bring their own."""
     access_log: Path | None = None
     """File for one JSON line per request, without the user id; none by default."""
 
-    @field_validator("route_file", "probe_secret_file", "access_log")
+    @field_validator("route_file", "probe_secret_file", "lease_file", "access_log")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_absolute():
@@ -252,6 +266,7 @@ class EnvoyGateway(BaseModel):
                 "deny": dict.fromkeys(self.deny, True),
                 "identity": {"kind": kind, "name": name, "max_bytes": self.identity_max_bytes},
                 "probe": probe,
+                **({} if self.lease_file is None else {"lease_file": str(self.lease_file)}),
             }
         )
 
@@ -321,7 +336,7 @@ class EnvoyGateway(BaseModel):
                     "no_traffic_interval": "1s",
                     "unhealthy_threshold": 3,
                     "healthy_threshold": 1,
-                    "http_health_check": {"path": self.probe_path},
+                    "http_health_check": self._health_check(slot),
                 }
             ],
             # Envoy's defaults refuse the 1025th concurrent stream, which on a slot that has just been given all traffic
@@ -339,6 +354,15 @@ class EnvoyGateway(BaseModel):
                 }
             },
         }
+
+    def _health_check(self, slot: str) -> dict[str, object]:
+        check: dict[str, object] = {"path": self.probe_path}
+        if self.lease_file is not None:  # every slot has the same address, and the label tells them apart
+            label = {"header": {"key": LABEL_HEADER, "value": slot}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            check["request_headers_to_add"] = [label]
+        if self.behind_host is not None:
+            check["host"] = self.behind_host
+        return check
 
 
 def _verification(issuer: TokenIssuer) -> dict[str, object]:

@@ -56,6 +56,11 @@ class LeaseObserver:
                 lapse = Lapse(slot, lease, record.ramp)
         return lapse
 
+    def remaining(self, at: float) -> float | None:
+        """Seconds until the first lease lapses, negative if one has; None if nobody needs one."""
+        left = [lease.seconds - (at - since) for _, lease, since in self._since.values()]
+        return min(left, default=None)
+
 
 def _lease(record: RouteRecord, slot: str) -> Lease:
     """A candidate that is served without a lease has one that nobody renews."""

@@ -5,7 +5,9 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from activities.kube import KubeClient
 from tailramp.errors import InvalidFile
+from worker.follower import Followed, run_follower
 from worker.logging_setup import configure_logging
 from worker.process import leave, serve
 from worker.roles import Role
@@ -42,6 +44,17 @@ def sentinel(routes: Sequence[str]) -> int:
         return 2
     configure_logging(settings.log_level, settings.log_format)
     return asyncio.run(run_sentinel(patterns, settings))
+
+
+def follow(followed: Followed, context: str | None) -> int:
+    """Keep the gateway beside this process as the route record says, in the cluster of ``context``."""
+    try:
+        settings = load_settings()
+    except InvalidFile as error:
+        sys.stderr.write(f"{error}\n")
+        return 5
+    configure_logging(settings.log_level, settings.log_format)
+    return asyncio.run(run_follower(followed, KubeClient(context=context), settings))
 
 
 def main() -> None:

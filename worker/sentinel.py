@@ -13,8 +13,8 @@ from pathlib import Path
 
 from activities import telemetry
 from activities.kube import KubeClient
-from activities.routers import Router, record_router
-from activities.routers.kube import KubernetesRouter, LeaseRoute, lease_routes
+from activities.routers import Router, lease_router, record_router
+from activities.routers.kube import LeaseRoute, lease_routes
 from activities.routers.way_back import blocked_way_back, mark
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
@@ -110,7 +110,7 @@ class Sentinel:
     def _router_of(self, place: Place) -> Router:
         if isinstance(place, Path):
             return record_router(place)
-        return KubernetesRouter(self._kube, place.namespace, place.name)
+        return lease_router(self._kube, place)
 
     async def _look_at(self, place: Place) -> str | None:
         router = self._router_of(place)

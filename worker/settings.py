@@ -61,6 +61,7 @@ class WorkerSettings(BaseModel):
     control_http: Listen = Field(default=None, description="where control serves /healthz, /readyz and /metrics")
     watch_http: Listen = Field(default=None, description="the same of watch")
     sentinel_http: Listen = Field(default=None, description="the same of the sentinel")
+    follower_http: Listen = Field(default=None, description="the same of `tailramp follow`")
     control_sdk_metrics: Listen = Field(default=None, description="where control serves the Temporal SDK's own metrics")
     watch_sdk_metrics: Listen = Field(default=None, description="the same of watch")
     stuck_seconds: float = Field(default=10.0, ge=0.5, le=3600, description="a loop stuck this long is not healthy")

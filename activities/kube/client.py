@@ -8,7 +8,9 @@ may talk to two clusters in one process.
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,8 +29,26 @@ FIELD_MANAGER = "tailramp"
 SECONDS = 5.0
 """How long one attempt of a call may take."""
 
+WATCH_SECONDS = 30
+"""After which the API server ends a watch, so that one on a connection that has died is noticed."""
+
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _FAILED_TEST = "the server rejected our request due to an error in our request"
+
+
+class EventKind(StrEnum):
+    LISTED = "listed"
+    """These are all of them: what was known before and is not among them is gone."""
+    CHANGED = "changed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a watch tells; ``objects`` is one, except after ``LISTED``."""
+
+    kind: EventKind
+    objects: list[Object]
 
 
 class KubeClient:
@@ -96,6 +116,34 @@ class KubeClient:
             if not more:
                 return found
 
+    async def watch(
+        self, resource: Resource, namespace: str, *, name: str = "", selector: str = ""
+    ) -> AsyncGenerator[Event, None]:
+        """All objects of a namespace, or those with a name or labels, and then every change of one, for ever.
+
+        A stream that ends is resumed where it was; where the API server has forgotten that place, everything is listed
+        anew.  Raises Unreachable if the API server does not answer: whoever wants to know more begins again.
+        """
+        chosen = [("labelSelector", selector)] * bool(selector) + [("fieldSelector", f"metadata.name={name}")] * bool(
+            name
+        )
+        path = resource.path(namespace)
+        version = ""
+        while True:
+            if not version:
+                page = await self._call("GET", path, chosen)
+                version = str(page.get("metadata", {}).get("resourceVersion", ""))
+                yield Event(EventKind.LISTED, page.get("items", []))
+            query = [*chosen, ("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", version)]
+            async for said in self._stream(path, [*query, ("timeoutSeconds", str(WATCH_SECONDS))]):
+                found = said.get("object", {})
+                if said.get("type") == "ERROR":  # most often 410: the version is too old
+                    version = ""
+                    break
+                version = str(found.get("metadata", {}).get("resourceVersion", version))
+                if said.get("type") in {"ADDED", "MODIFIED", "DELETED"}:
+                    yield Event(EventKind.GONE if said["type"] == "DELETED" else EventKind.CHANGED, [found])
+
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Raises Changed if an object of that name is there already."""
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
@@ -152,6 +200,30 @@ class KubeClient:
         if status == 429 or status >= 500:
             raise Unreachable(f"the API server cannot do {method} {path} now ({status} {reason}): {message}")
         raise Denied(f"the API server refuses {method} {path} ({status} {reason}): {message}")
+
+    async def _stream(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncIterator[Object]:
+        """The lines of an answer that goes on; ends when the server ends it."""
+        import aiohttp
+
+        api = await self._opened()
+        headers = {"Accept": "application/json"}
+        serialized = await api.param_serialize(
+            "GET", path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
+        )
+        limits = aiohttp.ClientTimeout(sock_connect=self._seconds, sock_read=WATCH_SECONDS + self._seconds)
+        try:
+            response = (await api.call_api(*serialized, _request_timeout=limits)).response
+            async with response:
+                if response.status == 401:
+                    await self.close()
+                if response.status >= 400:
+                    yield {"type": "ERROR", "object": json.loads(await response.text() or "{}")}
+                    return
+                async for line in response.content:
+                    yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            said = str(error) or type(error).__name__
+            raise Unreachable(f"the watch of {path} broke off: {said}") from None
 
     async def _request(
         self, method: str, path: str, query: Sequence[tuple[str, str]], body: Object | list[Operation] | None

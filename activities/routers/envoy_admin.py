@@ -19,10 +19,23 @@ class EnvoyAdmin:
 
     async def loaded_version(self, route_config: str) -> str | None:
         """``version_info`` of the route configuration that serves now, or None if it was never loaded."""
+        entry = await self._loaded(route_config)
+        return None if entry is None else str(entry.get("version_info", ""))
+
+    async def metadata(self, route_config: str) -> dict[str, Any] | None:
+        """What tailramp wrote into the route configuration that serves now, beside its rules."""
+        entry = await self._loaded(route_config)
+        if entry is None:
+            return None
+        filters = entry["route_config"].get("metadata", {}).get("filter_metadata", {})
+        found = filters.get("tailramp")
+        return found if isinstance(found, dict) else None
+
+    async def _loaded(self, route_config: str) -> dict[str, Any] | None:
         dump = await self._get("/config_dump", resource="dynamic_route_configs")
         for entry in dump.get("configs", []):
-            if entry.get("route_config", {}).get("name") == route_config:
-                return str(entry.get("version_info", ""))
+            if isinstance(entry, dict) and entry.get("route_config", {}).get("name") == route_config:
+                return entry
         return None
 
     async def counter(self, name: str) -> int | None:

@@ -152,6 +152,10 @@ CATALOG: Final[dict[str, str]] = {
     "Run the worker processes.": "运行 worker 进程。",
     "They run until SIGTERM or Ctrl-C. Temporal's address and namespace come from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and their like, as with Temporal's own tools; the worker's own settings from TAILRAMP_RECORDS, TAILRAMP_MAX_RAMPS, TAILRAMP_SHUTDOWN_SECONDS and TAILRAMP_LOG_LEVEL.": "运行到 SIGTERM 或 Ctrl-C 为止。Temporal 的地址和命名空间与其自带工具一样取自 TEMPORAL_ADDRESS、TEMPORAL_NAMESPACE 等变量；worker 自己的设置取自 TAILRAMP_RECORDS、TAILRAMP_MAX_RAMPS、TAILRAMP_SHUTDOWN_SECONDS 和 TAILRAMP_LOG_LEVEL。",
     "control: decisions and rollback; watch: checks and forward writes; all: both, in processes of their own.": "control：决定与回滚；watch：检查与正向写入；all：两者，各用自己的进程。",
+    "Keep the gateway beside this process as the route record says.": "使本进程旁边的网关与路由记录保持一致。",
+    "For the router gateway-label: watches the route's Lease and writes the route file that Envoy reads, and beside it until when that may be trusted. Where this process dies, or is cut off from the cluster, Envoy sends everyone back to the original default once the candidates' leases have run out. Run one beside each Envoy, before it starts.": "用于 gateway-label 路由器：监视路由的 Lease，写出 Envoy 读取的路由文件，并在旁边写明它在何时之前可信。本进程死亡或与集群失去联系时，候选版本的租约一到期，Envoy 就把所有人送回原来的默认槽位。每个 Envoy 旁边运行一个，先于 Envoy 启动。",
+    "Who serves everyone as long as there is no record.": "还没有记录时由谁服务所有人。",
+    "The admin interface of the Envoy beside this process.": "本进程旁边的 Envoy 的管理接口。",
     "Take candidates out when nobody looks at them any more.": "无人看管时撤下候选版本。",
     "Watches the leases in the route files, paths or globs, and of every route in a namespace of the cluster; without any, those that TAILRAMP_ROUTES names, by comma. It knows neither Temporal nor Prometheus. Run two of them, on different machines where the files are shared: both are active, and what the second one finds is cleared already.": "监视路由文件（路径或通配符）中的租约，以及集群某个命名空间里每条路由的租约；不指定则为 TAILRAMP_ROUTES 以逗号列出的那些。它既不依赖 Temporal 也不依赖 Prometheus。请运行两个，若文件是共享的则放在不同机器上：两个都处于活动状态，后到的会发现已经清理完毕。",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.label_document import LabelDocument
 from gateway.route_document import RouteDocument
 from tailramp.assignment import Assignment
 from tailramp.plan import Plan
@@ -42,6 +43,21 @@ def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str
             before.text().splitlines(), after.text().splitlines(), f"a/{path}", f"b/{path}", lineterm=""
         )
         differences.append(Difference(label, str(path), "\n".join(lines)))
+        before = after
+    return differences
+
+
+def label_differences(record: RouteRecord, spec: RampSpec, plan: Plan, override: str | None) -> list[Difference]:
+    """The same for a route whose gateways follow the record: what each of them is given.  Raises Refused."""
+    name = "every gateway's routes"
+    before = LabelDocument.of(record)
+    differences = []
+    for label, changed in records_of(record, spec, plan, override):
+        after = LabelDocument.of(changed)
+        lines = difflib.unified_diff(
+            before.text().splitlines(), after.text().splitlines(), f"a/{name}", f"b/{name}", lineterm=""
+        )
+        differences.append(Difference(label, name, "\n".join(lines)))
         before = after
     return differences
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cli.plan.differences import Difference, object_differences, route_file_differences
+from cli.plan.differences import Difference, label_differences, object_differences, route_file_differences
 from cli.plan.world import World
 from tailramp.checks import checks_by_slot
 from tailramp.errors import Refused
@@ -11,7 +11,7 @@ from tailramp.evidence import Check
 from tailramp.forms import SlotName
 from tailramp.plan import Plan, Step, make_plan
 from tailramp.power import Power, threshold_power
-from tailramp.spec import EnvoyFileRouter, RampSpec
+from tailramp.spec import EnvoyFileRouter, GatewayLabelRouter, RampSpec
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ def preview_of(spec: RampSpec, world: World, *, users: int | None, override: str
     try:
         if world.sight is not None:
             differences = object_differences(world.sight, spec, plan, override)
+        elif world.record is not None and isinstance(spec.platform.router, GatewayLabelRouter):
+            differences = label_differences(world.record, spec, plan, override)
         elif world.record is not None and isinstance(spec.platform.router, EnvoyFileRouter):
             differences = route_file_differences(spec.platform.router.file, spec, plan, override)
     except Refused as error:

@@ -11,7 +11,7 @@ from tailramp.spec.platform_file import PlatformFile
 from tailramp.spec.problems import validate
 from tailramp.spec.ramp_spec import RampSpec
 from tailramp.spec.reading import read_text
-from tailramp.spec.router import EnvoyFileRouter
+from tailramp.spec.router import EnvoyFileRouter, GatewayLabelRouter
 from tailramp.yaml_source import Document, Location, dotted, quotable, read_document
 
 
@@ -78,7 +78,7 @@ def _across(spec: RampSpec, canary: Document) -> list[Problem]:
         value = quotable(location, canary.written.get(location))
         problems.append(Problem(dotted(location), reason, mend, value, canary.file, canary.line_of(location)))
 
-    is_envoy = isinstance(spec.platform.router, EnvoyFileRouter)
+    is_envoy = isinstance(spec.platform.router, EnvoyFileRouter | GatewayLabelRouter)
     shares = [step.share for step in spec.platform.ramp.steps]
     free = len(spec.platform.slots) - 1
     if len(spec.candidates) > free:

@@ -15,7 +15,7 @@ from tailramp.spec.identity import Identity, IdentityKind
 from tailramp.spec.models import Models
 from tailramp.spec.prometheus import Prometheus
 from tailramp.spec.ramp_policy import RampPolicy
-from tailramp.spec.router import AnyRouter, EnvoyFileRouter
+from tailramp.spec.router import AnyRouter, EnvoyFileRouter, GatewayLabelRouter
 from tailramp.spec.workload import AnyWorkload, ManagedWorkload
 from tailramp.units import format_duration
 
@@ -94,7 +94,7 @@ class PlatformFile(FileModel):
 
     @model_validator(mode="after")
     def _every_slot_has_a_backend(self) -> Self:
-        if isinstance(self.router, EnvoyFileRouter):
+        if isinstance(self.router, EnvoyFileRouter | GatewayLabelRouter):
             return self
         if lacking := sorted(self.slots.keys() - self.router.backends.keys()):
             raise ValueError(

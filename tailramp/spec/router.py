@@ -122,4 +122,43 @@ class GatewayApiRouter(KubernetesRouter):
     )
 
 
-AnyRouter = Annotated[EnvoyFileRouter | IngressNginxRouter | GatewayApiRouter, Field(discriminator="kind")]
+class GatewayLabelRouter(FileModel):
+    """Our own Envoy in front of any gateway: it names the slot in `X-Model-Route`, and whatever stands behind it needs
+    nothing but an exact match of that header."""
+
+    counts_requests: ClassVar[bool] = True
+
+    kind: Literal["gateway-label"] = Field(description="which data plane")
+    admin: Url = Field(
+        description="the admin address of our Envoys; every address that its host name has is one of them",
+        examples=["http://chat-gateway-admin.llm:9901"],
+    )
+    gateway: Url = Field(description="where users come in: probes go there")
+    behind: Url = Field(description="the gateway behind, which reads X-Model-Route", examples=["http://alb.llm:80"])
+    file: Path = Field(
+        default=Path("/var/lib/tailramp/gateway/routes.json"),
+        description="the route file beside each of our Envoys, which `tailramp follow` writes",
+    )
+    probe_path: UrlPath = Field(default="/v1/models", description="a cheap GET that every variant answers")
+    probe_secret: SecretReference | None = Field(
+        default=None,
+        description="such as ${TAILRAMP_PROBE_SECRET}: lets probes name their bucket; without it they cannot",
+    )
+    context: str | None = Field(default=None, description="of the kubeconfig; else the cluster that tailramp runs in")
+    zero_observations: Count = Field(default=24, ge=2, description="observations without a new candidate request")
+    zero_interval: Duration = Field(default=parse_duration("50ms"), description="between two of them")
+
+    @property
+    def lease_file(self) -> Path:
+        """Beside the route file: until when it may be trusted."""
+        return self.file.with_name(f"{self.file.name}.lease")
+
+    @property
+    def data_plane(self) -> str:
+        """Where the data plane tells which servers are ready."""
+        return self.admin
+
+
+AnyRouter = Annotated[
+    EnvoyFileRouter | IngressNginxRouter | GatewayApiRouter | GatewayLabelRouter, Field(discriminator="kind")
+]

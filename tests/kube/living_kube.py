@@ -271,9 +271,13 @@ class LivingKube:
         self._stack.push_async_callback(self.traefik.kill)
         self.envoy = self._front()
         self._stack.push_async_callback(self.envoy.kill)
-        await asyncio.gather(self.traefik.start(), self.envoy.start())
         self.spec = self._spec()
+        await self._before_the_front()
+        await asyncio.gather(self.traefik.start(), self.envoy.start())
         await wait_until(self._answers, 15, "the route answers")
+
+    async def _before_the_front(self) -> None:
+        """What the front needs before it starts."""
 
     async def _answers(self) -> bool:
         return (await self.ask())[0] == 200

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tailramp.forms import SlotName
 from tailramp.spec import Backend, GatewayApiRouter, IngressNginxRouter, PlatformFile, ServiceBackend
 
-Kind = Literal["ingress-nginx", "gateway-api"]
+Kind = Literal["ingress-nginx", "gateway-api", "gateway-label"]
 
 
 class Reference(BaseModel):
@@ -31,7 +31,8 @@ class Reference(BaseModel):
 
 
 class Binding(BaseModel):
-    """``main`` is the name of the main route; ``backends`` what each slot is; ``off`` what answers when it is off.
+    """``main`` is the name of the main route; ``backends`` what each slot is; ``off`` what answers when it is off.  A
+    route whose gateways follow the record itself (``gateway-label``) has none of them.
 
     ``uids`` are those of the canaries that this ramp's preflight made, by name.  ``exact``: header values are listed
     instead of matched by a pattern.  ``controller``: what reads the objects, where that makes a difference.
@@ -41,7 +42,7 @@ class Binding(BaseModel):
 
     kind: Kind
     main: str
-    backends: dict[SlotName, Reference]
+    backends: dict[SlotName, Reference] = Field(default_factory=dict)
     off: Reference | None = None
     exact: bool | None = None
     controller: str = ""

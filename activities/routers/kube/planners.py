@@ -4,6 +4,7 @@ from activities.routers.kube.binding import Binding
 from activities.routers.kube.gateway_api import GatewayApi
 from activities.routers.kube.ingress_nginx import IngressNginx
 from activities.routers.kube.planner import Planner
+from tailramp.errors import Refused
 
 
 def planner_of(binding: Binding) -> Planner:
@@ -12,3 +13,5 @@ def planner_of(binding: Binding) -> Planner:
             return IngressNginx(binding)
         case "gateway-api":
             return GatewayApi(binding)
+        case "gateway-label":
+            raise Refused("this route is made of no objects: its gateways follow the record itself")

@@ -1,7 +1,7 @@
 """The route record in a Lease: `tailramp-<route>`, with the record and the binding as annotations."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from activities.kube import KubeClient
 from activities.kube.client import Object
 from activities.kube.json_patch import annotate, is_unchanged
 from activities.kube.resources import LEASES
-from activities.routers.kube.binding import Binding
+from activities.routers.kube.binding import Binding, Kind
 from activities.routers.kube.planner import MANAGED_BY, annotations_of
 from tailramp.errors import Refused
 from tailramp.route_record import RouteRecord
@@ -23,12 +23,13 @@ SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
 
 @dataclass(frozen=True)
 class LeaseRoute:
-    """Where a route's record is, for whoever has no platform file."""
+    """Where a route's record is, for whoever has no platform file; ``kind`` is the router's, where it is known."""
 
     namespace: str
     name: str
     context: str | None = None
     kubeconfig: Path | None = None
+    kind: Kind | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -37,8 +38,18 @@ class LeaseRoute:
 async def lease_routes(client: KubeClient, namespace: str) -> list[LeaseRoute]:
     """Every route of the namespace that has a record."""
     leases = await client.find_all(LEASES, namespace, SELECTOR)
-    names = [str(lease["metadata"]["name"]) for lease in leases]
-    return [LeaseRoute(namespace, name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)]
+    return [
+        LeaseRoute(namespace, lease["metadata"]["name"].removeprefix(PREFIX), kind=_kind_of(lease))
+        for lease in leases
+        if lease["metadata"]["name"].startswith(PREFIX)
+    ]
+
+
+def _kind_of(lease: Object) -> Kind | None:
+    try:
+        return parsed(lease).binding.kind
+    except Refused:
+        return None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,70 @@
+"""`deploy/kubernetes/gateway-label`: accepted by the API server to the last field, and enough for a gateway."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from living_kube import Namespace
+from living_label import GATEWAY, GATEWAY_ROLE_FILE, role_of
+
+from activities.kube import KubeClient, Resource
+from activities.kube.client import EventKind
+from activities.kube.resources import LEASES, SERVICES
+from cli.gateway_command import _gateway, _identity
+from tailramp.spec import load_platform
+
+RBAC = "rbac.authorization.k8s.io"
+KINDS = {
+    "ServiceAccount": Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    "Role": Resource(RBAC, "v1", "roles", "Role"),
+    "RoleBinding": Resource(RBAC, "v1", "rolebindings", "RoleBinding"),
+    "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
+    "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    "Service": SERVICES,
+    "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+}
+
+
+def documents() -> list[dict[str, Any]]:
+    listed = yaml.safe_load((GATEWAY / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    return [made for name in listed for made in yaml.safe_load_all((GATEWAY / name).read_text(encoding="utf-8"))]
+
+
+async def test_every_manifest_is_accepted_with_strict_fields(namespace: Namespace) -> None:
+    made = documents()
+    assert {document["kind"] for document in made} == KINDS.keys()
+    for document in made:
+        await namespace.admin.create(KINDS[document["kind"]], namespace.name, document, dry_run=True)
+
+
+def test_the_platform_file_beside_them_makes_a_gateway() -> None:
+    platform = load_platform(GATEWAY / "tailramp.yaml")
+    gateway = _gateway(
+        platform,
+        listen=("0.0.0.0", 8080),
+        admin=("0.0.0.0", 9901),
+        probe_secret_file=Path("/etc/tailramp-probe/secret"),
+        access_log=None,
+        identity=_identity(platform.identity, None, (), None),
+    )
+    assert set(gateway.clusters.values()) == {"alb.llm:80"}
+    assert gateway.behind_host == "chat-gateway.llm"
+    assert gateway.lease_file == Path("/var/lib/tailramp/gateway/routes.json.lease")
+
+
+async def test_the_role_of_a_gateway_is_enough_to_follow_a_record(namespace: Namespace) -> None:
+    await namespace.allow(role_of(GATEWAY_ROLE_FILE)["rules"])
+    async with KubeClient(namespace.kubeconfig) as client:
+        watch = client.watch(LEASES, namespace.name, name="tailramp-chat")
+        async with contextlib.aclosing(watch) as events:
+            first = await anext(events)
+            assert (first.kind, first.objects) == (EventKind.LISTED, [])
+            await namespace.admin.create(LEASES, namespace.name, {"metadata": {"name": "another"}})
+            await namespace.admin.create(LEASES, namespace.name, {"metadata": {"name": "tailramp-chat"}})
+            second = await anext(events)
+            assert (second.kind, second.objects[0]["metadata"]["name"]) == (EventKind.CHANGED, "tailramp-chat")
+            await namespace.admin.delete(LEASES, namespace.name, "tailramp-chat")
+            assert (await anext(events)).kind is EventKind.GONE

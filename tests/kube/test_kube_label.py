@@ -1,0 +1,304 @@
+"""The router for gateways without patterns: an exact label, one record, and no trust in a word that is stale."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from living_kube import (
+    BLUE,
+    GREEN,
+    LATER_RAMP,
+    Answers,
+    Namespace,
+    conclude,
+    kill,
+    on_green,
+    outcome_of,
+    renew,
+    roll_back,
+    serve,
+    take_over,
+    user_in,
+)
+from living_label import LivingLabel
+from test_kube_kill import run
+
+from activities.kube import KubeClient
+from activities.kube.resources import INGRESSES, LEASES
+from activities.routers import lease_router
+from activities.routers.gateway_label import GatewayLabel
+from activities.routers.kube import lease_routes
+from lab.control_plane import ControlPlane
+from lab.process import wait_until
+from tailramp.assignment import Assignment
+from tailramp.errors import Fenced, Refused, Unreachable
+from tailramp.proof import Answer
+from tailramp.route_record import lifted
+from worker.sentinel import Sentinel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def living(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivingLabel]:
+    """One gateway for all tests of this file, since its servers take seconds to start."""
+    async with Namespace(plane) as namespace, LivingLabel(tmp_path_factory.mktemp("label"), namespace) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def route(living: LivingLabel) -> LivingLabel:
+    await living.begin_anew()
+    return living
+
+
+async def give(route: LivingLabel, assignment: Assignment, epoch: int, lease_seconds: float = 90.0) -> None:
+    await route.label_router.apply(serve(assignment, epoch, lease_seconds=lease_seconds))
+
+
+async def begin(route: LivingLabel, assignment: Assignment, lease_seconds: float = 90.0) -> None:
+    await route.label_router.prepare(take_over(), ["green"])
+    await give(route, assignment, 2, lease_seconds)
+    await route.served(assignment)
+
+
+async def asked(users: Answers, count: int) -> None:
+    """Wait until users have asked so often again."""
+    before = len(users.log)
+
+    async def enough() -> bool:
+        return len(users.log) >= before + count
+
+    await wait_until(enough, 15, f"{count} more answers")
+
+
+async def test_users_are_served_as_the_record_says_and_no_request_fails_from_the_first_step_to_the_end(
+    route: LivingLabel,
+) -> None:
+    objects = await route.admin.find_all(INGRESSES, route.namespace)
+    router = route.label_router
+    assert await router.preflight(route.plan) == []
+    snapshot = await router.snapshot()
+    await router.prepare(take_over(), ["green"])
+    async with route.users() as users:
+        steps = [on_green("00-04"), on_green("00-49"), on_green("00-09"), GREEN]
+        for epoch, assignment in enumerate(steps, 2):
+            users.allowed = (*users.allowed, assignment)
+            await give(route, assignment, epoch)
+            await route.loaded()
+            await route.served(assignment)
+            users.allowed = (assignment,)
+            await asked(users, 60)
+        users.allowed = (GREEN, BLUE)
+        await router.clear(roll_back(9))
+        await route.loaded()
+        await route.served(BLUE)
+        users.allowed = (BLUE,)
+        await asked(users, 60)
+    assert (users.failed, users.wrong) == ([], [])
+    assert (await router.restore(snapshot)).equal
+    assert await route.admin.find_all(INGRESSES, route.namespace) == objects
+
+
+async def test_forged_and_doubled_labels_and_buckets_change_nothing(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"))
+    forged = {"X-Model-Route": "green", "x-model-route": "green", "X-User-Bucket": "03", "X_Model_Route": "green"}
+    assert await route.ask(None, forged) == (200, "blue")
+    assert await route.ask(user_in("70"), forged) == (200, "blue")
+    assert await route.ask(user_in("03"), {**forged, "X-Model-Route": "blue"}) == (200, "green")
+
+
+async def test_counters_of_all_gateways_tell_what_was_labelled(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"))
+    router = route.label_router
+    before = await router.served("green")
+    for _ in range(5):
+        await route.ask(user_in("03"))
+    after = await router.served("green")
+    assert before is not None
+    assert after is not None
+    assert after.count - before.count == 5
+    assert await router.served("purple") is None
+    assert [await router.ready(slot) for slot in ("green", "purple")] == [True, None]
+
+
+async def test_a_kill_from_a_laptop_and_a_sentinel_need_the_record_alone(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"))
+    code, out, err = await run(route, "kill", f"{route.namespace}/chat", "--reason", "complaints")
+    assert code == 0, err
+    assert "green is out (it served 00-49)" in out
+    await route.served(BLUE)
+    with pytest.raises(Fenced, match="shut off by ada"):
+        await give(route, on_green("00-09"), 3)
+    code, _, err = await run(route, "lift", f"{route.namespace}/chat", "--reason", "mended")
+    assert code == 0, err
+    await route.label_router.prepare(take_over(LATER_RAMP, override="mended"), ["green"])
+    await route.label_router.apply(serve(on_green("00-09"), 9, LATER_RAMP, lease_seconds=30))
+    now = 0.0
+    async with KubeClient(route.within.kubeconfig) as client:
+        sentinel = Sentinel([f"kubernetes:{route.namespace}"], monotonic=lambda: now, kube=client)
+        assert await sentinel.look() == []
+        now = 31.0
+        (sentence,) = await sentinel.look()
+    assert "green is out" in sentence
+    await route.served(BLUE)
+
+
+async def test_off_answers_at_the_gateway_and_lift_brings_everyone_back(route: LivingLabel) -> None:
+    code, _, err = await run(route, "kill", "--platform", str(route.platform_file), "--off")
+    assert code == 0, err
+
+    async def is_off() -> bool:
+        return await route.ask() == (503, "off")
+
+    await wait_until(is_off, 10, "the gateway answers by itself")
+    await route.label_router.apply(lifted)
+    await route.served(BLUE)
+
+
+@pytest.mark.parametrize("assignment", [on_green("00-49"), GREEN], ids=["step", "promoted"])
+async def test_a_gateway_whose_follower_is_gone_sends_everyone_back_when_the_lease_ends(
+    route: LivingLabel, assignment: Assignment
+) -> None:
+    await begin(route, assignment, lease_seconds=2.0)
+    await route.follower.kill()
+    await route.served(BLUE)
+    # Nobody has cleared anything: the record still says what it said, and the gateway comes back to it.
+    assert (await route.label_router.record()).assignment == assignment
+    await route.label_router.renew(renew(2))
+    route.start_follower()
+    await route.served(assignment)
+
+
+async def test_a_cluster_that_cannot_be_reached_takes_candidates_out_and_nobody_else(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"), lease_seconds=2.0)
+    api = route.within.plane.api
+    api.suspend()
+    try:
+        await route.served(BLUE)
+        await asyncio.sleep(0.5)
+        await route.served(BLUE)
+    finally:
+        api.thaw()
+    await wait_until(lambda: _renewed(route), 15, "the record can be renewed")
+    await route.served(on_green("00-49"))
+
+
+async def _renewed(route: LivingLabel) -> bool:
+    return await outcome_of(route.label_router.renew(renew(2))) is None
+
+
+async def test_leases_that_are_renewed_keep_a_candidate_and_those_that_are_not_take_it_out(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"), lease_seconds=2.0)
+    for _ in range(8):
+        await route.label_router.renew(renew(2))
+        await asyncio.sleep(0.5)
+        assert await route.ask(user_in("03")) == (200, "green")
+    await route.served(BLUE)
+
+
+async def test_a_promoted_ramp_that_is_over_needs_no_lease(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"), lease_seconds=1.0)
+    await give(route, GREEN, 3, lease_seconds=1.0)
+    await route.label_router.prepare(conclude(4))
+    await route.loaded()
+    await route.follower.kill()
+    await asyncio.sleep(1.5)
+    await route.served(GREEN)
+
+
+async def test_a_writer_who_slept_through_a_clear_is_fenced(route: LivingLabel) -> None:
+    await begin(route, on_green("00-04"))
+    client = KubeClient(route.within.kubeconfig)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    patch = client.patch
+
+    async def frozen_patch(*arguments: object, **settings: object) -> object:
+        reached.set()
+        await go_on.wait()
+        return await patch(*arguments, **settings)  # type: ignore[arg-type]
+
+    client.patch = frozen_patch  # type: ignore[method-assign, assignment]
+    sleeper = GatewayLabel(client, route.namespace, "chat", route.label_router._admin, route.http)
+    writing = asyncio.create_task(sleeper.apply(serve(on_green("00-99"), 3)))
+    await reached.wait()
+    await route.label_router.clear(kill)
+    go_on.set()
+    assert isinstance(await outcome_of(writing), Fenced)
+    await client.close()
+    await route.served(BLUE)
+
+
+async def test_a_record_that_was_lost_is_known_by_the_gateways_as_closed(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"))
+    await give(route, GREEN, 3)
+    await route.served(GREEN)
+    await route.admin.delete(LEASES, route.namespace, "tailramp-chat")
+    record = await route.label_router.record()
+    assert (record.assignment, record.original_default, record.epoch, record.closed) == (GREEN, "blue", 3, True)
+    with pytest.raises(Fenced):
+        await give(route, on_green("00-99"), 4)
+    await route.label_router.clear(roll_back(5))
+    await route.served(BLUE)
+
+
+async def test_uninstall_takes_the_record_and_moves_nobody(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"))
+    await route.label_router.clear(roll_back(3))
+    code, _, err = await run(route, "uninstall", "--platform", str(route.platform_file), "--yes")
+    assert code == 0, err
+    assert await route.admin.find(LEASES, route.namespace, "tailramp-chat") is None
+    await route.served(BLUE)
+
+
+async def test_two_gateways_are_asked_and_what_one_does_not_say_is_not_known(route: LivingLabel) -> None:
+    await begin(route, on_green("00-49"))
+
+    async def two(host: str, port: int) -> list[str]:
+        return [host, "127.0.0.2"]
+
+    router = GatewayLabel(
+        route.clients.kube(None), route.namespace, "chat", route.label_router._admin, route.http, resolve=two
+    )
+    findings = (await router.read()).loaded.findings
+    assert [finding.answer for finding in findings] == [Answer.YES, Answer.UNKNOWN]
+    assert await router.served("green") is None
+    assert await router.ready("green") is None
+
+
+async def test_a_route_is_found_by_its_lease_alone_whatever_its_kind(route: LivingLabel) -> None:
+    async with KubeClient(route.within.kubeconfig) as client:
+        await begin(route, on_green("00-49"))
+        (found,) = await lease_routes(client, route.namespace)
+        assert isinstance(lease_router(client, found), GatewayLabel)
+        by_name = lease_router(client, route.lease_route)
+        assert (await by_name.record()).assignment == on_green("00-49")
+        assert await by_name.ready("blue") is None  # the record was made without saying where the gateways are
+        with pytest.raises(Unreachable, match="nothing says where the gateways"):
+            await by_name.read()
+        await route.admin.delete(LEASES, route.namespace, "tailramp-chat")
+        with pytest.raises(Refused, match="no lease"):
+            await lease_router(client, route.lease_route).record()
+
+
+async def test_preflight_names_what_is_wrong_with_gateways_and_what_stands_behind_them(route: LivingLabel) -> None:
+    """The last of this file: what it breaks stays broken."""
+    router = route.label_router
+    await route.admin.delete(INGRESSES, route.namespace, "chat-green")
+    await route._runners["blue"].cleanup()
+
+    async def unready() -> bool:
+        return await router.ready("green") is False
+
+    await wait_until(unready, 15, "the gateway sees that nobody answers")
+    said = " ".join(str(problem) for problem in await router.preflight(route.plan))
+    assert "a request with x-model-route: green gets no good answer from the gateway behind" in said
+    await route.envoy.kill()
+    said = " ".join(str(problem) for problem in await router.preflight(route.plan))
+    assert "does not answer" in said
+    await route.within.allow([])
+    said = " ".join(str(problem) for problem in await router.preflight(route.plan))
+    assert f"may not patch leases in namespace {route.namespace}" in said
