@@ -109,6 +109,8 @@ class _Watch:
             begin_stretch(self._dossiers, stretch.assignment, request.plan.baseline, stretch.anchor)
             if shelf is None or last < 1:
                 continue
+            # What was scraped just before a shift is not stored yet; nor is anything that could be asked meanwhile.
+            await asyncio.sleep(max(0.0, grid.askable_at(last, self._lag) - self._wall()))
             start = grid.time(-grid.ticks_in(RUN_UP))
             readings = await self._metrics.read_range(shelf.checks, shelf.slots, start, grid.time(last), grid.tick)
             for number, reading in enumerate(readings):

@@ -43,7 +43,7 @@ async def test_a_good_candidate_is_promoted_and_no_user_notices(world: World) ->
 @pytest.mark.parametrize(
     "scenario",
     [
-        Scenario.SLOW,
+        pytest.param(Scenario.SLOW, marks=pytest.mark.faults),  # test_replayed has it
         Scenario.DEAD,
         Scenario.HANGING,
         pytest.param(Scenario.ERRORS, marks=pytest.mark.faults),
