@@ -6,6 +6,7 @@ that names another file than the one beside the researcher's is an error, never 
 researcher's file take ``--platform`` first.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -56,6 +57,23 @@ class DurationType(click.ParamType[timedelta]):
             return parse_duration(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class ShareType(click.ParamType[float]):
+    """``5%`` or ``0.05``, above 0 and below 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from tailramp.units import parse_share
+
+        try:
+            share = parse_share(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not 0 < share < 1 or math.isnan(share):
+            self.fail(f"{value!r} leaves nobody on one side: write for example 5%", param, ctx)
+        return share
 
 
 class TextType(click.ParamType[str]):

@@ -1,6 +1,5 @@
 """``tailramp replay``: what a policy would have decided about counts that were kept."""
 
-import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +16,6 @@ if TYPE_CHECKING:
     from tailramp.replay.course import Course, Decided
     from tailramp.replay.source import Source
     from tailramp.spec import RampSpec
-
-
-class ShareType(click.ParamType[float]):
-    """``5%`` or ``0.05``, above 0 and below 1."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from tailramp.units import parse_share
-
-        try:
-            share = parse_share(value)
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
-        if not 0 < share < 1 or math.isnan(share):
-            self.fail(f"{value!r} leaves nobody on one side: write for example 5%", param, ctx)
-        return share
 
 
 class AssertionType(click.ParamType["Assertion"]):
@@ -55,7 +37,9 @@ class AssertionType(click.ParamType["Assertion"]):
 @files.platform_option
 @click.option("--baseline", type=files.TextType(), help="The slot that everyone was on; else the first of the file.")
 @click.option(
-    "--share", type=ShareType(), help="The candidates' part of the users, such as 5%; else their part of all answers."
+    "--share",
+    type=files.ShareType(),
+    help="The candidates' part of the users, such as 5%; else their part of all answers.",
 )
 @click.option("--without", type=files.TextType(), multiple=True, help="Leave this check out; may come again.")
 @click.option(

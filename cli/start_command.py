@@ -29,19 +29,41 @@ _LOOK_SECONDS: Final = 0.1
 @click.option(
     "--override", type=files.TextType(), metavar="REASON", help="Try a candidate again that was taken out before."
 )
+@click.option("--observe", is_flag=True, help="Watch and decide, and write nothing: somebody else moves the users.")
+@click.option("--baseline", type=files.TextType(), help="With --observe: the present version's slot; else the first.")
+@click.option("--share", type=files.ShareType(), help="With --observe: the candidate's users, such as 5%.")
 @output_option
 @click.pass_obj
 def start_command(
-    console: Console, file: Path, platform: Path | None, wait: timedelta | None, override: str | None
+    console: Console,
+    file: Path,
+    platform: Path | None,
+    wait: timedelta | None,
+    override: str | None,
+    observe: bool,
+    baseline: str | None,
+    share: float | None,
 ) -> ExitCode:
     """Start a ramp.
 
     Returns when its preflight is over: with 0 if the ramp goes on, with 5 and all that is to be mended if not. With
     --wait it follows the ramp, as `tailramp watch` does, until everyone or, for a smaller target, the target is served.
+
+    With --observe no ramp is started and no worker is needed: this command itself watches, for as long as --wait says,
+    and tells what a ramp would have decided. It ends with 3 if that would have been to take everyone back.
     """
     from tailramp.spec import load_spec
 
+    if not observe and (baseline is not None or share is not None):
+        raise click.UsageError("--baseline and --share go with --observe: a ramp finds out for itself")
+    if observe and override is not None:
+        raise click.UsageError("--override and --observe exclude each other: nothing is tried")
     spec = load_spec(file, files.platform_beside(file, platform))
+    if observe:
+        from cli import observing
+
+        _check_startable(spec)
+        return observing.observe(console, spec, baseline, share, wait)
     return asyncio.run(start(console, spec, wait, override))
 
 

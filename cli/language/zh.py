@@ -1,12 +1,14 @@
 """Chinese: the parts of the catalog, put together."""
 
+import pkgutil
 from functools import cache
+from importlib import import_module
 
-from cli.language import zh_commands, zh_demo, zh_errors, zh_files, zh_help, zh_ramp, zh_replay, zh_workloads
+from cli import language
 from cli.language.translator import Translator, merged
 
 
 @cache
 def translator() -> Translator:
-    parts = (zh_ramp, zh_commands, zh_demo, zh_errors, zh_files, zh_help, zh_replay, zh_workloads)
-    return Translator(merged(part.CATALOG for part in parts))
+    names = sorted(part.name for part in pkgutil.iter_modules(language.__path__) if part.name.startswith("zh_"))
+    return Translator(merged(import_module(f"cli.language.{name}").CATALOG for name in names))

@@ -81,9 +81,18 @@ class Course:
         return next((one.at for one in self.decided if one.after.blocked_by or one.after.paused), None)
 
 
-def play(spec: RampSpec, plan: Plan, source: Source, told: Callable[[int], None] = lambda _: None) -> Course:
-    """Run the ramp of ``spec`` and ``plan`` over ``source``; ``told`` hears every tick's time, for whoever waits."""
-    return _Playing(spec, plan, source, told).run()
+def play(
+    spec: RampSpec,
+    plan: Plan,
+    source: Source,
+    told: Callable[[int], None] = lambda _: None,
+    heard: Callable[[Decided], None] = lambda _: None,
+) -> Course:
+    """Run the ramp of ``spec`` and ``plan`` over ``source``.
+
+    ``told`` hears every tick's time and ``heard`` every decision, for whoever waits.
+    """
+    return _Playing(spec, plan, source, told, heard).run()
 
 
 @dataclass
@@ -100,8 +109,15 @@ class _Stretch:
 
 
 class _Playing:
-    def __init__(self, spec: RampSpec, plan: Plan, source: Source, told: Callable[[int], None]) -> None:
-        self._spec, self._plan, self._source, self._told = spec, plan, source, told
+    def __init__(
+        self,
+        spec: RampSpec,
+        plan: Plan,
+        source: Source,
+        told: Callable[[int], None],
+        heard: Callable[[Decided], None],
+    ) -> None:
+        self._spec, self._plan, self._source, self._told, self._heard = spec, plan, source, told, heard
         self._tick = int(spec.platform.checks.tick.total_seconds())
         self._now = source.first
         self._state = ramp.preflight_passed(RampState(), epoch=1, applied=plan.baseline_only)
@@ -169,7 +185,9 @@ class _Playing:
         approved: bool = False,
     ) -> None:
         before, self._state = self._state, after
-        self._decided.append(Decided(self._now, self._plan, before, after, outcome, verdicts, approved))
+        decided = Decided(self._now, self._plan, before, after, outcome, verdicts, approved)
+        self._decided.append(decided)
+        self._heard(decided)
 
     def _watch(self, mode: WatchMode) -> bool:
         """Judge tick after tick until something is decided; False when the counts are over."""

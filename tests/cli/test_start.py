@@ -116,3 +116,28 @@ async def test_what_cannot_be_ramped_is_refused_before_temporal_is_asked(folder:
     assert "no step below 100%" in (await folder.run("start")).err
     folder.write(canary={"canary.buckets": "5-1"})
     assert (await folder.run("start")).code == 5
+
+
+async def test_an_observation_needs_neither_worker_nor_temporal_but_a_prometheus(folder: Folder) -> None:
+    folder.write(platform={"prometheus.url": "http://127.0.0.1:9", "prometheus.timeout": "1s"})
+    observed = await folder.run("start", "--observe")
+    assert observed.code == 5
+    assert "cannot be observed" in observed.err
+    assert "prometheus.url" in observed.err
+    as_json = await folder.run("start", "--observe", "-o", "json")
+    assert as_json.code == 5
+    assert "prometheus.url" in as_json.data["problems"][0]["text"]
+
+
+async def test_options_that_an_observation_alone_can_have_are_refused_without_it(folder: Folder) -> None:
+    for options in (["--share", "5%"], ["--baseline", "blue"], ["--observe", "--override", "again"]):
+        refused = await folder.run("start", *options)
+        assert refused.code == 2, options
+        assert "--observe" in refused.err
+    for share in ("0%", "100%", "nan", "很多"):
+        refused = await folder.run("start", "--observe", "--share", share)
+        assert refused.code == 2
+        assert share in refused.err
+    unknown = await folder.run("start", "--observe", "--baseline", "purple")
+    assert unknown.code == 5
+    assert "there are blue, green" in unknown.err
