@@ -38,7 +38,7 @@ _MOST_SECONDS = 420.0
 _USERS = UserRun(rate=_RATE, seconds=_MOST_SECONDS, core_users=1000)
 # Production's judges and samples; a shorter tick and window, since nothing here is gathered for weeks.
 _RAMP = {"steps": [_SHARE, "100%"], "hold": "1h", "maxSettle": "2m"}
-_CHECKS = {"tick": "5s", "window": "15s", "minSample": 100, "floor": 500, "maxHang": "15s"}
+_CHECKS = {"tick": "5s", "window": "15s", "minSample": 100, "floor": 500, "maxHang": "10s"}
 _SCRAPE_SECONDS = 5.0
 
 
