@@ -21,10 +21,12 @@ from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
-from tailramp.checks import shelf_of
-from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of
+from tailramp.assignment import Assignment
+from tailramp.checks import checks_by_slot, shelf_of
+from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, shares_in
 from tailramp.errors import Unreachable
 from tailramp.evidence import RUN_UP, Grid
+from tailramp.evidence.ledger import Ledger
 from tailramp.forms import SlotName
 from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
 from tailramp.route_record import RouteRecord, renewed, shortened
@@ -34,6 +36,8 @@ from tailramp.watching import Outcome, Watching
 log = logging.getLogger("tailramp.watch")
 
 _TICKS_AT_ONCE = 100
+_ON_COUNTS = frozenset(WatchOutcome) - {WatchOutcome.BLOCKS_CHANGED, WatchOutcome.SEGMENT_OVER}
+"""Outcomes after which somebody may want to recompute the verdicts."""
 
 _BEAT_SECONDS = 2.0
 """Nobody waits for a watch to hear that it is cancelled, and there is one for every open ramp: two hundred of them that
@@ -80,8 +84,11 @@ class _Watch:
         self._grid = Grid(anchor=request.anchor, tick=int(platform.checks.tick.total_seconds()))
         self._lag = platform.prometheus.lag
         self._dossiers = dossiers_of(request.spec, plan, request.since or request.anchor)
-        settling = request.mode is WatchMode.SETTLE
-        self._shelf = shelf_of(request.spec, plan, self._grid, self._dossiers, settling=settling)
+        self._settling = request.mode is WatchMode.SETTLE
+        self._ledger = Ledger(checks_by_slot(request.spec, plan), request.since or request.anchor, self._dossiers)
+        self._shelf = shelf_of(
+            request.spec, plan, self._grid, self._dossiers, settling=self._settling, told=self._ledger.take
+        )
         self._ticks = 0
         self._at = request.anchor
         self._renewed_at: float | None = None
@@ -105,8 +112,10 @@ class _Watch:
         for stretch in request.earlier:
             grid = self._grid.model_copy(update={"anchor": stretch.anchor})
             last = grid.last_due(stretch.until, 0)
-            shelf = filing_shelf_of(request.spec, request.plan, grid, self._dossiers, settling=stretch.settling)
-            begin_stretch(self._dossiers, stretch.assignment, request.plan.baseline, stretch.anchor)
+            shelf = filing_shelf_of(
+                *(request.spec, request.plan, grid, self._dossiers), settling=stretch.settling, told=self._ledger.take
+            )
+            self._begin(stretch.assignment, grid, settling=stretch.settling)
             if shelf is None or last < 1:
                 continue
             # What was scraped just before a shift is not stored yet; nor is anything that could be asked meanwhile.
@@ -117,7 +126,14 @@ class _Watch:
                 if number % _TICKS_AT_ONCE == 0:
                     await asyncio.sleep(0)
                 shelf.observe(reading)
-        begin_stretch(self._dossiers, request.assignment, request.plan.baseline, request.anchor)
+        self._begin(request.assignment, self._grid, settling=self._settling)
+
+    def _begin(self, assignment: Assignment, grid: Grid, *, settling: bool) -> None:
+        """A stretch of time begins, in which ``assignment`` is served."""
+        plan = self._request.plan
+        begin_stretch(self._dossiers, assignment, plan.baseline, grid.anchor)
+        shares = {slot: shares_in(assignment, slot, plan.baseline) for slot in plan.slots}
+        self._ledger.begin(grid, shares, settling=settling)
 
     async def _catch_up(self) -> Outcome | None:
         """Read every tick from the grid's start, and the run-up to it, that is due already."""
@@ -201,6 +217,7 @@ class _Watch:
             await self._shorten(bad, Reason.UNHEALTHY)
         if outcome.kind is WatchOutcome.BLIND and spec.platform.ramp.on_blind == "rollback":
             await self._shorten(plan.slots, Reason.BLIND)
+        counts = await asyncio.to_thread(self._ledger.written) if outcome.kind in _ON_COUNTS else ""
         return WatchResult(
             outcome=outcome.kind,
             at=datetime.fromtimestamp(self._at, UTC),
@@ -210,6 +227,7 @@ class _Watch:
             failed=outcome.failed,
             next_step=outcome.next_step,
             ticks=self._ticks,
+            counts=counts,
         )
 
     def _live_table(self, at: int) -> dict[str, Any]:

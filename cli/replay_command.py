@@ -9,6 +9,7 @@ import click
 from cli import files
 from cli.console import Console, one_line, output_option
 from cli.exit_codes import ExitCode
+from tailramp.errors import Refused
 
 if TYPE_CHECKING:
     from tailramp.plan import Plan
@@ -50,6 +51,9 @@ class AssertionType(click.ParamType["Assertion"]):
     metavar="WORDS",
     help="Exit with 5 unless this is so: promoted, 'rolled-back before 10m', 'not blocked'; may come again.",
 )
+@click.option(
+    "--record", "is_record", is_flag=True, help="FILE is a decision log: recompute its verdicts from its counts."
+)
 @output_option
 @click.pass_obj
 def replay_command(
@@ -62,6 +66,7 @@ def replay_command(
     share: float | None,
     without: tuple[str, ...],
     assertions: "tuple[Assertion, ...]",
+    is_record: bool,
 ) -> ExitCode:
     """Run the policy of the two files over counts that were kept, and show what would have been decided.
 
@@ -70,7 +75,12 @@ def replay_command(
     Nothing is contacted.
 
     The users of the counts are where they were: another policy's steps change when it decides, not what was counted.
+
+    With --record FILE is the decision log of a worker, and no other file is needed: each decision holds the counts and
+    the rules that its verdicts rest on, and the exit code is 5 if the judges say anything else of them now.
     """
+    if is_record:
+        return _recompute(console, file)
     from tailramp.replay.course import play
 
     platform = platform_file or files.platform_beside(canary, platform)
@@ -80,6 +90,48 @@ def replay_command(
     told = _as_data(spec, plan, course, failures)
     console.answer("\n".join(_as_lines(console, spec, course, source, failures)), told, said=True)
     return ExitCode.REFUSED if failures else ExitCode.DONE
+
+
+def _recompute(console: Console, file: Path) -> ExitCode:
+    from tailramp.replay.again import recompute
+    from tailramp.replay.opening import lines_of
+
+    found = list(recompute(lines_of(file), file))
+    if not any(again.holds_counts for again in found):
+        raise Refused(f"{file} has no decision that holds the counts of its verdicts")
+    differ = [again for again in found if again.differences]
+    lines = []
+    for again in found:
+        at = again.decision.at.astimezone()
+        lines.append(f"{at:%m-%d %H:%M:%S}  {console.say(one_line(again.decision.sentence))}")
+        said = again.differences or (
+            f"{again.verdicts} verdicts, recomputed from their counts: the same"
+            if again.holds_counts
+            else "it holds no counts: there were too many, or an older worker wrote it",
+        )
+        lines += [f"                {console.say(one_line(sentence))}" for sentence in said]
+    verdicts = sum(again.verdicts for again in found)
+    lines += [
+        "",
+        console.say(f"{verdicts} verdicts of {len(found)} decisions recomputed, {len(differ)} decisions differ"),
+    ]
+    data = {
+        "verdicts": verdicts,
+        "agree": not differ,
+        "decisions": [
+            {
+                "id": again.decision.id,
+                "at": again.decision.at.isoformat(),
+                "sentence": again.decision.sentence,
+                "holds_counts": again.holds_counts,
+                "verdicts": again.verdicts,
+                "differences": list(again.differences),
+            }
+            for again in found
+        ],
+    }
+    console.answer("\n".join(lines), data, said=True)
+    return ExitCode.REFUSED if differ else ExitCode.DONE
 
 
 def _prepared(

@@ -240,3 +240,4 @@ class WatchResult(BaseModel):
     failed: tuple[SlotName, ...] = ()
     next_step: int | None = Field(default=None, description="that a passed hold goes on to, if not the next one")
     ticks: int = 0
+    counts: str = Field(default="", description="what the verdicts rest on, as tailramp.evidence.ledger writes it")

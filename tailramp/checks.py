@@ -27,15 +27,22 @@ from tailramp.spec import Candidate, CustomCheck, PlatformFile, RampSpec
 
 if TYPE_CHECKING:
     from tailramp.dossiers import Dossiers
+    from tailramp.evidence.book import Told
 
 
 def shelf_of(
-    spec: RampSpec, plan: Plan, grid: Grid, dossiers: "Dossiers | None" = None, *, settling: bool = False
+    spec: RampSpec,
+    plan: Plan,
+    grid: Grid,
+    dossiers: "Dossiers | None" = None,
+    *,
+    settling: bool = False,
+    told: "Told | None" = None,
 ) -> Shelf:
     """The books of all candidates of the plan, each with the checks of its own limits.
 
     ``dossiers`` are what the sequential judges speak for.  While a step is ``settling``, the checks that cold caches
-    explain add nothing to them.
+    explain add nothing to them.  ``told`` hears of every tick that a judge is shown.
     """
     baseline = slot_match(spec.platform, plan.baseline)
     return Shelf(
@@ -47,6 +54,7 @@ def shelf_of(
                 grid,
                 dossiers=dossiers,
                 listening=[check.name for check in checks if settling and not check.in_settle],
+                told=told,
             )
             for slot, checks in checks_by_slot(spec, plan).items()
         ]

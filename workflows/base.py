@@ -160,7 +160,7 @@ class RampBase:
             started_at=self._started_at,
             last=self._last,
             verdicts=self._verdicts,
-            unwritten=tuple(decision for decision, handle in self._records if not handle.done()),
+            unwritten=tuple(_lightened(decision) for decision, handle in self._records if not handle.done()),
         )
 
     def _show(self) -> None:
@@ -202,6 +202,11 @@ class RampBase:
     @property
     def _reason(self) -> Reason | None:
         return wording.reason(self._state)
+
+
+def _lightened(decision: Decision) -> Decision:
+    """Without its counts: what a run hands to the next is one payload, and those have a limit."""
+    return decision.model_copy(update={"evidence": {k: v for k, v in decision.evidence.items() if k != "counts"}})
 
 
 def is_failure(error: ActivityError, kind: str) -> bool:

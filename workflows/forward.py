@@ -223,6 +223,8 @@ class Forward(Servers):
         state, plan = self._state, self._have_plan  # a message may have come in the same activation as the answer
         self._verdicts = result.verdicts
         evidence = {"verdicts": [verdict.model_dump(mode="json") for verdict in result.verdicts], "ticks": result.ticks}
+        if result.counts:
+            evidence["counts"] = result.counts
         kind = DecisionKind.FAILED
         match result.outcome:
             case WatchOutcome.FAILED:

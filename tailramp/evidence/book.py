@@ -30,7 +30,7 @@ as Prometheus' lookback.
 """
 
 
-Ledger = Callable[[str, str, CheckTick], None]
+Told = Callable[[str, str, CheckTick], None]
 """Told of every tick that a judge was shown: slot, name of the check, and the tick."""
 
 
@@ -52,7 +52,7 @@ class _Page:
         self._delivered = (NOTHING, NOTHING)
         self._delivered_edges = (NO_EDGES, NO_EDGES)
         self._judge = judge
-        self.ledger: Ledger | None = None
+        self.told: Told | None = None
         # Whether each arm has had a series; whether there once was a tick without any series at all.
         self._known = [False, False]
         self._lost = False
@@ -133,8 +133,8 @@ class _Page:
         self.next = tick.index + 1
         self.verdict = self._judge.observe(tick)
         self.failed = self.verdict.kind is VerdictKind.FAIL
-        if self.ledger is not None:
-            self.ledger(self.slot, self.check.name, tick)
+        if self.told is not None:
+            self.told(self.slot, self.check.name, tick)
 
     def restate(self) -> None:
         """Have the present verdict said with all of its numbers, if it was said in brief."""
@@ -182,13 +182,13 @@ class CheckBook:
         dossiers: "Mapping[tuple[str, str], Dossier] | None" = None,
         listening: Collection[str] = (),
         filing: bool = False,
-        ledger: Ledger | None = None,
+        told: Told | None = None,
     ) -> None:
         """`floor`: answers that this step wants before PASS, where a check wants fewer. `run_up`: see RUN_UP, seconds.
 
         `dossiers`, by slot and name of the check, are what sequential judges speak for; those of the checks named in
         `listening` take no ticks. With `filing` nobody judges: the ticks of a stretch that is over fill the dossiers.
-        `ledger` is told of every tick that a judge is shown.
+        `told` hears of every tick that a judge is shown.
 
         ValueError for two checks of one name, for no candidate, and for a candidate whose queries are the baseline's.
         """
@@ -222,7 +222,7 @@ class CheckBook:
                 else:
                     judge = check.judge(slot.slot, floor, dossier, listening=check.name in listening)
                 page = _Page(check, slot, baseline, grid, first, judge)
-                page.ledger = ledger
+                page.told = told
                 self._pages.append(page)
         self._joint = {
             slot.slot: JointEvidence(

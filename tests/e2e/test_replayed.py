@@ -39,7 +39,7 @@ def of_watches(decisions: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     ]
 
 
-async def test_a_recorded_ramp_is_decided_again_as_it_was(world: World) -> None:
+async def test_a_recorded_ramp_is_decided_again_as_it_was_and_its_record_can_be_recomputed(world: World) -> None:
     world.start_worker()
     facts = await play(world, Scenario.SLOW)
     assert (facts.outcome, facts.reason) == (Phase.ROLLED_BACK, "unhealthy")
@@ -63,3 +63,8 @@ async def test_a_recorded_ramp_is_decided_again_as_it_was(world: World) -> None:
         [v["at"] for v in verdicts] for _, verdicts in expected
     ]
     assert decided == expected
+
+    recomputed = await tailramp(world, "replay", "--record", log)
+    assert recomputed["agree"]
+    assert len(recomputed["decisions"]) >= len(expected)
+    assert all(decision["holds_counts"] and decision["verdicts"] == 4 for decision in recomputed["decisions"])

@@ -69,6 +69,11 @@ class Dossier:
             self._process.move(sets)
 
     @property
+    def edges(self) -> tuple[float, ...]:
+        """The bucket edges below the limit's that are compared, ascending; none before the first counts."""
+        return tuple(edge for edge in self._rows if edge is not None and edge != self._limit_edge)
+
+    @property
     def evidence(self) -> float:
         """The weighted e-value of this check."""
         return self.rule.weight * (1.0 if self._process is None else float(self._process.evidence.mean()))

@@ -1,0 +1,233 @@
+"""The counts on which a verdict rests, small enough to stand beside it in a decision's record.
+
+Whoever doubts a decision years later has neither the Prometheus nor the worker of then. So a decision holds what its
+judges were shown since the ramp's present day of evidence began: the checks with all their rules, and of every stretch
+of time the users that were compared and the counts of every tick. That is everything that a verdict depends on; the
+same judges, shown it again, must say the same.
+
+Written, it is JSON, packed by zlib and spelt in base64. Of a histogram only the edges that are compared are kept.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tailramp.evidence.book import CheckBook
+from tailramp.evidence.checks import Check, SlotMatch
+from tailramp.evidence.counts import NO_EDGES, ArmCounts, EdgeCounts
+from tailramp.evidence.grid import Grid
+from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.sequential.dossier import Dossier
+from tailramp.evidence.sequential.user_sets import UserSets
+from tailramp.evidence.verdicts import Verdict
+from tailramp.forms import SlotName
+
+MOST_BYTES: Final = 128 << 10
+"""Of what a decision holds, written: a history holds it twice, and may have 4 MiB before it must be continued."""
+
+_LARGEST: Final = 64 << 20
+"""Of what is unpacked, in bytes: more was not written here."""
+
+Row = tuple[float | None, ...] | str
+"""One tick: the candidate's answers and bad ones, the baseline's, then the counts above each edge of the candidate and
+of the baseline, None where an arm lacks the edge; or why nothing could be seen."""
+
+
+class Kept(BaseModel):
+    """The ticks of one check of one candidate, from tick 0 on; ``before`` as in ``CheckTick``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    edges: tuple[float, ...] = ()
+    before: tuple[float, ...] = Field(default=(), description="answers, then those above each edge")
+    rows: tuple[Row, ...] = ()
+
+
+class KeptStretch(BaseModel):
+    """A stretch of time on one grid; ``shares`` of the users, in %, by slot: the candidate's and the baseline's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    anchor: int
+    tick: int = Field(ge=1)
+    settling: bool = False
+    shares: dict[SlotName, tuple[float, float]]
+    kept: dict[SlotName, dict[str, Kept]] = {}
+
+
+class Counts(BaseModel):
+    """Everything that the verdicts of a decision depend on.  ``since``: unix time at which the evidence began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = Field(default=1, ge=1, le=1)
+    since: int
+    checks: dict[SlotName, tuple[Check, ...]]
+    stretches: tuple[KeptStretch, ...] = Field(min_length=1)
+
+    def written(self) -> str:
+        """As it stands in a record."""
+        text = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
+        return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+    @classmethod
+    def read(cls, written: str) -> "Counts":
+        """Raises ValueError for what ``written`` has not made."""
+        unpacking = zlib.decompressobj()
+        try:
+            text = unpacking.decompress(base64.b64decode(written, validate=True), _LARGEST)
+            if unpacking.unconsumed_tail or not unpacking.eof:
+                raise ValueError("the counts are cut off, or larger than any that were written")
+            return cls.model_validate_json(text)
+        except (zlib.error, ValidationError) as error:
+            raise ValueError("the counts are damaged") from error
+
+    def verdicts(self) -> list[Verdict]:
+        """What the judges say of these counts, at the last tick."""
+        dossiers = {
+            (slot, check.name): check.dossier(self.since)
+            for slot, checks in self.checks.items()
+            for check in checks
+            if check.is_sequential
+        }
+        books: list[CheckBook] = []
+        for stretch in self.stretches:
+            for (slot, _), dossier in dossiers.items():
+                dossier.begin(UserSets(*stretch.shares[slot]), stretch.anchor)
+            last = stretch is self.stretches[-1]
+            slots = [slot for slot in self.checks if last or self._filed(slot, stretch)]
+            books = [self._book(slot, stretch, dossiers, filing=not last) for slot in slots]
+            _show(books, stretch)
+        return [verdict for book in books for verdict in book.verdicts]
+
+    def _filed(self, slot: SlotName, stretch: KeptStretch) -> list[Check]:
+        return [c for c in self.checks[slot] if c.is_sequential and (c.in_settle or not stretch.settling)]
+
+    def _book(
+        self, slot: SlotName, stretch: KeptStretch, dossiers: Mapping[tuple[str, str], Dossier], *, filing: bool
+    ) -> CheckBook:
+        checks = self._filed(slot, stretch) if filing else list(self.checks[slot])
+        listening = [check.name for check in checks if stretch.settling and not check.in_settle]
+        grid = Grid(anchor=stretch.anchor, tick=stretch.tick)
+        return CheckBook(
+            checks, [_match(slot)], _match(""), grid, dossiers=dossiers, listening=listening, filing=filing
+        )
+
+
+def _match(slot: SlotName) -> SlotMatch:
+    """Nobody is asked, but a book wants to know whom it would ask."""
+    slot = slot or "the baseline"
+    return SlotMatch(slot=slot, metrics=f'slot="{slot}"', gateway=f'slot="{slot}"')
+
+
+def _show(books: Sequence[CheckBook], stretch: KeptStretch) -> None:
+    grid = Grid(anchor=stretch.anchor, tick=stretch.tick)
+    ends = [len(one.rows) for kept in stretch.kept.values() for one in kept.values()]
+    for index in range(max(ends, default=0)):
+        at = grid.time(index)
+        ticks = {
+            (slot, name): _tick(one, index, at)
+            for slot, kept in stretch.kept.items()
+            for name, one in kept.items()
+            if index < len(one.rows)
+        }
+        for book in books:
+            book.observe_counts(ticks, at)
+
+
+def _tick(kept: Kept, index: int, at: int) -> CheckTick:
+    row = kept.rows[index]
+    if isinstance(row, str):
+        return CheckTick(index, at, blind=row)
+    own = [number or 0.0 for number in row[:4]]
+    candidate, baseline, many = ArmCounts(*own[:2]), ArmCounts(*own[2:]), len(kept.edges)
+    if not kept.edges:
+        return CheckTick(index, at, candidate, baseline)
+    above = [
+        EdgeCounts(n, {edge: count for edge, count in zip(kept.edges, part, strict=False) if count is not None})
+        for n, part in ((candidate.n, row[4 : 4 + many]), (baseline.n, row[4 + many :]))
+    ]
+    before = (
+        EdgeCounts(kept.before[0], dict(zip(kept.edges, kept.before[1:], strict=False))) if kept.before else NO_EDGES
+    )
+    return CheckTick(
+        index, at, candidate, baseline, candidate_edges=above[0], baseline_edges=above[1], baseline_before=before
+    )
+
+
+class Ledger:
+    """Writes down what the judges of a watch are shown, stretch after stretch."""
+
+    def __init__(
+        self, checks: Mapping[SlotName, tuple[Check, ...]], since: int, dossiers: Mapping[tuple[str, str], Dossier]
+    ) -> None:
+        """``since``: unix time at which the first day of evidence began; ``dossiers``: that the judges speak for."""
+        self._checks, self._since, self._dossiers = checks, since, dossiers
+        self._stretches: list[_Written] = []
+        self._rows = 0
+
+    def begin(self, grid: Grid, shares: Mapping[SlotName, tuple[float, float]], *, settling: bool) -> None:
+        """A stretch begins; ``shares`` as in ``KeptStretch``."""
+        self._stretches.append(_Written(grid, settling, dict(shares)))
+
+    def take(self, slot: SlotName, check: str, tick: CheckTick) -> None:
+        """A judge was shown a tick."""
+        self._rows += 1
+        if self._rows > _MOST_ROWS:
+            self._stretches[-1].rows.clear()
+            return
+        rows, before = self._stretches[-1].rows.setdefault((slot, check), ([], []))
+        dossier = self._dossiers.get((slot, check))
+        edges = () if dossier is None else dossier.edges
+        if edges and not before and tick.baseline_before.n:
+            above = tick.baseline_before.above
+            before += [tick.baseline_before.n, *(above.get(edge, 0.0) for edge in edges)]
+        if tick.blind:
+            rows.append(tick.blind)
+            return
+        parts = (arm.above.get(edge) for arm in (tick.candidate_edges, tick.baseline_edges) for edge in edges)
+        rows.append(tuple(map(_whole, (*tick.candidate, *tick.baseline, *parts))))
+
+    def written(self) -> str:
+        """Everything as ``Counts`` writes it; "" if that would be more than ``MOST_BYTES``."""
+        if self._rows > _MOST_ROWS or not self._stretches:
+            return ""
+        stretches = []
+        for one in self._stretches:
+            kept: dict[SlotName, dict[str, Kept]] = {}
+            for (slot, name), (rows, before) in one.rows.items():
+                dossier = self._dossiers.get((slot, name))
+                edges = () if dossier is None else dossier.edges
+                kept.setdefault(slot, {})[name] = Kept.model_construct(
+                    edges=edges, before=tuple(before), rows=tuple(rows)
+                )
+            stretches.append(
+                KeptStretch.model_construct(
+                    anchor=one.grid.anchor, tick=one.grid.tick, settling=one.settling, shares=one.shares, kept=kept
+                )
+            )
+        text = Counts.model_construct(
+            since=self._since, checks=dict(self._checks), stretches=tuple(stretches)
+        ).written()
+        return text if len(text) <= MOST_BYTES else ""
+
+
+@dataclass
+class _Written:
+    grid: Grid
+    settling: bool
+    shares: dict[SlotName, tuple[float, float]]
+    rows: dict[tuple[SlotName, str], tuple[list[Row], list[float]]] = field(default_factory=dict)
+
+
+_MOST_ROWS: Final = 12_000
+"""More than fit into ``MOST_BYTES`` anyhow."""
+
+
+def _whole(number: float | None) -> float | None:
+    return int(number) if number is not None and float(number).is_integer() else number
