@@ -20,11 +20,12 @@ from activities.heartbeat import Heartbeat, heartbeating
 from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
+from activities.workloads import Workload, make_workload
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
 from tailramp.assignment import Assignment
 from tailramp.checks import checks_by_slot, shelf_of
 from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, shares_in
-from tailramp.errors import Unreachable
+from tailramp.errors import TailrampError, Unreachable
 from tailramp.evidence import RUN_UP, Grid
 from tailramp.evidence.ledger import Ledger
 from tailramp.forms import SlotName
@@ -61,7 +62,8 @@ class WatchActivities:
             with telemetry.RAMPS_WATCHED.track_inprogress():
                 metrics = self._clients.prometheus(request.spec.platform.prometheus)
                 since = activity.info().scheduled_time
-                return await _Watch(request, router, metrics, server_clock(), heartbeat, since).run()
+                baseline = make_workload(request.spec.platform, request.plan.baseline, self._clients)
+                return await _Watch(request, router, baseline, metrics, server_clock(), heartbeat, since).run()
 
 
 class _Watch:
@@ -69,6 +71,7 @@ class _Watch:
         self,
         request: WatchRequest,
         router: Router,
+        baseline: Workload,
         metrics: PrometheusMetrics,
         wall: Wall,
         heartbeat: Heartbeat,
@@ -77,6 +80,7 @@ class _Watch:
         platform, plan = request.spec.platform, request.plan
         self._request = request
         self._router = router
+        self._baseline = baseline
         self._metrics = metrics
         self._wall = wall
         self._heartbeat = heartbeat
@@ -191,9 +195,25 @@ class _Watch:
             reasons[Block.FREEZE] = f"frozen by {freeze.by}: {freeze.reason}"
         if await self._router.ready(request.plan.baseline) is False:
             reasons[Block.SHARED_INCIDENT] = f"the baseline {request.plan.baseline} has no ready server"
+        elif short := await self._baseline_short():
+            reasons[Block.SHARED_INCIDENT] = short
         for reason in reasons.values():
             log.warning("%s: %s", request.plan.route, reason)
         return frozenset(reasons), "; ".join(reasons.values())
+
+    async def _baseline_short(self) -> str:
+        """Why the baseline could not take everyone back, in words; "" if it could, or if that cannot be told."""
+        slot = self._request.plan.baseline
+        settings = self._request.spec.platform.workload_of(slot)
+        if settings is None or settings.replicas is None:
+            return ""
+        full = settings.replicas.full
+        try:
+            progress = await self._baseline.ready(full, self._wall())
+        except TailrampError as error:
+            log.warning("%s: the servers of %s are not known: %s", self._request.plan.route, slot, error)
+            return ""
+        return "" if progress.ready >= full else f"the baseline {slot} could not take everyone back: {progress}"
 
     async def _shorten(self, slots: Collection[SlotName], reason: Reason) -> None:
         """Leave a note that acts by itself: whoever should roll back may be gone."""

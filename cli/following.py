@@ -7,6 +7,7 @@ watch that is running, a retry that keeps failing, a queue without a worker) com
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -48,11 +49,13 @@ Value = TypeVar("Value")
 
 
 class ChangeKind(StrEnum):
-    """``decision``: the ramp decided something.  ``check``: a verdict changed its kind.  ``trouble``: what keeps the
-    ramp from being carried out.  ``end``: nothing comes after it."""
+    """``decision``: the ramp decided something.  ``check``: a verdict changed its kind.  ``progress``: servers that are
+    waited for have come nearer, or are stuck.  ``trouble``: what keeps the ramp from being carried out.  ``end``:
+    nothing comes after it."""
 
     DECISION = "decision"
     CHECK = "check"
+    PROGRESS = "progress"
     TROUBLE = "trouble"
     END = "end"
 
@@ -358,6 +361,7 @@ class _Looks:
         self._following = following
         self._watch = ""
         self._verdicts: dict[str, str] = {}
+        self._servers: dict[str, str] = {}
         self._failures: dict[str, str] = {}
         self._retried: dict[str, str] = {}
         self._idle_since: dict[str, float] = {}
@@ -374,7 +378,8 @@ class _Looks:
     def compare(self, sighting: Sighting) -> list[Change]:
         if sighting.execution is not WorkflowExecutionStatus.RUNNING:
             return []
-        return [*self._checks(sighting), *self._retries(sighting), *self._queues(sighting), *self._problems(sighting)]
+        told = [*self._checks(sighting), *self._progress(sighting)]
+        return [*told, *self._retries(sighting), *self._queues(sighting), *self._problems(sighting)]
 
     def _checks(self, sighting: Sighting) -> list[Change]:
         changes = []
@@ -388,6 +393,17 @@ class _Looks:
                     self._verdicts[check] = verdict
                     sentence = f"{check} {said}"
                     changes.append(self._change(ChangeKind.CHECK, sentence, check=check, verdict=verdict))
+        return changes
+
+    def _progress(self, sighting: Sighting) -> list[Change]:
+        """How far servers are, each time that it changes; the minutes that pass are no news."""
+        changes = []
+        for pending in sighting.pending:
+            for slot, said in pending.servers.items():
+                news = _MINUTES.sub("", said)
+                if self._servers.get(slot) != news:
+                    self._servers[slot] = news
+                    changes.append(self._change(ChangeKind.PROGRESS, f"{slot}: {said}"))
         return changes
 
     def _retries(self, sighting: Sighting) -> list[Change]:
@@ -426,6 +442,7 @@ class _Looks:
 
 
 _UNKNOWN = "INCONCLUSIVE"
+_MINUTES = re.compile(r" \d+ min")
 
 
 def no_worker(queue: str) -> str:

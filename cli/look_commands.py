@@ -96,6 +96,7 @@ def _rows(sighting: "Sighting") -> list[tuple[str, str]]:
         rows.append(("since", f"{status.started_at.astimezone():%Y-%m-%d %H:%M:%S}, epoch {status.epoch}"))
     if sighting.result is not None:
         rows += [("problem", problem) for problem in sighting.result.problems]
+    rows += [("servers", f"{slot}: {said}") for p in sighting.pending for slot, said in p.servers.items()]
     rows += [("check", f"{name} {said}") for pending in sighting.pending for name, said in pending.checks.items()]
     rows += [
         ("trouble", f"{pending.name} is tried again (attempt {pending.attempt}): {pending.failure}")

@@ -25,7 +25,17 @@ from temporalio.common import SearchAttributeKey
 
 from cli.exit_codes import ExitCode
 from cli.temporal import RPC_TIMEOUT, connect, in_words
-from tailramp.activity_contract import CLEAR, PROVE_ZERO, RESTORE, ROLLBACK_QUEUE, WATCH, WATCH_QUEUE, WORKFLOW_QUEUE
+from tailramp.activity_contract import (
+    CLEAR,
+    LEAVE_WORKLOADS,
+    PROVE_ZERO,
+    RESTORE,
+    RETIRE,
+    ROLLBACK_QUEUE,
+    WATCH,
+    WATCH_QUEUE,
+    WORKFLOW_QUEUE,
+)
 from tailramp.errors import Unreachable
 from tailramp.evidence import Verdict
 from tailramp.ramp import Block, Phase, RampState
@@ -38,7 +48,7 @@ from workflows.wording import next_event
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
 """A worker answers in milliseconds; without one the server would hold the question for ten seconds and more."""
 
-_ROLLBACK: Final = {CLEAR, PROVE_ZERO, RESTORE}
+_ROLLBACK: Final = {CLEAR, PROVE_ZERO, RESTORE, LEAVE_WORKLOADS, RETIRE}
 _REPORTED: Final = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
 
 
@@ -58,6 +68,12 @@ class Pending:
         live = self.details if self.name == WATCH and isinstance(self.details, dict) else {}
         checks = live.get("checks")
         return {str(name): str(said) for name, said in checks.items()} if isinstance(checks, dict) else {}
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """While servers are waited for: slot → how far its servers are, such as ``3 of 8 pods ready, pulling ...``."""
+        told = self.details.get("workloads") if isinstance(self.details, dict) else None
+        return {str(slot): str(said) for slot, said in told.items()} if isinstance(told, dict) else {}
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

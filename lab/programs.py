@@ -166,6 +166,8 @@ class SourceFolder:
 
 FOLDERS = {
     "gateway-api": SourceFolder("sigs.k8s.io/gateway-api", "v1.6.3", "config/crd/standard"),
+    "keda": SourceFolder("github.com/kedacore/keda/v2", "v2.21.0", "config/crd/bases"),
+    "leader-worker-set": SourceFolder("sigs.k8s.io/lws", "v0.7.0", "config/crd/bases"),
 }
 
 

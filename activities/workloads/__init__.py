@@ -1,6 +1,6 @@
 """The workloads: adapters that make the servers of a slot ready, and let them go.
 
-A new kind is one module with a ``Shape`` and one line in ``_SHAPES``; what is no object of the Kubernetes API
+A new kind is one module with a ``Shape`` and one line in ``SHAPES``; what is no object of the Kubernetes API
 implements ``Workload`` itself and gets a case in ``make_workload``.
 """
 
@@ -19,9 +19,9 @@ from tailramp.spec import EnvoyFileRouter, PlatformFile
 if TYPE_CHECKING:
     from activities.clients import Clients
 
-__all__ = ["Holder", "Progress", "Restored", "Workload", "make_workload"]
+__all__ = ["SHAPES", "Holder", "Progress", "Restored", "Workload", "make_workload"]
 
-_SHAPES: dict[str, Shape] = {
+SHAPES: dict[str, Shape] = {
     "deployment": DeploymentShape(),
     "statefulset": StatefulSetShape(),
     "leaderworkerset": LeaderWorkerSetShape(),
@@ -37,5 +37,5 @@ def make_workload(platform: PlatformFile, slot: SlotName, clients: "Clients") ->
     if context is None and not isinstance(platform.router, EnvoyFileRouter):
         context = platform.router.context
     return KubernetesWorkload(
-        clients.kube(context), platform.route.full_name, slot, settings, platform.models, _SHAPES[settings.kind]
+        clients.kube(context), platform.route.full_name, slot, settings, platform.models, SHAPES[settings.kind]
     )

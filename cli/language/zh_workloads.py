@@ -49,6 +49,7 @@ CATALOG: Final[dict[str, str]] = {
     "{pod} is in {state} ({any:end})": "{pod} 处于 {state}（{end}）",
     "{pod} is in {state} ({any:end}): {any:why}": "{pod} 处于 {state}（{end}）：{why}",
     "its progress deadline is over ({any:why})": "已超过 progressDeadlineSeconds（{why}）",
+    "the baseline {slot} could not take everyone back: {said:progress}": "基线 {slot} 无法接回所有人：{progress}",
     # What would help.
     "Check the image's name and the pull secret": "请检查镜像名和拉取凭证",
     "Mend models.image": "请更正 models.image",

@@ -60,8 +60,8 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class Scene:
-    """``started_at`` is when the ramp began, ``renewed`` when the candidates' leases were; ``lost`` for how long the
-    server has been silent."""
+    """``started_at`` is when the ramp began, ``renewed`` when the candidates' leases were; ``servers`` say how far
+    those are that are waited for; ``lost`` is for how long the server has been silent."""
 
     name: str
     model: str
@@ -78,6 +78,7 @@ class Scene:
     waits: tuple[str, ...]
     lease: timedelta | None
     renewed: datetime | None
+    servers: tuple[str, ...]
     troubles: tuple[str, ...]
     decisions: "tuple[Decision, ...]"
     result: "RampResult | None"
@@ -117,6 +118,7 @@ def scene_of(
         waits=() if over else _waits(follower, status),
         lease=spec.platform.ramp.lease if spec is not None and not over else None,
         renewed=next((pending.renewed for pending in sighting.pending if pending.renewed), None),
+        servers=tuple(f"{slot}: {said}" for p in sighting.pending for slot, said in p.servers.items()),
         troubles=() if over else follower.troubles,
         decisions=follower.decisions,
         result=stands.result,

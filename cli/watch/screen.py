@@ -238,6 +238,8 @@ class Screen:
             return
         if scene.next:
             yield _fact(say("next"), say(one_line(scene.next)), "bold")
+        for told in scene.servers:
+            yield _fact(say("servers"), say(one_line(told)), "bold")
         if scene.waits:
             yield _fact(say("waits for"), f"{', '.join(say(wait) for wait in scene.waits)}{self._way_on()}", "yellow")
         if scene.lease is not None and scene.renewed is not None:

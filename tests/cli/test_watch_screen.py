@@ -50,6 +50,7 @@ SCENE = Scene(
     candidates=(Variant(slot="green", model="chat-v2", buckets=BucketSet.parse("00-99")),),
     phase=Phase.HOLDING,
     share=0.05,
+    servers=(),
     started_at=NOON - timedelta(minutes=20),
     ended_at=None,
     rungs=(
@@ -170,3 +171,8 @@ def test_elapsed_time_is_a_clock() -> None:
         "1:01:01",
         "1d 01:01:01",
     ]
+
+
+def test_servers_that_are_waited_for_say_how_far_they_are() -> None:
+    waiting = replace(SCENE, servers=("green: 3 of 8 pods ready, pulling the image 12 min",))
+    assert "green: 3 of 8 pods ready, pulling the image 12 min" in drawn(waiting)
