@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from tailramp import activity_contract as contract
@@ -95,7 +95,7 @@ class Servers(RampBase):
             if is_failure(error, contract.FENCED) or is_failure(error, contract.REFUSED):
                 raise
             self._state = ramp.room_missing(self._state)
-            self._record(DecisionKind.BLOCKED, f"waiting for servers: {why(error)}")
+            self._record(DecisionKind.BLOCKED, f"waiting for servers: {_said(error)}")
             return
         self._state = ramp.room_made(self._state, assignment)
         self._record(DecisionKind.ROOM_MADE, f"servers are ready: {report.sentence}")
@@ -115,7 +115,7 @@ class Servers(RampBase):
         except ActivityError as error:
             if is_failure(error, contract.FENCED):
                 raise
-            self._record(DecisionKind.BLOCKED, f"servers are still there: {why(error)}")
+            self._record(DecisionKind.BLOCKED, f"servers are still there: {_said(error)}")
 
     async def _retire(self, old: SlotName, new: SlotName) -> None:
         """The bake is over: what the new default runs is the new normal, and the old slot may become smaller."""
@@ -127,7 +127,7 @@ class Servers(RampBase):
                 contract.RETIRE, options.LEAVE_WORKLOADS, request, contract.LeaveReport, "retire", f"retire {old}"
             )
         except ActivityError as error:
-            self._record(DecisionKind.BLOCKED, f"the workload of {old} is left as it is: {why(error)}")
+            self._record(DecisionKind.BLOCKED, f"the workload of {old} is left as it is: {_said(error)}")
             return
         for line in report.left:
             self._record(DecisionKind.BLOCKED, line)
@@ -154,9 +154,14 @@ class Servers(RampBase):
         try:
             report = await handle
         except ActivityError as error:
-            self._record(DecisionKind.RESTORED, f"the workloads are left as they are: {why(error)}")
+            self._record(DecisionKind.RESTORED, f"the workloads are left as they are: {_said(error)}")
             return
         if report.restored:
             self._record(DecisionKind.RESTORED, f"the workloads of {' + '.join(report.restored)} are as before")
         for line in report.left:
             self._record(DecisionKind.RESTORED, line)
+
+
+def _said(error: ActivityError) -> str:
+    """What the activity said when it gave up, without the kind of its failure."""
+    return error.cause.message if isinstance(error.cause, ApplicationError) else why(error)

@@ -154,6 +154,30 @@ async def before_continue_as_new(world: ScriptedWorld) -> Ramp:
     return ramp
 
 
+async def workloads_promoted(world: ScriptedWorld) -> Ramp:
+    """Servers of the second step come only at the second attempt."""
+    world.on("room 2", fails(contract.NO_ROOM, "green: 1 of 4 pods ready"))
+    ramp = await world.start(ramp_spec(steps=TWO_STEPS, sized=True))
+    await ramp.result()
+    return ramp
+
+
+async def workloads_put_back(world: ScriptedWorld) -> Ramp:
+    """A candidate that fails while servers of the next step are waited for."""
+    world.on("room 2", waits())
+    world.on("guard 1", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
+    ramp = await world.start(ramp_spec(steps=TWO_STEPS, sized=True))
+    await ramp.result()
+    return ramp
+
+
+OTHERS: dict[str, Scenario] = {
+    "mid_hold": mid_hold,
+    "workloads_promoted": workloads_promoted,
+    "workloads_put_back": workloads_put_back,
+}
+"""Where else a new version of the code may find a ramp."""
+
 ENDS: dict[Reason, Scenario] = {
     Reason.SUCCEEDED: succeeded,
     Reason.REFUSED: refused,

@@ -18,14 +18,16 @@ def ramp_spec(
     steps: Sequence[str | dict[str, Any]] = ONE_STEP,
     auto_rollback: bool = True,
     second: str | None = None,
+    sized: bool = False,
     **policy: Any,
 ) -> RampSpec:
     """A ramp of ``default/<route>`` from blue to green, and with ``second`` (buckets) to red beside it.
 
     The default target is everyone: one step of 10 %, the promotion, the bake. Any smaller target ends with a hold that
-    has no end. ``policy`` are further fields of the platform file's ``ramp``.
+    has no end. ``sized``: every slot has a Deployment that follows the share. ``policy`` are further fields of the
+    platform file's ``ramp``.
     """
-    slots = {
+    slots: dict[str, dict[str, Any]] = {
         slot: {
             "url": f"http://127.0.0.1:{port}",
             "metrics": f'slot="{slot}"',
@@ -33,6 +35,9 @@ def ramp_spec(
         }
         for port, slot in enumerate(("blue", "green", *(("red",) if second else ())), start=2)
     }
+    if sized:
+        for slot, settings in slots.items():
+            settings["workload"] = {"kind": "deployment", "name": f"chat-{slot}", "replicas": {"full": 8}}
     candidate = {
         "model": "chat-v2",
         "buckets": buckets,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import command_fingerprint
-from history_scenarios import ENDS, Scenario, before_continue_as_new, mid_hold
+from history_scenarios import ENDS, OTHERS, Scenario, before_continue_as_new
 from running_temporal import connect, running_server
 from scripted import ScriptedWorld
 
@@ -57,7 +57,8 @@ def main() -> None:
     with running_server() as address:
         for reason, scenario in ENDS.items():
             asyncio.run(_record(address, str(reason), scenario))
-        asyncio.run(_record(address, "mid_hold", mid_hold))
+        for name, other in OTHERS.items():
+            asyncio.run(_record(address, name, other))
     with running_server(continue_as_new_after=50) as address:
         asyncio.run(_record(address, "before_continue_as_new", before_continue_as_new))
     command_fingerprint.write()

@@ -7,6 +7,7 @@ A call is known by its label, which says what the workflow asked for and of whic
 
     preflight   apply 1   verify 1   settle 1   hold 1   guard 1   ...   apply default   verify default
     apply rules   verify rules   bake   guard bake   conclude   clear   prove   restore   record shifted
+    prepare   room 1   lower 1   leave   retire
 """
 
 from __future__ import annotations
@@ -362,9 +363,15 @@ _REQUESTS: dict[str, type[BaseModel]] = {
     contract.WITHDRAW: contract.WithdrawRequest,
     contract.PROVE_ZERO: contract.ZeroRequest,
     contract.RESTORE: contract.RestoreRequest,
+    contract.PREPARE: contract.PrepareRequest,
+    contract.MAKE_ROOM: contract.RoomRequest,
+    contract.LEAVE_WORKLOADS: contract.LeaveRequest,
+    contract.RETIRE: contract.RetireRequest,
 }
 _QUEUES = {
     contract.WATCH_QUEUE: (
+        contract.PREPARE,
+        contract.MAKE_ROOM,
         contract.PREFLIGHT,
         contract.APPLY,
         contract.VERIFY,
@@ -378,6 +385,8 @@ _QUEUES = {
         contract.PROVE_ZERO,
         contract.RESTORE,
         contract.APPLY,
+        contract.LEAVE_WORKLOADS,
+        contract.RETIRE,
     ),
 }
 _SHORT = {
@@ -386,6 +395,9 @@ _SHORT = {
     contract.CLEAR: "clear",
     contract.WITHDRAW: "withdraw",
     contract.PROVE_ZERO: "prove",
+    contract.PREPARE: "prepare",
+    contract.LEAVE_WORKLOADS: "leave",
+    contract.RETIRE: "retire",
 }
 
 
@@ -400,6 +412,8 @@ def _label(name: str, request: Any) -> str:
             if place != "rules"
             else {"bake": "bake"}.get(request.mode, f"{request.mode} bake")
         )
+    if isinstance(request, contract.RoomRequest):
+        return f"{'room' if request.waits else 'lower'} {_place(request.plan, request.assignment)}"
     if isinstance(request, contract.WriteRequest | contract.VerifyRequest):
         return f"{short} {_place(request.plan, request.assignment)}"
     return short
@@ -423,6 +437,14 @@ async def as_usual(call: Call) -> BaseModel | None:
     """What an activity does when nothing else is scripted: all goes well."""
     request = call.request
     match request:
+        case contract.PrepareRequest():
+            return contract.PrepareReport(written=("green",))
+        case contract.RoomRequest():
+            return contract.RoomReport(sentence="green: 1 of 1 pods ready")
+        case contract.LeaveRequest():
+            return contract.LeaveReport(restored=("green",))
+        case contract.RetireRequest():
+            return contract.LeaveReport()
         case contract.PreflightRequest():
             plan = make_plan(request.spec, default="blue", candidates=["green", "red"][: len(request.spec.candidates)])
             return contract.PreflightReport(
