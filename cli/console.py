@@ -21,6 +21,8 @@ _VISIBLE = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 16
 class OutputFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
+    YAML = "yaml"
+    """Of the few commands whose answer is something to apply or review."""
 
 
 @dataclass
@@ -83,14 +85,23 @@ def _remember_format(context: click.Context, _: click.Parameter, value: str) -> 
 
 def output_option(function: Function) -> Function:
     """``-o text|json``; the command finds it in its Console.  Eager, so that later errors know the format."""
+    return _output_option(OutputFormat.TEXT, OutputFormat.JSON)(function)
+
+
+def output_or_yaml_option(function: Function) -> Function:
+    """``-o text|json|yaml``; errors are text with the last."""
+    return _output_option(*OutputFormat)(function)
+
+
+def _output_option(*formats: OutputFormat) -> Callable[[Function], Function]:
     return click.option(
         "-o",
         "--output",
-        type=click.Choice([known.value for known in OutputFormat]),
+        type=click.Choice([known.value for known in formats]),
         default=OutputFormat.TEXT.value,
         show_default=True,
         expose_value=False,
         is_eager=True,
         callback=_remember_format,
         help="How to print the answer, errors included.",
-    )(function)
+    )

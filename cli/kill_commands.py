@@ -14,6 +14,7 @@ from cli import files
 from cli.actor import asserted_actor
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
+from cli.namespaces import in_namespaces, namespaces_options, no_route
 from cli.where import Where, router_of, run, where_options, written_or_told
 from tailramp.errors import Refused
 
@@ -88,14 +89,20 @@ def kill_command(
 @click.command("lift")
 @files.route_argument
 @where_options
+@namespaces_options
 @click.option("--reason", type=files.TextType(), required=True, help="Why ramps may start again.")
 @output_option
 @click.pass_obj
-def lift_command(console: Console, route: str | None, where: Where, reason: str) -> ExitCode:
+def lift_command(
+    console: Console, route: str | None, where: Where, namespaces: tuple[str, ...], every: bool, reason: str
+) -> ExitCode:
     """Remove the mark of a kill or a freeze, so that ramps may start again.
 
-    Nobody's traffic moves by it.
+    Nobody's traffic moves by it. With --namespace or --all-namespaces, the freeze of a namespace; a route that was
+    killed, or frozen by itself, stays so.
     """
+    if namespaces or every:
+        return _lift_namespaces(console, route, where, namespaces, every, reason)
     router = router_of(console, where, route)
     with written_or_told():
         before, after = run(router, _lift(router, route))
@@ -113,6 +120,28 @@ def lift_command(console: Console, route: str | None, where: Where, reason: str)
         "epoch": after.epoch,
     }
     console.answer("\n".join(lines) or f"{before.route}: there was no mark to lift.", data)
+    return ExitCode.DONE
+
+
+def _lift_namespaces(
+    console: Console, route: str | None, where: Where, namespaces: tuple[str, ...], every: bool, reason: str
+) -> ExitCode:
+    from activities.routers.kube.namespace_freeze import lift_namespace
+
+    no_route(route, where)
+    done = in_namespaces(where, namespaces, every, lift_namespace)
+    lines = [
+        f"{namespace}: there was no mark to lift."
+        if mark is None
+        else f"{namespace}: the freeze by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} "
+        f"({mark.reason}), is lifted: {reason}"
+        for namespace, (mark, _) in done.items()
+    ]
+    data = {
+        namespace: {"freeze": _as_data(mark), "routes": [str(found) for found in routes]}
+        for namespace, (mark, routes) in done.items()
+    }
+    console.answer("\n".join(lines) or "no namespace has a route record", {"lifted": data, "reason": reason})
     return ExitCode.DONE
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tailramp.route_record import RouteRecord
 
 _ROUTES_VARIABLE: Final = "TAILRAMP_ROUTES"
+_IN_CLUSTER: Final = "kubernetes:"
+"""Before a namespace: every route that has its record there."""
 _SORTS: Final = ("started", "route", "phase", "share")
 
 
@@ -27,7 +29,14 @@ _SORTS: Final = ("started", "route", "phase", "share")
 @click.option("--ended", is_flag=True, help="Also ramps that are over, and earlier ones of the same route.")
 @click.option("--sort", type=click.Choice(_SORTS), default="started", show_default=True, help="In which order.")
 @click.option("--limit", type=click.IntRange(min=1), default=500, show_default=True, help="At most so many.")
-@click.option("--records", "files", metavar="FILE", multiple=True, help="Read route files (or globs), not Temporal.")
+@click.option(
+    "--records",
+    "files",
+    metavar="FILE|kubernetes:NAMESPACE",
+    multiple=True,
+    help="Read route files (or globs), or the Leases of a namespace, not Temporal.",
+)
+@click.option("--context", metavar="NAME", help="Of the kubeconfig, for --records kubernetes:NAMESPACE.")
 @output_option
 @click.pass_obj
 def list_command(
@@ -38,6 +47,7 @@ def list_command(
     sort: str,
     limit: int,
     files: tuple[str, ...],
+    context: str | None,
 ) -> ExitCode:
     """List the ramps of a namespace.
 
@@ -47,14 +57,14 @@ def list_command(
     chosen = files or tuple(part for part in os.environ.get(_ROUTES_VARIABLE, "").split(",") if part)
     _check_phases(phases)
     if files:
-        return _show_records(console, chosen)
+        return _show_records(console, chosen, context)
     try:
         found = asyncio.run(_ramps(phases, pattern, ended, limit + 1))
     except Unreachable as error:
         if not chosen:
             raise
         console.aside(f"{error}. The route records say:")
-        return _show_records(console, chosen)
+        return _show_records(console, chosen, context)
     more = len(found) > limit
     rows = sorted(found[:limit], key=_order(sort), reverse=sort in {"started", "share"})
     console.answer("\n".join(_lines(console, rows)), rows, said=True)
@@ -131,13 +141,13 @@ def _lines(console: Console, rows: list[dict[str, Any]]) -> list[str]:
     return table(cells, right=frozenset({2, 3}))
 
 
-def _show_records(console: Console, patterns: tuple[str, ...]) -> ExitCode:
+def _show_records(console: Console, patterns: tuple[str, ...], context: str | None) -> ExitCode:
     from cli.tables import table
 
     say = console.say
     rows = [[say("route"), say("default"), say("candidates"), say("ramp"), say("marks")]]
     data = []
-    for path, record in _records(patterns):
+    for path, record in _records(patterns, context):
         if isinstance(record, str):
             rows.append([str(path), "", "", "", say(record)])
             data.append({"file": str(path), "error": record})
@@ -149,19 +159,49 @@ def _show_records(console: Console, patterns: tuple[str, ...]) -> ExitCode:
     return ExitCode.DONE
 
 
-def _records(patterns: tuple[str, ...]) -> "Iterator[tuple[Path, RouteRecord | str]]":
+def _records(patterns: tuple[str, ...], context: str | None) -> "Iterator[tuple[str, RouteRecord | str]]":
+    """Where each record is, and the record or why there is none."""
+    namespaces = [pattern.removeprefix(_IN_CLUSTER) for pattern in patterns if pattern.startswith(_IN_CLUSTER)]
+    yield from _records_in_files([pattern for pattern in patterns if not pattern.startswith(_IN_CLUSTER)])
+    if namespaces:
+        yield from asyncio.run(_records_in_cluster(namespaces, context))
+
+
+def _records_in_files(patterns: list[str]) -> "Iterator[tuple[str, RouteRecord | str]]":
     from gateway.route_document import RouteDocument
     from tailramp.errors import TailrampError
 
     for pattern in patterns:
         for name in sorted(glob.glob(pattern)) or [pattern]:  # noqa: PTH207 - absolute patterns too
-            path = Path(name)
             try:
-                yield path, RouteDocument.parse(path.read_text(encoding="utf-8")).record
+                yield name, RouteDocument.parse(Path(name).read_text(encoding="utf-8")).record
             except (OSError, UnicodeDecodeError) as error:
-                yield path, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+                yield name, f"cannot be read: {getattr(error, 'strerror', None) or error}"
             except TailrampError as error:
-                yield path, str(error)
+                yield name, str(error)
+
+
+async def _records_in_cluster(namespaces: list[str], context: str | None) -> "list[tuple[str, RouteRecord | str]]":
+    from activities.kube import KubeClient
+    from activities.routers import lease_router
+    from activities.routers.kube import lease_routes
+    from tailramp.errors import TailrampError
+
+    found: list[tuple[str, RouteRecord | str]] = []
+    async with KubeClient(context=context) as client:
+        for namespace in namespaces:
+            try:
+                routes = await lease_routes(client, namespace)
+            except TailrampError as error:
+                found.append((f"{_IN_CLUSTER}{namespace}", str(error)))
+                continue
+            for route in routes:
+                router = lease_router(client, route)
+                try:
+                    found.append((router.place, await router.record()))
+                except TailrampError as error:
+                    found.append((router.place, str(error)))
+    return found
 
 
 def _marks(record: "RouteRecord", say: Any) -> str:

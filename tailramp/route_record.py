@@ -384,6 +384,11 @@ def frozen(record: RouteRecord, mark: Mark) -> RouteRecord:
     return record.model_copy(update={"freeze": mark})
 
 
+def thawed(record: RouteRecord, mark: Mark) -> RouteRecord:
+    """Ramps may start and grow again as far as ``mark`` is concerned; any other mark stays."""
+    return record.model_copy(update={"freeze": None}) if record.freeze == mark else record
+
+
 def lifted(record: RouteRecord) -> RouteRecord:
     """Ramps may start and grow again; a route that was off serves everyone from its default."""
     return record.model_copy(update={"kill": None, "freeze": None, "off": False})

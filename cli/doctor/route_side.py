@@ -29,6 +29,7 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
 
     from activities.clients import Clients
     from activities.routers import make_router
+    from cli.doctor.cluster_side import examine_cluster
 
     async with aiohttp.ClientSession() as http, Clients(http) as clients:
         router = make_router(platform, clients)
@@ -54,6 +55,8 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
             yield _writable(platform.router.file)
         else:
             for result in await _objects(platform, record, router):
+                yield result
+            async for result in examine_cluster(platform, record, clients.kube(platform.router.context)):
                 yield result
         async for result in _gateway(platform, record, http):
             yield result

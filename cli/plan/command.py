@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import files
-from cli.console import Console, output_option
+from cli.console import Console, OutputFormat, output_or_yaml_option
 from cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--override", type=files.TextType(), metavar="REASON", help="Plan for a candidate that was taken out before."
 )
-@output_option
+@output_or_yaml_option
 @click.pass_obj
 def plan_command(
     console: Console,
@@ -46,7 +46,8 @@ def plan_command(
 
     Per step: who is exposed, for how long, how soon a check can tell a good candidate from a bad one at the rate that
     Prometheus has measured over the last five minutes, and below which rate it cannot. With --diff, every write to
-    every object. Nothing is changed.
+    every object; with -o yaml what is sent: whole objects and files, and the operations of JSON patches, each a
+    document with the time at which it comes. The route record is written along with them. Nothing is changed.
 
     What cannot be looked up is named; with --offline nothing is looked up but the route file. Exits with 5 if the ramp
     would be refused.
@@ -60,9 +61,25 @@ def plan_command(
     preview = preview_of(spec, world, users=users, override=override)
     if world.sight is not None and preview.differences:
         world.problems += asyncio.run(_refused_by_server(spec, world.sight, preview, override))
+    if console.format is OutputFormat.YAML:
+        _print_yaml(console, preview)
+        return ExitCode.REFUSED if world.problems else ExitCode.DONE
     text = "\n".join(_lines(preview, console.say, offline=offline, diff=diff))
     console.answer(text, _as_data(preview), said=True)
     return ExitCode.REFUSED if world.problems else ExitCode.DONE
+
+
+def _print_yaml(console: Console, preview: "Preview") -> None:
+    """Every write as a document, in order; what is not known or would be refused goes to standard error."""
+    import yaml
+
+    written = [difference.written for difference in preview.differences]
+    click.echo(yaml.safe_dump_all(written, sort_keys=False, allow_unicode=True, explicit_start=True), nl=False)
+    say = console.say
+    for sentence in preview.world.unknown:
+        click.echo(f"? {say('not looked up')}: {say(sentence)}", err=True)
+    for sentence in preview.world.problems:
+        click.echo(f"! {say('would be refused')}: {say(sentence)}", err=True)
 
 
 async def _refused_by_server(spec: "RampSpec", sight: "Sight", preview: "Preview", override: str | None) -> list[str]:

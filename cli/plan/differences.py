@@ -23,11 +23,13 @@ THE_RAMP: Final = "the-new-ramp"
 
 @dataclass(frozen=True)
 class Difference:
-    """One write: ``label`` says when it comes, ``diff`` is a unified diff of ``object``."""
+    """One write: ``label`` says when it comes, ``diff`` is a unified diff of ``object``, and ``written`` what is sent:
+    a whole file, a whole object, or the operations of a JSON patch."""
 
     label: str
     object: str
     diff: str
+    written: dict[str, Any]
 
 
 def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str | None) -> list[Difference]:
@@ -42,7 +44,8 @@ def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str
         lines = difflib.unified_diff(
             before.text().splitlines(), after.text().splitlines(), f"a/{path}", f"b/{path}", lineterm=""
         )
-        differences.append(Difference(label, str(path), "\n".join(lines)))
+        written = {"when": label, "verb": "replace", "file": str(path), "content": after.data}
+        differences.append(Difference(label, str(path), "\n".join(lines), written))
         before = after
     return differences
 
@@ -57,7 +60,8 @@ def label_differences(record: RouteRecord, spec: RampSpec, plan: Plan, override:
         lines = difflib.unified_diff(
             before.text().splitlines(), after.text().splitlines(), f"a/{name}", f"b/{name}", lineterm=""
         )
-        differences.append(Difference(label, name, "\n".join(lines)))
+        written = {"when": label, "verb": "follow", "gateways": spec.platform.router.data_plane, "content": after.data}
+        differences.append(Difference(label, name, "\n".join(lines), written))
         before = after
     return differences
 
@@ -68,21 +72,28 @@ def object_differences(sight: "Sight", spec: RampSpec, plan: Plan, override: str
 
     records = list(records_of(sight.record, spec, plan, override))
     writes = planned_writes(sight.binding, spec.platform.route.name, sight.main, plan.ruled_slots, records)
-    return [_object_difference(write) for write in writes]
+    return [_object_difference(write, spec.platform.route.namespace) for write in writes]
 
 
-def _object_difference(write: "PlannedWrite") -> Difference:
+def _object_difference(write: "PlannedWrite", namespace: str) -> Difference:
     import yaml
 
     def text(state: dict[str, Any] | None) -> list[str]:
         return [] if state is None else yaml.safe_dump(state, sort_keys=False, allow_unicode=True).splitlines()
 
     known = write.after or write.before or {}
-    name = f"{str(known.get('kind', '')).lower()} {write.name}"
+    kind = str(known.get("kind", ""))
+    written: dict[str, Any] = {"when": write.label, "verb": write.verb, "kind": kind}
+    written |= {"namespace": namespace, "name": write.name}
+    if write.verb == "create":
+        written["object"] = write.after
+    elif write.verb == "patch":
+        written["patch"] = list(write.operations)
+    name = f"{kind.lower()} {write.name}"
     lines = difflib.unified_diff(
         text(write.before), text(write.after), f"a/{write.name}", f"b/{write.name}", lineterm=""
     )
-    return Difference(write.label, name, "\n".join(lines))
+    return Difference(write.label, name, "\n".join(lines), written)
 
 
 def records_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -61,6 +62,22 @@ async def compare(objects: Objects, writes: list[PlannedWrite], label: str) -> N
         assert found["metadata"].get("annotations") == write.after["metadata"].get("annotations"), label
 
 
+async def apply_as_printed(route: LivingKube, written: list[dict[str, Any]]) -> None:
+    """What is printed can be sent as it is, from the first write to the last."""
+    spec = (await route.main())["spec"]
+    for write in written:
+        assert write["namespace"] == route.namespace
+        match write["verb"]:
+            case "create":
+                await route.admin.create(route.resource, route.namespace, write["object"])
+            case "patch":
+                await route.admin.patch(route.resource, route.namespace, write["name"], write["patch"])
+            case "delete":
+                await route.admin.delete(route.resource, route.namespace, write["name"])
+    assert await route.canary() is None
+    assert (await route.main())["spec"] != spec, "the ramp was promoted"
+
+
 async def test_the_command_prints_every_write_of_every_object_and_writes_nothing(
     route: LivingKube, tmp_path: Path
 ) -> None:
@@ -78,8 +95,12 @@ async def test_the_command_prints_every_write_of_every_object_and_writes_nothing
     _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"), "--diff")
     assert "+++ b/" + route.canary_name in out
     assert "0[0-4]" in out
+    _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"), "-o", "yaml")
+    written = list(yaml.safe_load_all(out))
+    assert (written[0]["verb"], written[0]["name"]) == ("create", route.canary_name)
     await route.within.allow([])
     _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"))
     assert "cannot get" in out
     assert await route.main() == before
     assert await route.canary() is None
+    await apply_as_printed(route, written)

@@ -15,6 +15,7 @@ from activities.kube import Changed, KubeClient, NotFound
 from activities.kube.resources import LEASES
 from activities.routers.gateway_label.fleet import GatewayFleet, Resolve, addresses_of
 from activities.routers.kube.binding import Binding
+from activities.routers.kube.namespace_freeze import refuse_new_ramp
 from activities.routers.kube.record_lease import RecordLease, Stored
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from gateway.label_document import LABEL_HEADER, LabelDocument
@@ -128,6 +129,8 @@ class GatewayLabel:
 
     async def prepare(self, change: Change, slots: Collection[SlotName] = ()) -> RouteRecord:  # noqa: ARG002
         described = {"router": "gateway-label", "objects": (self.place,)}
+        before = await self.record()
+        await refuse_new_ramp(self._client, self._namespace, before, change(before))
         return await self._write(lambda record: change(record).model_copy(update=described))
 
     async def apply(self, change: Change) -> RouteRecord:

@@ -18,6 +18,7 @@ from activities.kube.json_patch import annotate, is_unchanged, remove_annotation
 from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
+from activities.routers.kube.namespace_freeze import refuse_new_ramp
 from activities.routers.kube.planner import (
     DEFAULT,
     EPOCH,
@@ -166,6 +167,7 @@ class KubernetesRouter:
             stored = await self._stored()
             planner = planner_of(binding)
             record = _described(change(stored.record), planner, binding, self._namespace, slots)
+            await refuse_new_ramp(self._client, self._namespace, stored.record, record)
             if seen.main is None:
                 raise Refused(_no_main(binding, self._namespace))
             try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from activities.kube import KubeClient
-from activities.kube.client import Object
+from activities.kube.client import Object, Operation
 from activities.kube.json_patch import annotate, applied
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.planners import planner_of
@@ -24,13 +24,14 @@ Verb = Literal["create", "patch", "delete"]
 @dataclass(frozen=True)
 class PlannedWrite:
     """``label`` says when it comes.  ``before`` is None for an object that is made, ``after`` for one that is deleted;
-    neither has what the API server adds of its own."""
+    neither has what the API server adds of its own.  ``operations`` are those of the JSON patch, behind its tests."""
 
     label: str
     verb: Verb
     name: str
     before: Object | None
     after: Object | None
+    operations: tuple[Operation, ...] = ()
 
 
 def planned_writes(
@@ -42,14 +43,16 @@ def planned_writes(
     canaries: dict[str, Object] = {}
     writes: list[PlannedWrite] = []
 
-    def write(label: str, name: str, before: Object | None, after: Object | None) -> None:
+    def write(
+        label: str, name: str, before: Object | None, after: Object | None, operations: Iterable[Operation] = ()
+    ) -> None:
         verb: Verb = "create" if before is None else "delete" if after is None else "patch"
-        writes.append(PlannedWrite(label, verb, name, _bare(before), _bare(after)))
+        writes.append(PlannedWrite(label, verb, name, _bare(before), _bare(after), tuple(operations)))
 
     def patch(label: str, change: Write) -> Object:
         after = applied(change.found, change.operations)
         if change.operations:
-            write(label, after["metadata"]["name"], change.found, after)
+            write(label, after["metadata"]["name"], change.found, after, change.operations)
         return after
 
     taken = False

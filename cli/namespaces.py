@@ -1,0 +1,57 @@
+"""What is done to whole namespaces of a cluster: which they are, and the client that reaches them."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cli.where import Where
+
+if TYPE_CHECKING:
+    from activities.kube import KubeClient
+
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def namespaces_options(function: Function) -> Function:
+    """``--namespace`` and ``--all-namespaces``, as the arguments ``namespaces`` and ``every``."""
+
+    @functools.wraps(function)
+    def with_namespaces(*arguments: Any, namespace: tuple[str, ...], all_namespaces: bool, **options: Any) -> Any:
+        if namespace and all_namespaces:
+            raise click.UsageError("--namespace names some and --all-namespaces means all: choose one")
+        return function(*arguments, namespaces=namespace, every=all_namespaces, **options)
+
+    decorated = click.option(
+        "--all-namespaces", is_flag=True, help="Every namespace of the cluster in which there is a route record."
+    )(with_namespaces)
+    return click.option(
+        "--namespace",
+        metavar="NAME",
+        multiple=True,
+        help="Every route of this namespace of the cluster; may be repeated.",
+    )(decorated)  # type: ignore[return-value]
+
+
+def no_route(route: str | None, where: Where) -> None:
+    """Raises UsageError where a single route is named as well."""
+    if route is not None or where.route_file is not None:
+        raise click.UsageError("--namespace and --all-namespaces are for every route there: name no route beside them")
+
+
+def in_namespaces(
+    where: Where, namespaces: tuple[str, ...], every: bool, work: "Callable[[KubeClient, str], Awaitable[T]]"
+) -> dict[str, T]:
+    """Do ``work`` in one namespace after the other; returns what it gave, by namespace."""
+    from activities.kube import KubeClient
+    from activities.routers.kube.namespace_freeze import namespaces_with_routes
+
+    async def all_of_them() -> dict[str, T]:
+        async with KubeClient(context=where.context) as client:
+            chosen = await namespaces_with_routes(client) if every else list(dict.fromkeys(namespaces))
+            return {namespace: await work(client, namespace) for namespace in chosen}
+
+    return asyncio.run(all_of_them())
