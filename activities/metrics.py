@@ -197,6 +197,10 @@ class PrometheusMetrics:
             return [Problem("prometheus.url", faults.pop(), mend, value=self._place)]
         return [problem for check in checks for problem in problems_of(check, baseline, reading)]
 
+    async def read_queries(self, queries: Sequence[str], at: int) -> Reading:
+        """Return what queries that are no check's say at unix time `at`; failures are in the answers."""
+        return await self._read_queries(queries, at, ())
+
     async def _read_queries(self, queries: Sequence[str], at: int, native: Collection[str]) -> Reading:
         answers = await self._ask_all(queries, lambda query: self._instant(query, at, native))
         return Reading(at, {query: _filled(answer) for query, answer in answers.items()})

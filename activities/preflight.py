@@ -15,6 +15,7 @@ from activities.probe import Prober
 from activities.routers import Change, Router, make_router
 from activities.surroundings import models_of
 from activities.traffic import final_refusals
+from activities.users import users_problems
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
 from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
@@ -135,7 +136,8 @@ async def unanswered_checks(clients: Clients, spec: RampSpec, plan: Plan) -> lis
     except Refused as error:
         return [Problem("prometheus", str(error), "Give every worker the secrets that the platform file names")]
     at = int(server_clock()() - settings.ingestion_delay.total_seconds())
-    return await metrics.preflight(all_checks(spec), slot_match(spec.platform, plan.baseline), at)
+    problems = await metrics.preflight(all_checks(spec), slot_match(spec.platform, plan.baseline), at)
+    return problems or await users_problems(metrics, spec.platform, plan.baseline, at)
 
 
 def baseline_problems(platform: PlatformFile, live: str, models: frozenset[str]) -> list[Problem]:

@@ -8,7 +8,7 @@ that it would have reached.
 import asyncio
 import logging
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -20,10 +20,12 @@ from activities.heartbeat import Heartbeat, heartbeating
 from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
+from activities.users import UsersWatch
 from activities.workloads import Workload, make_workload
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
 from tailramp.assignment import Assignment
 from tailramp.checks import checks_by_slot, shelf_of
+from tailramp.division import divisions_of
 from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, shares_in
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.evidence import RUN_UP, Grid
@@ -93,6 +95,10 @@ class _Watch:
         self._shelf = shelf_of(
             request.spec, plan, self._grid, self._dossiers, settling=self._settling, told=self._ledger.take
         )
+        # While a step settles its users are still on their way.
+        served = [] if self._settling else divisions_of(request.spec, plan, request.assignment, request.anchor)
+        window = platform.checks.users.window if platform.checks.users is not None else timedelta()
+        self._users = UsersWatch(metrics, served, int(window.total_seconds()))
         self._ticks = 0
         self._at = request.anchor
         self._renewed_at: float | None = None
@@ -153,30 +159,39 @@ class _Watch:
         self._shelf.observe(reading)
         if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
-        return self._observe(at, *await self._look_at_route())
+        return self._observe(at, *await self._look_at_route(at))
 
     async def _observe_range(self, start: int, end: int) -> Outcome | None:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
         readings = await self._metrics.read_range(self._shelf.checks, self._shelf.slots, start, end, self._grid.tick)
-        for number, reading in enumerate(readings):
-            if number % _TICKS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # a day of ticks takes a second: others share this loop
-            self._shelf.observe(reading)
-            if reading.at >= self._request.anchor and (outcome := self._observe(reading.at)):
-                return outcome
-        return None
+        try:
+            for number, reading in enumerate(readings):
+                if number % _TICKS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a day of ticks takes seconds: others share this loop
+                    self._heartbeat.details = self._live_table(reading.at)
+                self._shelf.speak_briefly(not self._watching.weighs_risks(reading.at))
+                self._shelf.observe(reading)
+                if reading.at >= self._request.anchor and (outcome := self._decided(reading.at)):
+                    return outcome
+            return None
+        finally:
+            self._shelf.restate()
+            self._shelf.speak_briefly(False)
 
     def _observe(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
+        self._heartbeat.details = self._live_table(at)
+        return self._decided(at, route, why)
+
+    def _decided(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
         self._ticks += 1
         self._at = at
-        self._heartbeat.details = self._live_table(at)
         return self._watching.observe(at, self._shelf.verdicts, route, why)
 
-    async def _look_at_route(self) -> tuple[frozenset[Block], str]:
+    async def _look_at_route(self, at: int) -> tuple[frozenset[Block], str]:
         """Renew the leases, and see what on the route itself keeps the ramp from going on; with the reasons.
 
-        A baseline without a ready server holds the ramp: there would be nobody to go back to.  An unreachable route is
-        left to its lease.
+        A baseline without a ready server holds the ramp: there would be nobody to go back to.  So do users who are not
+        divided as their buckets are: nothing could be compared.  An unreachable route is left to its lease.
         """
         request = self._request
         try:
@@ -197,6 +212,8 @@ class _Watch:
             reasons[Block.SHARED_INCIDENT] = f"the baseline {request.plan.baseline} has no ready server"
         elif short := await self._baseline_short():
             reasons[Block.SHARED_INCIDENT] = short
+        elif amiss := await self._users.amiss(at):
+            reasons[Block.SHARED_INCIDENT] = amiss
         for reason in reasons.values():
             log.warning("%s: %s", request.plan.route, reason)
         return frozenset(reasons), "; ".join(reasons.values())

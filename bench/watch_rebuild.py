@@ -87,8 +87,10 @@ async def timed(folder: Path) -> list[str]:
             start = grid.time(-grid.ticks_in(RUN_UP))
             readings = await metrics.read_range(shelf.checks, shelf.slots, start, end, _TICK)
             read, read_processor = time.perf_counter(), time.process_time()
+            shelf.speak_briefly(True)
             for reading in readings:
                 shelf.observe(reading)
+            shelf.restate()
             done, done_processor = time.perf_counter(), time.process_time()
         finally:
             metrics.close()

@@ -180,6 +180,12 @@ class Watching:
             return None
         return Outcome(WatchOutcome.INCONCLUSIVE, combined.reason)
 
+    def weighs_risks(self, at: int) -> bool:
+        """Whether what the tick at unix time ``at`` decides may depend on risks, which take long to find."""
+        policy = self._request.spec.platform.ramp
+        held = clock(self._request.held, datetime.fromtimestamp(at, UTC))
+        return policy.by_evidence and self._request.mode is WatchMode.HOLD and held >= policy.evidence.dwell
+
     def _growing(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
         """Whether the evidence allows a larger share; after the longest hold a person is asked."""
         request, policy = self._request, self._request.spec.platform.ramp.evidence

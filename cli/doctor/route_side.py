@@ -174,6 +174,7 @@ async def _slot(platform: PlatformFile, slot: str, http: "aiohttp.ClientSession"
 
 async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> AsyncIterator[Result]:
     from activities.metrics import PrometheusMetrics
+    from activities.users import users_problems
     from tailramp.checks import slot_match
 
     checks, of = _checks(platform, canary)
@@ -185,6 +186,7 @@ async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> As
         return
     try:
         problems = await metrics.preflight(checks, slot_match(platform, baseline), int(time.time()))
+        problems += await users_problems(metrics, platform, baseline, int(time.time())) if not problems else []
     finally:
         metrics.close()
     for problem in problems:

@@ -186,6 +186,7 @@ CATALOG: Final[dict[str, str]] = {
     "spend unknown: {any:why}": "花费未知：{why}",
     "spend exhausted: {any:why}": "花费已超上限：{why}",
     "the baseline {slot} has no ready server": "基线 {slot} 没有就绪的服务器",
+    "users are not divided as their buckets are: {#seen} of {#all} are {slot}'s ({share}), {expected} were expected": "用户的划分与分桶不符：{all} 个用户中 {seen} 个在 {slot}（{share}），应为 {expected}",
     "frozen by {actor}: {any:why}": "被 {actor} 冻结：{why}",
     "changed by somebody else: {any:what}": "被他人改动：{what}",
     "alert {any:name} from {actor}": "来自 {actor} 的告警 {name}",

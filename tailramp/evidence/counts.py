@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from tailramp.evidence import native as native_histogram
@@ -145,6 +146,10 @@ class Sifted(NamedTuple):
 
 def sift(samples: Sequence[Sample]) -> Sifted:
     """Separate what can be a counter from what cannot."""
+    if len({sample.labels for sample in samples}) == len(samples) and all(
+        0.0 <= sample.value <= LARGEST_EXACT for sample in samples
+    ):
+        return Sifted(list(samples), [], "")
     seen = Counter(sample.labels for sample in samples)
     good: list[Sample] = []
     faulty: list[Labels] = []
@@ -239,7 +244,7 @@ class HistogramArm:
         samples = answers["buckets"]
         sifted = sift(samples)
         histograms, broken = _by_histogram(sifted.good)
-        broken |= {_without_edge(labels)[0]: sifted.fault for labels in sifted.faulty}
+        broken |= {_histogram_of(labels): sifted.fault for labels in sifted.faulty}
         for key, buckets in histograms.items():
             if key in broken:
                 continue
@@ -284,7 +289,8 @@ def _edge_counts(cumulative: Mapping[float, float]) -> EdgeCounts:
     return EdgeCounts(n, {edge: n - cumulative[edge] for edge in sorted(cumulative) if math.isfinite(edge)})
 
 
-def _without_edge(labels: Labels) -> tuple[Labels, str]:
+def _without_edge(labels: Labels) -> tuple[Labels, float]:
+    """The labels of the histogram that a bucket belongs to, and the bucket's edge. ValueError if it names none."""
     edge = ""
     rest = []
     for label in labels:
@@ -292,7 +298,15 @@ def _without_edge(labels: Labels) -> tuple[Labels, str]:
             edge = label[1]
         else:
             rest.append(label)
-    return tuple(rest), edge
+    return tuple(rest), parse_edge(edge)
+
+
+_split = lru_cache(maxsize=100_000)(_without_edge)
+"""A day of ticks brings the same buckets again and again."""
+
+
+def _histogram_of(labels: Labels) -> Labels:
+    return tuple(label for label in labels if label[0] != "le")
 
 
 def _by_histogram(samples: Iterable[Sample]) -> tuple[dict[Labels, dict[float, float]], dict[Labels, str]]:
@@ -300,11 +314,11 @@ def _by_histogram(samples: Iterable[Sample]) -> tuple[dict[Labels, dict[float, f
     histograms: dict[Labels, dict[float, float]] = {}
     broken: dict[Labels, str] = {}
     for sample in samples:
-        key, text = _without_edge(sample.labels)
         try:
-            edge = parse_edge(text)
+            key, edge = _split(sample.labels)
         except ValueError:
-            broken[key] = f"the series {spell(sample.labels)} has no bucket edge in its label le"
+            why = f"the series {spell(sample.labels)} has no bucket edge in its label le"
+            broken[_histogram_of(sample.labels)] = why
             continue
         buckets = histograms.setdefault(key, {})
         if edge in buckets:

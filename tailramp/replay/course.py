@@ -199,7 +199,7 @@ class _Playing:
             if (outcome := watching.observe(at, verdicts)) is not None:
                 return self._take(at, outcome, verdicts)
         while (at := stretch.grid.time(stretch.next)) <= self._source.last:
-            stretch.shelf.speak_briefly(not self._weighs_risks(request, at))
+            stretch.shelf.speak_briefly(not watching.weighs_risks(at))
             self._source.show(stretch.shelf, stretch.grid, stretch.next)
             stretch.next += 1
             if at < request.anchor:
@@ -212,12 +212,6 @@ class _Playing:
                 return self._take(at, outcome, tuple(stretch.shelf.restate()))
         self._now = self._source.last
         return False
-
-    def _weighs_risks(self, request: WatchRequest, at: int) -> bool:
-        """Whether the next step may depend on the risks in the verdicts, which take long to find."""
-        policy = self._spec.platform.ramp
-        held = ramp.clock(request.held, datetime.fromtimestamp(at, UTC))
-        return policy.by_evidence and request.mode is WatchMode.HOLD and held >= policy.evidence.dwell
 
     def _take(self, at: int, outcome: Outcome, verdicts: tuple[Verdict, ...]) -> bool:
         """What the workflow does with the outcome of a watch."""

@@ -24,6 +24,7 @@ from tailramp.presets import (
 from tailramp.spec.custom_check import CustomCheck
 from tailramp.spec.fields import Count, FileModel, Flag
 from tailramp.spec.judging import DEFAULT_JUDGES, SequentialSettings, judges_differ
+from tailramp.spec.users import UsersSettings
 from tailramp.units import Duration, Share, parse_duration
 
 _UNITS_BY_ENDING = {
@@ -109,6 +110,10 @@ class Checks(FileModel):
         json_schema_extra={"uniqueItems": True},
     )
     sequential: SequentialSettings = Field(default=SequentialSettings(), description="numbers of the sequential test")
+    users: UsersSettings | None = Field(
+        default=None,
+        description="counter of users: a ramp whose users are not divided as their buckets say is held",
+    )
     custom: tuple[CustomCheck, ...] = Field(default=(), description="checks in your own PromQL")
 
     @field_validator("judges")

@@ -31,7 +31,7 @@ async def test_a_good_candidate_grows_by_evidence_to_everyone(world: World) -> N
     world.start_worker()
     facts = await play(world, Scenario.HEALTHY, users=LONGER, linger=2, most_seconds=200)
     assert (facts.outcome, facts.reason) == (Phase.SUCCEEDED, "succeeded")
-    assert facts.as_promised
+    assert facts.as_promised, facts.model_dump_json()
     assert facts.users_seen_on_both >= 100
     record = RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).record
     assert record.assignment == Assignment(default="green")
@@ -42,7 +42,7 @@ async def test_a_candidate_that_fails_is_taken_back_and_not_grown(world: World) 
     before = RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).digest
     facts = await play(world, Scenario.ERRORS, fault_step=2, users=LONGER, linger=3)
     assert (facts.outcome, facts.reason) == (Phase.ROLLED_BACK, "unhealthy")
-    assert facts.as_promised
+    assert facts.as_promised, facts.model_dump_json()
     assert facts.seconds_trigger_to_last_candidate_request is not None
     assert facts.seconds_trigger_to_last_candidate_request <= 2.0
     assert facts.responses.get("green", 0) < 0.1 * facts.responses["blue"]

@@ -59,6 +59,7 @@ class Dossier:
         self._against_limit: LimitProcess | None = None
         self._last_at = since
         self._counts = np.zeros((4, 0))
+        self._evidence = rule.weight
 
     def begin(self, sets: UserSets, at: int) -> None:
         """A stretch of time begins at unix time `at`, in which these sets of users are served; its ticks follow."""
@@ -76,7 +77,7 @@ class Dossier:
     @property
     def evidence(self) -> float:
         """The weighted e-value of this check."""
-        return self.rule.weight * (1.0 if self._process is None else float(self._process.evidence.mean()))
+        return self._evidence
 
     @property
     def breaks_limit(self) -> bool:
@@ -103,7 +104,8 @@ class Dossier:
         if self._against_limit is not None:
             own = np.array([self._process.eta[self._rows.index(self._limit_edge)]])
             self._against_limit.observe([tick.candidate.n], [max(0.0, tick.candidate.bad)], float(seconds), own)
-        self._process.observe(counts, float(seconds))
+        told = self._process.observe(counts, float(seconds))
+        self._evidence = self.rule.weight * float(told.mean())
 
     def _open(self, before: EdgeCounts) -> None:
         """Choose the rows, once, from the baseline's distribution up to the ramp's anchor."""

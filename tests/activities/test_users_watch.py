@@ -1,0 +1,66 @@
+"""The division of users, asked of a real Prometheus: before the step and after it began, and with a counter gone."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from activities.metrics import PrometheusMetrics
+from activities.users import UsersWatch
+from lab.process import wait_until
+from lab.prometheus_server import PrometheusServer
+from tailramp.division import Division, UserQueries
+
+QUERIES = UserQueries('user_windows_total{slot="green"}', 'user_windows_total{slot="blue"}')
+
+
+class Users:
+    """A gateway that sees 200 users more at every scrape, `candidate` of them on the candidate's side."""
+
+    def __init__(self) -> None:
+        self.candidate = 10
+        self.counts = {"green": 0, "blue": 0}
+        self.address = ""
+
+    async def expose(self, _: web.Request) -> web.Response:
+        self.counts["green"] += self.candidate
+        self.counts["blue"] += 200 - self.candidate
+        lines = [f'user_windows_total{{slot="{slot}"}} {count}' for slot, count in self.counts.items()]
+        return web.Response(text="\n".join(["# TYPE user_windows_total counter", *lines, ""]))
+
+
+@pytest.fixture
+async def users() -> AsyncIterator[Users]:
+    users, app = Users(), web.Application()
+    app.router.add_get("/metrics", users.expose)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    users.address = "{}:{}".format(*runner.addresses[0][:2])
+    yield users
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(("candidate", "amiss"), [(10, False), (2, True)])
+async def test_a_share_of_the_users_that_the_buckets_do_not_explain_is_named(
+    tmp_path: Path, users: Users, candidate: int, amiss: bool
+) -> None:
+    users.candidate = candidate
+    async with PrometheusServer(tmp_path, {"gateway": [(users.address, {})]}, 0.2) as prometheus:
+        metrics = PrometheusMetrics(prometheus.url, timeout=2)
+        try:
+            anchor = int(time.time()) + 1
+            one = Division("green", QUERIES, share=0.05, window=3, anchor=anchor, needed=100.0)
+            watch = UsersWatch(metrics, [one], 3)
+            assert await watch.amiss(anchor - 1) == ""
+            await wait_until(lambda: time.time() >= one.start + 7.5, 20, "two windows and a half")
+            told = await watch.amiss(int(time.time()))
+            assert sum(one.users) > 50
+            assert ("users are not divided as their buckets are" in told) is amiss
+            assert (one.evidence >= 100) is amiss
+            await prometheus.kill()
+            assert await watch.amiss(int(time.time())) == ""
+        finally:
+            metrics.close()
