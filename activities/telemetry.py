@@ -55,9 +55,17 @@ ROLLBACK_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
 )
+ESCALATIONS = Counter(
+    "tailramp_escalations",
+    "Canaries that could not be deleted and were taken out in a second way: sent back, disarmed, or none",
+    ["way"],
+    registry=REGISTRY,
+)
 LOOKS = Counter("tailramp_sentinel_looks", "Looks of the sentinel at all its routes", registry=REGISTRY)
 
 # A series that appears with its first event has no increase to alert on: begin each at zero.
+for _way in ("sent back", "disarmed", "none"):
+    ESCALATIONS.labels(_way)
 for _kind in VerdictKind:
     VERDICTS.labels(_kind)
 for _clearer in Clearer:

@@ -6,6 +6,7 @@ that it would have reached.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,8 @@ log = logging.getLogger("tailramp.watch")
 _TICKS_AT_ONCE = 100
 _ON_COUNTS = frozenset(WatchOutcome) - {WatchOutcome.BLOCKS_CHANGED, WatchOutcome.SEGMENT_OVER}
 """Outcomes after which somebody may want to recompute the verdicts."""
+
+_HALF_WAY_SECONDS = 0.5
 
 _BEAT_SECONDS = 2.0
 """Nobody waits for a watch to hear that it is cancelled, and there is one for every open ramp: two hundred of them that
@@ -102,19 +105,63 @@ class _Watch:
         self._ticks = 0
         self._at = request.anchor
         self._renewed_at: float | None = None
+        self._disturbed = asyncio.Event()
 
     async def run(self) -> WatchResult:
+        noticing = asyncio.create_task(self._notice())
+        try:
+            return await self._run()
+        finally:
+            noticing.cancel()
+            await asyncio.gather(noticing, return_exceptions=True)
+
+    async def _run(self) -> WatchResult:
         await self._read_earlier()
         outcome = await self._catch_up()
         index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
         while outcome is None:
-            await asyncio.sleep(max(0.0, self._grid.askable_at(index, self._lag) - self._wall()))
+            if outcome := await self._between_ticks(self._grid.askable_at(index, self._lag)):
+                break
             with telemetry.tick(lambda: self._shelf.verdicts):
                 outcome = await self._tick(self._grid.time(index))
             if outcome is None and self._watching.segment_over(datetime.fromtimestamp(self._wall(), UTC)):
                 outcome = Outcome(WatchOutcome.SEGMENT_OVER, "nothing to decide yet")
             index = max(index + 1, self._grid.last_due(self._wall(), self._lag))
         return await self._result(outcome)
+
+    async def _notice(self) -> None:
+        """Set the flag whenever somebody else may have written the route.  Where that fails, every tick still looks."""
+        try:
+            async with contextlib.aclosing(self._router.disturbances()) as disturbances:
+                async for _ in disturbances:
+                    self._disturbed.set()
+        except TailrampError as error:
+            log.warning("%s: nobody tells of changes: %s", self._request.plan.route, error)
+
+    async def _between_ticks(self, due: float) -> Outcome | None:
+        """Wait for the tick that is due at unix time ``due``; a write of somebody else's is looked at when it comes."""
+        while (left := due - self._wall()) > 0:
+            try:
+                await asyncio.wait_for(self._disturbed.wait(), left)
+            except TimeoutError:
+                return None
+            self._disturbed.clear()
+            # One of our own may be half way through its objects.
+            await asyncio.sleep(min(left, _HALF_WAY_SECONDS))
+            found = await self._drift()
+            if found is not None and (outcome := self._watching.between_ticks(self._shelf.verdicts, *found)):
+                return outcome
+        return None
+
+    async def _drift(self) -> tuple[frozenset[Block], str] | None:
+        """What stands on the route now, without renewing anything; None if it is not known, or nothing new."""
+        try:
+            seen = await self._router.renew(lambda record: record)
+        except Unreachable:
+            return None
+        if not seen.drift:
+            return None  # a drift that is over ends with the next tick, which looks at everything
+        return frozenset(self._request.blocks) | {Block.DRIFT}, f"changed by somebody else: {'; '.join(seen.drift)}"
 
     async def _read_earlier(self) -> None:
         """Fill the dossiers with what was counted in earlier steps: their evidence still counts."""

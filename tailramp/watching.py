@@ -116,6 +116,12 @@ class Watching:
             return None
         return self._settling(at, verdicts) if request.mode is WatchMode.SETTLE else self._holding(now, verdicts)
 
+    def between_ticks(self, verdicts: Sequence[Verdict], route: frozenset[Block], why: str) -> Outcome | None:
+        """What the route shows now changes for the ramp, though no tick is due; ``verdicts`` are the last ones."""
+        if Block.BLIND in self._request.blocks:
+            route |= {Block.BLIND}
+        return self._blocks_changed(verdicts, route, why)
+
     def _blocks_changed(self, verdicts: Sequence[Verdict], route: frozenset[Block], why: str) -> Outcome | None:
         shared = combine(verdict for verdict in verdicts if verdict.shared)
         blocks = route | ({Block.SHARED_INCIDENT} if shared.verdicts else frozenset())

@@ -11,10 +11,12 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from activities.kube.errors import Changed, Denied, NotFound
+from activities.kube.hub import WatchHub
 from activities.kube.resources import Resource
 from tailramp.errors import Unreachable
 
@@ -78,6 +80,7 @@ class KubeClient:
         self._manager = manager
         self._api: ApiClient | None = None
         self._opening = asyncio.Lock()
+        self.hub = WatchHub(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -122,7 +125,8 @@ class KubeClient:
         """All objects of a namespace, or those with a name or labels, and then every change of one, for ever.
 
         A stream that ends is resumed where it was; where the API server has forgotten that place, everything is listed
-        anew.  Raises Unreachable if the API server does not answer: whoever wants to know more begins again.
+        anew.  Raises Unreachable if the API server does not answer: whoever wants to know more begins again.  Denied
+        means that it will not tell.
         """
         chosen = [("labelSelector", selector)] * bool(selector) + [("fieldSelector", f"metadata.name={name}")] * bool(
             name
@@ -137,7 +141,9 @@ class KubeClient:
             query = [*chosen, ("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", version)]
             async for said in self._stream(path, [*query, ("timeoutSeconds", str(WATCH_SECONDS))]):
                 found = said.get("object", {})
-                if said.get("type") == "ERROR":  # most often 410: the version is too old
+                if said.get("type") == "ERROR":
+                    if found.get("code") != HTTPStatus.GONE:
+                        raise Unreachable(f"the watch of {path} broke off: {found.get('message', 'no reason given')}")
                     version = ""
                     break
                 version = str(found.get("metadata", {}).get("resourceVersion", version))
@@ -214,16 +220,19 @@ class KubeClient:
         try:
             response = (await api.call_api(*serialized, _request_timeout=limits)).response
             async with response:
-                if response.status == 401:
+                if response.status == HTTPStatus.UNAUTHORIZED:
                     await self.close()
-                if response.status >= 400:
-                    yield {"type": "ERROR", "object": json.loads(await response.text() or "{}")}
+                if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                    raise Denied(f"the API server refuses to watch {path} ({response.status})")
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    said = {"code": response.status, "message": f"status {response.status}"}
+                    yield {"type": "ERROR", "object": said}
                     return
                 async for line in response.content:
                     yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            said = str(error) or type(error).__name__
-            raise Unreachable(f"the watch of {path} broke off: {said}") from None
+            why = str(error) or type(error).__name__
+            raise Unreachable(f"the watch of {path} broke off: {why}") from None
 
     async def _request(
         self, method: str, path: str, query: Sequence[tuple[str, str]], body: Object | list[Operation] | None

@@ -4,7 +4,7 @@ What a write means is decided in ``tailramp.route_record``; a router stores the 
 express its assignment, so that no observer ever sees the one without the other.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,6 +80,12 @@ class Router(Protocol):
         """Store a change that moves nobody, such as a renewed lease, without touching what is served."""
 
     async def read(self) -> RouteView: ...
+
+    def disturbances(self) -> AsyncGenerator[None, None]:
+        """Yields whenever somebody else may have written the route, for ever; ends at once where nobody would tell.
+
+        It only says when to look: what was changed, and by whom, is what ``renew`` finds.
+        """
 
     async def clear(self, change: Clear) -> RouteRecord:
         """Store a clearing change, in one write per object, whatever else is going on.  Returns what stands then."""

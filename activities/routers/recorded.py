@@ -1,6 +1,7 @@
 """The router of a route of which nothing is known but where its Lease is: what kind it is, the Lease says."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing
 from dataclasses import replace
 
 from activities.kube import KubeClient
@@ -49,6 +50,11 @@ class RecordedRouter:
 
     async def renew(self, change: Change) -> Renewal:
         return await (await self._router()).renew(change)
+
+    async def disturbances(self) -> AsyncGenerator[None, None]:
+        async with aclosing((await self._router()).disturbances()) as found:
+            async for _ in found:
+                yield
 
     async def read(self) -> RouteView:
         return await (await self._router()).read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from living_kube import ROLE_FILE, Namespace, Objects, kill, on_green, renew, ro
 from planner_samples import plan
 
 from activities.kube import KubeClient, Resource
+from activities.kube.client import EventKind
 from activities.kube.resources import ENDPOINT_SLICES, SERVICES
 from activities.routers.kube import lease_routes
 from lab.control_plane import NAMESPACES, ControlPlane
@@ -56,6 +58,7 @@ async def life(objects: Objects) -> None:
         await router.prepare(take_over(), ["green"])
         await router.apply(serve(on_green("00-04"), 2))
         await router.renew(renew(2))
+        await noticed(objects, client)
         assert [str(route) for route in await lease_routes(client, objects.namespace)] == [f"{objects.namespace}/chat"]
         await router.clear(roll_back(3))
         assert (await router.restore(snapshot)).equal
@@ -63,6 +66,16 @@ async def life(objects: Objects) -> None:
         await router.clear(kill)
         await router.apply(lifted)
         await router.release(no_objection)
+
+
+async def noticed(objects: Objects, client: KubeClient) -> None:
+    """A change of somebody else's is told of, and not only listed."""
+    async with client.hub.events(objects.resource, objects.namespace) as events:
+        async with asyncio.timeout(5):
+            assert (await events.get()).kind is EventKind.LISTED
+            change = {"op": "add", "path": "/metadata/labels", "value": {"team": "llm"}}
+            await objects.admin.patch(objects.resource, objects.namespace, "chat", [change])
+            assert (await events.get()).kind is EventKind.CHANGED
 
 
 def no_objection(record: RouteRecord) -> None:
@@ -82,7 +95,7 @@ async def test_no_right_could_be_left_out(namespace_of_services: Namespace, kind
     router: Any = "gateway-api" if kind == "httproutes" else "ingress-nginx"
     async with Objects(namespace_of_services, router) as objects:
         await namespace_of_services.allow([rule for rule in rules if rule["verbs"]])
-        with pytest.raises((TailrampError, AssertionError)):
+        with pytest.raises((TailrampError, AssertionError, TimeoutError)):
             await life(objects)
 
 
@@ -94,8 +107,8 @@ async def test_preflight_names_every_right_that_is_missing(namespace: Namespace)
         await namespace.allow(rules)
         problems = [str(problem) for problem in await objects.router.preflight(plan())]
         said = " ".join(problems)
-        assert len(problems) == 4
-        for missing in ("create ingresses", "patch ingresses", "delete ingresses", "create leases"):
+        assert len(problems) == 5
+        for missing in ("watch ingresses", "create ingresses", "patch ingresses", "delete ingresses", "create leases"):
             assert f"may not {missing} in namespace {namespace.name}" in said
 
 

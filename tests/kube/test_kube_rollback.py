@@ -23,6 +23,7 @@ from living_kube import (
     take_over,
 )
 
+from activities import telemetry
 from activities.kube import KubeClient, Resource
 from activities.kube.resources import LEASES, SERVICES
 from lab.control_plane import NAMESPACES
@@ -106,11 +107,16 @@ async def until_cleared(objects: Objects, client: KubeClient, tries: int = 20) -
 # Escalation.
 
 
+def sent_back() -> float:
+    """What the page on an escalation is made of."""
+    return telemetry.REGISTRY.get_sample_value("tailramp_escalations_total", {"way": "sent back"}) or 0.0
+
+
 async def test_a_canary_that_may_not_be_deleted_is_pointed_at_the_baseline(
     objects: Objects, caplog: pytest.LogCaptureFixture
 ) -> None:
     await objects.begin(on_green("00-49"))
-    before = await objects.router.snapshot()
+    before, counted = await objects.router.snapshot(), sent_back()
     async with refusing(objects, ["DELETE"]):
         await objects.router.clear(roll_back(9))
         await assert_everyone_is_on_blue(objects)
@@ -119,6 +125,7 @@ async def test_a_canary_that_may_not_be_deleted_is_pointed_at_the_baseline(
         assert "chat-green" not in str(left["spec"])
         assert "green@file" not in str(left["spec"])
         assert "could not be deleted" in caplog.text
+        assert sent_back() > counted
         assert "change freeze of the platform" in caplog.text
         report = await objects.router.restore(before)
         assert not report.equal

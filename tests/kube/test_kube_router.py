@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from living_kube import BLUE, GREEN, RAMP, Answers, LivingKube, conclude, on_green, roll_back, serve, take_over
+from living_kube import BLUE, GREEN, RAMP, Answers, LivingKube, conclude, on_green, roll_back, serve, take_over, user_in
+from multidict import CIMultiDict
 
 from activities.routers.kube.planner import NOBODY
 from tailramp.assignment import Assignment
@@ -66,6 +67,20 @@ async def test_the_bucket_that_the_gateway_set_reaches_the_server_and_a_forged_o
     assert set(route.requests["green"]) <= {f"{number:02}" for number in range(50)}
     assert await route.ask(None) == (200, "blue")
     assert route.requests["blue"][-1] is None
+
+
+async def test_a_bucket_in_two_header_lines_counts_for_no_more_than_a_forged_one(route: LivingKube) -> None:
+    """Traefik lets any of several values match, and nginx the first: so the gateway replaces all of them."""
+    await route.serve(on_green("00-49"))
+    for user, slot in ((None, "blue"), (user_in("70"), "blue"), (user_in("03"), "green")):
+        for buckets in (("99", "03"), ("03", "99"), ("03", "03")):
+            lines = [("X-User-Bucket", buckets[0]), ("x-user-bucket", buckets[1]), ("X-User-Bucket", "03,99")]
+            headers = CIMultiDict([*lines, *([("X-User-Id", user)] if user else [])])
+            async with route.http.get(f"{route.url}/v1/models", headers=headers) as response:
+                assert (response.status, response.headers["X-Tailramp-Variant"]) == (200, slot), (user, buckets)
+    doubled = CIMultiDict([("X-User-Bucket", "99"), ("X-User-Bucket", "03")])
+    async with route.http.get(f"http://{route.traefik.address}/v1/models", headers=doubled) as response:
+        assert response.headers["X-Tailramp-Variant"] == "green", "what it would be without the gateway in front"
 
 
 async def test_a_ramp_is_told_from_the_objects_alone(route: LivingKube) -> None:

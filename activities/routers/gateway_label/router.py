@@ -7,7 +7,7 @@ it last saw has run out; so does every gateway when nobody can write the record 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,11 @@ class GatewayLabel:
 
     async def record(self) -> RouteRecord:
         return (await self._stored()).record
+
+    async def disturbances(self) -> AsyncGenerator[None, None]:
+        """Nobody tells, and nothing but the record could be changed."""
+        return
+        yield
 
     async def read(self) -> RouteView:
         record = await self.record()

@@ -73,6 +73,12 @@ async def clear_route(clearing: Clearing, change: Clear) -> RouteRecord:
     raise Unreachable(f"{clearing.namespace}/{clearing.route} was written by somebody else {_ATTEMPTS} times meanwhile")
 
 
+def _count_escalation(way: str) -> None:
+    from activities import telemetry  # `kill` must not wait for the library that counts
+
+    telemetry.ESCALATIONS.labels(way).inc()
+
+
 class _Attempt:
     """One clear.  ``overtaken``: the record was written by somebody else meanwhile.  ``failures``: what remains."""
 
@@ -191,11 +197,11 @@ class _Attempt:
 
     async def _neutralise(self, canary: Object, why: str) -> None:
         ways = (
-            (f"it points at {self._record.assignment.default} now", self._send_back),
-            ("it matches nobody now", self._disarm),
+            ("sent back", f"it points at {self._record.assignment.default} now", self._send_back),
+            ("disarmed", "it matches nobody now", self._disarm),
         )
         refusals = [why]
-        for what, way in ways:
+        for name, what, way in ways:
             try:
                 await way(canary)
             except NotFound:
@@ -204,7 +210,10 @@ class _Attempt:
                 refusals.append(str(error))
                 continue
             log.error("%s could not be deleted (%s): %s", names(canary), why, what)
+            _count_escalation(name)
             return
+        log.error("%s is still served: %s", names(canary), "; ".join(refusals))
+        _count_escalation("none")
         raise Unreachable(f"{names(canary)} is still served: {'; '.join(refusals)}")
 
     async def _send_back(self, canary: Object) -> None:

@@ -9,11 +9,11 @@ whoever reads it later reads a closed record.  Only preflight creates objects, a
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import replace
 
 from activities.kube import Changed, KubeClient, NotFound
-from activities.kube.client import Object
+from activities.kube.client import Event, EventKind, Object
 from activities.kube.json_patch import annotate, is_unchanged, remove_annotations
 from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
 from activities.routers.kube.binding import Binding
@@ -35,7 +35,7 @@ from activities.routers.kube.planner import (
 from activities.routers.kube.planners import planner_of
 from activities.routers.kube.record_lease import RecordLease, Stored
 from activities.routers.kube.rights import missing_rights
-from activities.routers.kube.writers import others, owner_of
+from activities.routers.kube.writers import others, owner_of, written_by_us
 from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from tailramp.activity_contract import RestoreReport
@@ -94,6 +94,21 @@ class KubernetesRouter:
             if found is seen.main or found["metadata"]["name"] in serving:
                 findings += planner.conditions(found)
         return RouteView(stored.record, Evidence(findings=tuple(findings)))
+
+    async def disturbances(self) -> AsyncGenerator[None, None]:
+        binding = await self._binding()
+        async with self._client.hub.events(planner_of(binding).resource, self._namespace) as events:
+            while True:
+                event = await events.get()
+                if event.kind is EventKind.LISTED or any(
+                    self._concerns(event, found, binding) for found in event.objects
+                ):
+                    yield
+
+    def _concerns(self, event: Event, found: Object, binding: Binding) -> bool:
+        """Whether this is an object of the route, and was not written by tailramp last; nobody says who deleted one."""
+        of_route = found["metadata"]["name"] == binding.main or labels_of(found).get(ROUTE_LABEL) == self._route
+        return of_route and (event.kind is EventKind.GONE or not written_by_us(found))
 
     async def objects(self) -> tuple[Binding, Seen]:
         """What the route is made of, and the objects as they stand."""

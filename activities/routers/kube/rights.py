@@ -11,7 +11,7 @@ from tailramp.errors import Problem
 async def missing_rights(client: KubeClient, namespace: str, planner: Planner) -> list[Problem]:
     """Every right that the API server says this process does not have."""
     needed = [
-        *((planner.resource, verb) for verb in ("get", "list", "create", "patch", "delete")),
+        *((planner.resource, verb) for verb in ("get", "list", "watch", "create", "patch", "delete")),
         *((LEASES, verb) for verb in ("get", "create", "patch")),
         *((SERVICES, verb) for verb in ("get", "list")),
         (ENDPOINT_SLICES, "list"),

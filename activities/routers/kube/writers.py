@@ -25,6 +25,17 @@ def others(found: Object) -> str:
     return f"{by}; {keeper} keeps this object as its repository says" if keeper else by
 
 
+def written_by_us(found: Object) -> bool:
+    """Whether the last write was tailramp's; False where another one has the same second."""
+    written = [
+        (str(entry.get("time", "")), entry.get("manager") == FIELD_MANAGER)
+        for entry in found["metadata"].get("managedFields") or []
+        if entry.get("subresource") != "status"
+    ]
+    latest = max((at for at, _ in written), default="")
+    return bool(written) and all(ours for at, ours in written if at == latest)
+
+
 def keeper_of(found: Object) -> str | None:
     """The GitOps controller that the object belongs to, if any."""
     marks = {**labels_of(found), **annotations_of(found)}

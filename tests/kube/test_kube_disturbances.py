@@ -1,0 +1,132 @@
+"""What somebody else writes is noticed when it is written, through a watch that outlives the API server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from living_kube import Kind, Namespace, Objects, on_green, renew, serve
+
+from activities.kube import Denied, KubeClient
+from activities.kube.client import EventKind
+from activities.kube.resources import INGRESSES
+from lab.process import wait_until
+from tailramp.errors import Unreachable
+
+
+@pytest.fixture(params=["ingress-nginx", "gateway-api"])
+async def objects(request: pytest.FixtureRequest, namespace: Namespace) -> AsyncIterator[Objects]:
+    kind: Kind = request.param
+    async with Objects(namespace, kind) as made:
+        await made.begin(on_green("00-49"))
+        await second_over()  # the API server notes the time of a write in whole seconds
+        yield made
+
+
+async def second_over() -> None:
+    await asyncio.sleep(timedelta(seconds=1.05).total_seconds())
+
+
+@asynccontextmanager
+async def noticing(objects: Objects) -> AsyncIterator[list[int]]:
+    """A list that grows with every disturbance; the first is that of the beginning."""
+    seen: list[int] = []
+
+    async def listen() -> None:
+        async with aclosing(objects.router.disturbances()) as disturbances:
+            async for _ in disturbances:
+                seen.append(len(seen))
+
+    listening = asyncio.create_task(listen())
+    try:
+        await wait_until(lambda: grown(seen, 1), 10, "the watch is there")
+        yield seen
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def grown(seen: list[int], count: int) -> bool:
+    return len(seen) >= count
+
+
+async def test_a_write_of_somebody_else_is_noticed_at_once_and_told_with_its_writer(objects: Objects) -> None:
+    async with noticing(objects) as seen:
+        change = {"op": "add", "path": "/spec", "value": {**(await objects.main())["spec"]}}
+        change["value"].pop("ingressClassName", None)
+        change["value"].pop("parentRefs", None)
+        async with KubeClient(objects.within.plane.api.kubeconfig(), manager="argocd-controller") as argo:
+            mark = {"op": "add", "path": "/metadata/labels/argocd.argoproj.io~1instance", "value": "llm"}
+            await argo.patch(objects.resource, objects.namespace, objects.canary_name, [change, mark])
+        await wait_until(lambda: grown(seen, 2), 2, "the write is noticed")
+    (line,) = (await objects.router.renew(renew(2))).drift
+    assert "argocd-controller at 2" in line
+    assert "Argo CD keeps this object as its repository says" in line
+
+
+async def test_what_tailramp_writes_itself_and_what_is_of_other_routes_disturbs_nobody(objects: Objects) -> None:
+    async with noticing(objects) as seen:
+        await objects.router.apply(serve(on_green("00-59"), 3))
+        other = {**objects.main_route(), "metadata": {"name": "other"}}
+        await objects.admin.create(objects.resource, objects.namespace, other)
+        await objects.admin.delete(objects.resource, objects.namespace, "other")
+        await second_over()
+        assert seen == [0]
+        await objects.admin.delete(objects.resource, objects.namespace, objects.canary_name)
+        await wait_until(lambda: grown(seen, 2), 2, "the deletion is noticed")
+    (line,) = (await objects.router.renew(lambda record: record)).drift
+    assert "is gone" in line
+
+
+async def test_an_api_server_that_was_killed_makes_everybody_look_again(objects: Objects) -> None:
+    api = objects.within.plane.api
+    async with noticing(objects) as seen:
+        await api.kill()
+        await api.start()
+        await wait_until(lambda: grown(seen, 2), 20, "everything is listed anew")
+        change = {"op": "add", "path": "/metadata/labels", "value": {"team": "llm"}}
+        await objects.admin.patch(objects.resource, objects.namespace, "chat", [change])
+        await wait_until(lambda: grown(seen, 3), 5, "the watch goes on")
+
+
+async def test_many_listeners_share_one_watch_and_the_last_one_ends_it(namespace: Namespace) -> None:
+    async with KubeClient(namespace.kubeconfig) as client:
+        begun = 0
+        watch = client.watch
+
+        def counted(*arguments: object, **settings: object) -> object:
+            nonlocal begun
+            begun += 1
+            return watch(*arguments, **settings)  # type: ignore[arg-type]
+
+        client.watch = counted  # type: ignore[method-assign, assignment]
+        async with (
+            client.hub.events(INGRESSES, namespace.name) as first,
+            client.hub.events(INGRESSES, namespace.name) as second,
+            asyncio.timeout(10),
+        ):
+            assert [(await queue.get()).kind for queue in (first, second)] == [EventKind.LISTED] * 2
+        assert begun == 1
+        async with client.hub.events(INGRESSES, namespace.name) as third, asyncio.timeout(10):
+            await third.get()
+        assert begun == 2
+
+
+async def test_a_watch_that_is_forbidden_says_so_and_does_not_hammer_the_api_server(namespace: Namespace) -> None:
+    await namespace.allow(
+        [{"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["get", "list", "delete"]}]
+    )
+    async with KubeClient(namespace.kubeconfig) as client, aclosing(client.watch(INGRESSES, namespace.name)) as events:
+        assert (await anext(events)).kind is EventKind.LISTED
+        with pytest.raises(Denied, match="refuses to watch"):
+            await anext(events)
+    async with KubeClient(namespace.kubeconfig, seconds=0.5) as client:
+        namespace.plane.api.suspend()
+        try:
+            with pytest.raises(Unreachable):
+                await anext(client.watch(INGRESSES, namespace.name))
+        finally:
+            namespace.plane.api.thaw()
