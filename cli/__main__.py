@@ -21,7 +21,8 @@ from tailramp import __version__
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog="Exit codes: 0 done, 1 internal error, 2 wrong usage, 3 rolled back, 4 rollback not yet verified, "
-    "5 refused, 6 a needed service cannot be reached, 7 still running when the wait ended, 8 waiting for a person.",
+    "5 refused or a finding, 6 a needed service cannot be reached, 7 still running when the wait ended, "
+    "8 waiting for a person.",
 )
 @click.version_option(__version__, prog_name="tailramp")
 @click.option("--debug", is_flag=True, help="Show tracebacks of internal errors.")

@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     UNVERIFIED = 4
     """A rollback that is not verified yet, or a ramp that was ended from outside so that nobody verifies it."""
     REFUSED = 5
-    """An invalid file, a lock, a failed preflight, a policy."""
+    """An invalid file, a lock, a failed preflight, a policy; or a finding of a command that looks for some."""
     UNREACHABLE = 6
     """A service that is needed does not answer."""
     STILL_RUNNING = 7

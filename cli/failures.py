@@ -1,7 +1,7 @@
 """From an exception to an exit code and to words: the one place that decides how an error looks."""
 
 import traceback
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -38,8 +38,8 @@ class Failure:
         if self.problems:
             data["problems"] = self.problems
         for cause in self.causes if not console.is_json else ():
-            said = replace(cause, reason=console.say(cause.reason), mend=console.say(cause.mend))
-            console.complain(str(said), None, said=True)
+            told = f"{console.say(cause.reason)}{console.say('. ')}{console.say(cause.mend)}"
+            console.complain(f"{cause.where}: {told}", None, said=True)
         console.complain(self.text, data)
         return self.code
 

@@ -1,5 +1,6 @@
 """``tailramp validate``: everything that the two files alone can show, before anything is touched."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from cli.exit_codes import ExitCode
 if TYPE_CHECKING:
     from tailramp.plan import Plan
     from tailramp.spec import RampSpec
+
+    Say = Callable[[str], str]
 
 
 @click.command("validate")
@@ -32,8 +35,9 @@ def validate_command(console: Console, file: Path, platform: Path | None) -> Exi
     platform = files.platform_beside(file, platform)
     spec = load_spec(file, platform)
     plan = preview(spec)
-    lines = [f"{file} and {platform} are valid.", "", *_summary(spec, plan)]
-    console.answer("\n".join(lines), _as_data(spec, plan, file, platform))
+    valid = console.say(f"{file} and {platform} are valid.")
+    text = "\n".join([valid, "", *_summary(spec, plan, console.say)])
+    console.answer(text, _as_data(spec, plan, file, platform), said=True)
     return ExitCode.DONE
 
 
@@ -51,48 +55,50 @@ def preview(spec: "RampSpec") -> "Plan | None":
     return make_plan(spec, default=default, candidates=others[: len(spec.candidates)])
 
 
-def _summary(spec: "RampSpec", plan: "Plan | None") -> list[str]:
+def _summary(spec: "RampSpec", plan: "Plan | None", say: "Say") -> list[str]:
+    from cli.tables import facts
     from tailramp.units import format_duration
     from workflows.wording import limits
 
-    policy = spec.platform.ramp
-    lines = [f"route      {spec.platform.route.full_name}"]
+    rows = [(say("route"), spec.platform.route.full_name)]
     if plan is None:
-        lines += [f"model      {candidate.model}" for candidate in spec.candidates]
-        return [*lines, 'target     nobody (buckets: ""): there is nothing to ramp']
+        rows += [(say("model"), candidate.model) for candidate in spec.candidates]
+        return facts([*rows, (say("target"), say('nobody (buckets: ""): there is nothing to ramp'))])
     for candidate in spec.candidates:
-        lines += [
-            f"model      {candidate.model}",
-            f"target     {candidate.buckets} ({candidate.buckets.share * 100:g} % of identified users)",
-            f"a failed check {'rolls back' if candidate.auto_rollback else 'pauses the ramp and waits for a person'}",
+        failed = "rolls back" if candidate.auto_rollback else "pauses the ramp and waits for a person"
+        rows += [
+            (say("model"), candidate.model),
+            (say("target"), say(f"{candidate.buckets} ({candidate.buckets.share * 100:g} % of identified users)")),
+            ("", say(f"a failed check {failed}")),
         ]
-    if not spec.platform.identity.strategy.is_salted:
-        lines.append(f"buckets    {spec.platform.identity.strategy}: uneven; `tailramp skew` shows how much")
-    lines += [f"missing    {reason}" for reason in _papers_missing(spec)]
-    lines += [f"checks     {limits(spec) or 'NONE: nothing would take a bad candidate back'}", ""]
-    rows = [(str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), s.who) for s in plan.steps]
-    if plan.promotes:
-        rows.append((str(len(rows) + 1), "100 %", f"bake {format_duration(plan.bake)}", "everyone: the new default"))
-    header = ("step", "users", "hold", "buckets")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
-    lines += [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), _shortened(row[3])])
-        for row in [header, *rows]
-    ]
-    settle = format_duration(policy.max_settle)
-    lines += ["", f"at least {format_duration(plan.shortest)}, and up to {settle} per step for traffic to settle"]
+    strategy = spec.platform.identity.strategy
+    if not strategy.is_salted:
+        rows.append((say("buckets"), say(f"{strategy}: uneven; `tailramp skew` shows how much")))
+    rows += [(say("missing"), say(reason)) for reason in _papers_missing(spec)]
+    rows.append((say("checks"), limits(spec) or say("NONE: nothing would take a bad candidate back")))
+    settle = format_duration(spec.platform.ramp.max_settle)
+    least = f"at least {format_duration(plan.shortest)}, and up to {settle} per step for traffic to settle"
+    lines = [*facts(rows), "", *_steps(plan, say), "", say(least)]
     if not plan.promotes:
-        lines.append("the last step is held, checks on, until it is aborted")
+        lines.append(say("the last step is held, checks on, until it is aborted"))
     return lines
+
+
+def _steps(plan: "Plan", say: "Say") -> list[str]:
+    from cli.tables import table
+    from tailramp.units import format_duration
+
+    rows = [[say("step"), say("users"), say("hold"), say("buckets")]]
+    rows += [[str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), s.who] for s in plan.steps]
+    if plan.promotes:
+        bake = say(f"bake {format_duration(plan.bake)}")
+        rows.append([str(len(rows)), "100 %", bake, say("everyone: the new default")])
+    return table(rows)
 
 
 def _papers_missing(spec: "RampSpec") -> list[str]:
     compliance = spec.platform.compliance
     return [] if compliance is None else [reason for _, reason, _ in compliance.missing()]
-
-
-def _shortened(text: str, length: int = 60) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _as_data(spec: "RampSpec", plan: "Plan | None", file: Path, platform: Path) -> dict[str, Any]:

@@ -33,11 +33,16 @@ class Problem:
     line: int | None = None
 
     def __str__(self) -> str:
+        return f"{self.where}: {self.reason}. {self.mend}"
+
+    @property
+    def where(self) -> str:
+        """File and line, field and value, as far as they are known."""
         place = ""
         if self.file is not None:
             place = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
         value = f" = {self.value}" if self.value is not None else ""
-        return f"{place}{self.field}{value}: {self.reason}. {self.mend}"
+        return f"{place}{self.field}{value}"
 
 
 class WrongValue(ValueError):

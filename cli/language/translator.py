@@ -70,6 +70,8 @@ class Translator:
         return "\n".join(self._line(line) for line in text.split("\n"))
 
     def _line(self, line: str) -> str:
+        if line in self._exact:  # what stands between two sentences has its blank with it
+            return self._exact[line]
         body = line.strip()
         found = self.find(body)
         if found is None:

@@ -16,7 +16,6 @@ CATALOG: Final[dict[str, str]] = {
     "{name}: uneven; a share of buckets is not that share of users": "{name}：不均匀；分桶的占比不等于用户的占比",
     "{name}: doubtful; look at a larger sample": "{name}：存疑；请用更大的样本",
     "{name}: even": "{name}：均匀",
-    "buckets    {strategy}: uneven; `tailramp skew` shows how much": "分桶       {strategy}：不均匀；`tailramp skew` 显示程度",
     # The live picture.
     "looking for the ramp ...": "正在寻找灰度……",
     "Ctrl-C leaves the picture; the ramp goes on": "Ctrl-C 离开画面；灰度继续进行",
@@ -108,6 +107,15 @@ CATALOG: Final[dict[str, str]] = {
     "{route} is no longer tailramp's; everyone stays on {slot}": "{route} 不再由 tailramp 管理；所有人保持在 {slot}",
     # validate
     "{file} and {platform} are valid.": "{file} 与 {platform} 有效。",
+    "{strategy}: uneven; `tailramp skew` shows how much": "{strategy}：不均匀；`tailramp skew` 显示程度",
+    "checks": "检查",
+    "missing": "缺少",
+    "a failed check rolls back": "检查不通过即回滚",
+    "a failed check pauses the ramp and waits for a person": "检查不通过则暂停灰度，等待人工处理",
+    'nobody (buckets: ""): there is nothing to ramp': '无人（buckets: ""）：没有可灰度的',
+    "NONE: nothing would take a bad candidate back": "无：候选版本变坏也不会被撤下",
+    "everyone: the new default": "所有人：成为新的默认版本",
+    "at least {time}, and up to {settle} per step for traffic to settle": "至少 {time}，另外每一步最多再等 {settle} 让流量稳定",
     # plan
     "route": "路由",
     "model": "模型",
@@ -218,7 +226,7 @@ CATALOG: Final[dict[str, str]] = {
     "running for": "已进行",
     "reason": "原因",
     "default": "默认",
-    "candidates": "候选版本们",
+    "candidates": "候选版本",
     "marks": "标记",
     "killed by {who}": "被 {who} 关停",
     "frozen by {who}": "被 {who} 冻结",

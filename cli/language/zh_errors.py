@@ -11,6 +11,7 @@ CATALOG: Final[dict[str, str]] = {
     "{#n} problems found.": "共发现 {n} 个问题。",
     "1 problem found.": "发现 1 个问题。",
     "- {said:problem}": "- {problem}",
+    ". ": "。",
     # Wrong usage.
     "There is no command {name}. Did you mean {other}?": "没有命令 {name}。您是想用 {other} 吗？",
     "There is no command {name}. `tailramp --help` lists them.": "没有命令 {name}。`tailramp --help` 列出所有命令。",

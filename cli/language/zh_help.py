@@ -16,7 +16,7 @@ CATALOG: Final[dict[str, str]] = {
     "Show this message and exit.": "显示本帮助后退出。",
     # All commands.
     "Move an LLM service's traffic to a new model version, a slice of users at a time, and back when it turns bad.": "把大模型服务的流量按用户分批切到新版本；一旦变坏，立即回滚。",
-    "Exit codes: 0 done, 1 internal error, 2 wrong usage, 3 rolled back, 4 rollback not yet verified, 5 refused, 6 a needed service cannot be reached, 7 still running when the wait ended, 8 waiting for a person.": "退出码：0 完成，1 内部错误，2 用法错误，3 已回滚，4 回滚尚未证实，5 被拒绝或有问题，6 所需服务不可达，7 等待结束时仍在进行，8 等待人工处理。",
+    "Exit codes: 0 done, 1 internal error, 2 wrong usage, 3 rolled back, 4 rollback not yet verified, 5 refused or a finding, 6 a needed service cannot be reached, 7 still running when the wait ended, 8 waiting for a person.": "退出码：0 完成，1 内部错误，2 用法错误，3 已回滚，4 回滚尚未证实，5 被拒绝或有问题，6 所需服务不可达，7 等待结束时仍在进行，8 等待人工处理。",
     "Show tracebacks of internal errors.": "显示内部错误的调用栈。",
     "Language of what people read; else LC_ALL, LC_MESSAGES or LANG says it. JSON stays English.": "显示语言；不指定时由 LC_ALL、LC_MESSAGES 或 LANG 决定。JSON 始终为英文。",
     "How to print the answer, errors included.": "结果（包括错误）的输出格式。",

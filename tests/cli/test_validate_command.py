@@ -8,6 +8,7 @@ import pytest
 from project_folder import Folder
 
 from cli.__main__ import main
+from cli.language.zh import translator
 
 
 @pytest.fixture
@@ -105,6 +106,26 @@ def test_chinese_is_ordinary_text(folder: Folder, validate: Validate) -> None:
     code, shown = validate()
     assert code == 0
     assert "通义-聊天-v2" in shown
+
+
+@pytest.mark.parametrize(
+    ("canary", "platform"),
+    [
+        ({}, {}),
+        ({"canary.buckets": ""}, {}),
+        ({"canary.buckets": "00-99", "canary.autoRollback": False}, {"compliance.require": "warn"}),
+        ({}, {"identity.strategy": "tail2"}),
+    ],
+)
+def test_in_chinese_every_label_and_sentence_is_chinese(
+    canary: dict[str, object], platform: dict[str, object], folder: Folder, validate: Validate
+) -> None:
+    folder.write(canary=canary, platform=platform)
+    translator().missing.clear()
+    code, shown = validate("--lang", "zh")
+    assert code == 0, shown
+    assert translator().missing == set(), "add each to the catalog in cli/language/"
+    assert {line.split()[0] for line in shown.splitlines() if line} >= {"路由", "模型", "目标"}
 
 
 def test_a_folder_instead_of_a_file_is_5(folder: Folder, validate: Validate) -> None:
