@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from cli import files
+from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
 from tailramp.errors import Refused
 
@@ -19,12 +20,17 @@ from tailramp.errors import Refused
     show_default=True,
     help="The admin interface of the Envoy beside this process.",
 )
-def follow_command(platform: Path | None, default: str, admin: str) -> int:
+@output_option
+@click.pass_obj
+def follow_command(console: Console, platform: Path | None, default: str, admin: str) -> ExitCode:
     """Keep the gateway beside this process as the route record says.
 
     For the router gateway-label: watches the route's Lease and writes the route file that Envoy reads, and beside it
     until when that may be trusted. Where this process dies, or is cut off from the cluster, Envoy sends everyone back
     to the original default once the candidates' leases have run out. Run one beside each Envoy, before it starts.
+
+    It runs until SIGTERM or Ctrl-C. With -o json each line of the log is a JSON object on standard output; `event` is
+    started, written or ended in those that say so.
     """
     from tailramp.spec import GatewayLabelRouter, load_platform
     from worker.__main__ import follow
@@ -38,4 +44,4 @@ def follow_command(platform: Path | None, default: str, admin: str) -> int:
         raise Refused(f"--default is {default}: the slots are {', '.join(spec.slots)}")
     route = spec.route
     followed = Followed(route.namespace, route.name, router.file, router.lease_file, default, admin)
-    return ExitCode(follow(followed, router.context))
+    return ExitCode(follow(followed, router.context, as_json=console.is_json))

@@ -12,48 +12,49 @@ from worker.logging_setup import configure_logging
 from worker.process import leave, serve
 from worker.roles import Role
 from worker.sentinel import run_sentinel
-from worker.settings import load_settings
+from worker.settings import WorkerSettings, load_settings
 from worker.supervisor import supervise
 
 
-def run(role: str = "all", parent_pipe: int | None = None) -> int:
-    """Serve ``role``, or both.  Returns 0 after an orderly stop, 1 after a fatal error, 5 for bad settings."""
-    try:
-        settings = load_settings()
-    except InvalidFile as error:
-        sys.stderr.write(f"{error}\n")
-        return 5
-    configure_logging(settings.log_level, settings.log_format)
+class NothingToWatch(Exception):
+    """A sentinel was named no route."""
+
+
+def _begin(*, as_json: bool) -> WorkerSettings:
+    """The settings, with logging as they say; ``as_json``: as JSON on standard output, for a program that reads it."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, for_program=as_json)
+    return settings
+
+
+def run(role: str = "all", parent_pipe: int | None = None, *, as_json: bool = False) -> int:
+    """Serve ``role``, or both.  Returns 0 after an orderly stop, 1 after a fatal error.  InvalidFile: bad settings."""
+    settings = _begin(as_json=as_json)
     if role == "all":
-        return asyncio.run(supervise(grace=settings.shutdown_seconds + 5))
+        return asyncio.run(supervise(grace=settings.shutdown_seconds + 5, as_json=as_json))
     return asyncio.run(serve(Role(role), settings, parent_pipe=parent_pipe))
 
 
-def sentinel(routes: Sequence[str]) -> int:
-    """Watch the leases of ``routes``, route files or ``kubernetes:NAMESPACE``, or of what ``TAILRAMP_ROUTES`` names."""
-    try:
-        settings = load_settings()
-    except InvalidFile as error:
-        sys.stderr.write(f"{error}\n")
-        return 5
+def sentinel(routes: Sequence[str], *, as_json: bool = False) -> int:
+    """Watch the leases of ``routes``, route files or ``kubernetes:NAMESPACE``, or of what ``TAILRAMP_ROUTES`` names.
+
+    Raises InvalidFile for bad settings, NothingToWatch where neither names a route.
+    """
+    settings = _begin(as_json=as_json)
     patterns = list(routes) or [pattern for pattern in settings.routes.split(",") if pattern]
     if not patterns:
-        sys.stderr.write(
-            "no route is named: give route files or kubernetes:NAMESPACE, or set TAILRAMP_ROUTES to them\n"
+        raise NothingToWatch(
+            "no route is named: give route files or kubernetes:NAMESPACE, or set TAILRAMP_ROUTES to them"
         )
-        return 2
-    configure_logging(settings.log_level, settings.log_format)
     return asyncio.run(run_sentinel(patterns, settings))
 
 
-def follow(followed: Followed, context: str | None) -> int:
-    """Keep the gateway beside this process as the route record says, in the cluster of ``context``."""
-    try:
-        settings = load_settings()
-    except InvalidFile as error:
-        sys.stderr.write(f"{error}\n")
-        return 5
-    configure_logging(settings.log_level, settings.log_format)
+def follow(followed: Followed, context: str | None, *, as_json: bool = False) -> int:
+    """Keep the gateway beside this process as the route record says, in the cluster of ``context``.
+
+    Raises InvalidFile for bad settings.
+    """
+    settings = _begin(as_json=as_json)
     return asyncio.run(run_follower(followed, KubeClient(context=context), settings))
 
 
@@ -61,11 +62,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="worker", description="Run tailramp's worker processes.")
     parser.add_argument("role", nargs="?", default="all", choices=["all", *Role, "sentinel"])
     parser.add_argument("routes", nargs="*", help="sentinel: route files, as paths or globs, or kubernetes:NAMESPACE")
+    parser.add_argument("--json", action="store_true", help="a line of JSON per event on standard output")
     parser.add_argument("--parent-pipe", type=int, default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.role == "sentinel":
-        leave(sentinel(arguments.routes))
-    leave(run(arguments.role, arguments.parent_pipe))
+    try:
+        if arguments.role == "sentinel":
+            leave(sentinel(arguments.routes, as_json=arguments.json))
+        leave(run(arguments.role, arguments.parent_pipe, as_json=arguments.json))
+    except InvalidFile as error:
+        sys.stderr.write(f"{error}\n")
+        leave(5)
+    except NothingToWatch as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

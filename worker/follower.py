@@ -26,6 +26,7 @@ from tailramp.errors import TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
 from tailramp.route_record import RouteRecord
 from worker.health import Readiness
+from worker.logging_setup import Event
 from worker.settings import WorkerSettings
 from worker.status_server import observed
 
@@ -171,7 +172,7 @@ class Follower:
             if self._followed.file.read_text(encoding="utf-8") == text:
                 return
         _replace(self._followed.file, text)
-        log.info("the gateway is given version %s", document.version)
+        log.info("the gateway is given version %s", document.version, extra={"event": Event.WRITTEN})
 
 
 def _replace(file: Path, text: str) -> None:
@@ -188,6 +189,7 @@ async def run_follower(followed: Followed, kube: KubeClient, settings: WorkerSet
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    log.info("%s/%s is followed", followed.namespace, followed.route, extra={"event": Event.STARTED})
     async with observed("follower", settings.follower_http, settings, "has not seen the record yet") as readiness:
         following = asyncio.create_task(Follower(followed, kube, readiness).run())
         stopping = asyncio.create_task(stop.wait())
@@ -199,4 +201,5 @@ async def run_follower(followed: Followed, kube: KubeClient, settings: WorkerSet
         following.cancel()
         await asyncio.gather(following, stopping, return_exceptions=True)
     await kube.close()
+    log.info("the follower has ended", extra={"event": Event.ENDED})
     return 1 if failed else 0

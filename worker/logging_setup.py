@@ -11,6 +11,7 @@ import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from temporalio import workflow
@@ -19,6 +20,15 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from tailramp.activity_contract import Request
 from tailramp.decision import Decision
 from worker.settings import LogFormat
+
+
+class Event(StrEnum):
+    """What a script waits for; a line of JSON names it as ``event`` (``extra={"event": ...}``)."""
+
+    STARTED = "started"
+    CLEARED = "cleared"
+    WRITTEN = "written"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True)
@@ -94,18 +104,23 @@ class _JsonLines(logging.Formatter):
             **(about.fields if about else {}),
             "message": record.getMessage(),
         }
+        if (event := getattr(record, "event", None)) is not None:
+            line["event"] = event
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure_logging(level: str, log_format: LogFormat = LogFormat.TEXT) -> None:
-    """Log lines on standard error: time, level, logger, process, the ramp, and the message; or the same as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure_logging(level: str, log_format: LogFormat = LogFormat.TEXT, *, for_program: bool = False) -> None:
+    """Log lines on standard error: time, level, logger, process, the ramp, and the message; or the same as JSON.
+
+    ``for_program``: as JSON, and on standard output.
+    """
+    handler = logging.StreamHandler(sys.stdout if for_program else sys.stderr)
     handler.addFilter(_AddRamp())
     handler.setFormatter(
         _JsonLines()
-        if log_format is LogFormat.JSON
+        if for_program or log_format is LogFormat.JSON
         else logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d] %(ramp_words)s%(message)s")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -18,6 +18,7 @@ from activities.clients import Clients
 from tailramp.errors import Unreachable
 from worker.connection import connect
 from worker.health import Readiness
+from worker.logging_setup import Event
 from worker.metrics import serve_sdk_metrics
 from worker.roles import Role, make_workers
 from worker.settings import Address, WorkerSettings
@@ -44,7 +45,9 @@ async def serve(role: Role, settings: WorkerSettings, *, parent_pipe: int | None
         serve_sdk_metrics(sdk_address)
     async with observed(role, http_address, settings, "not connected to Temporal yet") as readiness:
         client = await _connected(stop, readiness)
-        return 0 if client is None else await _work(role, client, settings, stop, readiness)
+        code = 0 if client is None else await _work(role, client, settings, stop, readiness)
+    log.info("%s has ended", role, extra={"event": Event.ENDED})
+    return code
 
 
 def _addresses(role: Role, settings: WorkerSettings) -> tuple[Address | None, Address | None]:
@@ -81,7 +84,8 @@ async def _work(role: Role, client: Client, settings: WorkerSettings, stop: asyn
         workers = make_workers(role, client, settings, clients, fatal)
         for worker in workers:
             await running.enter_async_context(worker)
-        log.info("%s serves %s", role, ", ".join(worker.task_queue for worker in workers))
+        queues = ", ".join(worker.task_queue for worker in workers)
+        log.info("%s serves %s", role, queues, extra={"event": Event.STARTED})
         telling = asyncio.create_task(_tell_readiness(client, workers, readiness))
         await stop.wait()
         telling.cancel()

@@ -19,7 +19,7 @@ from activities.routers.way_back import blocked_way_back, mark
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
 from tailramp.route_record import RouteRecord
-from worker.logging_setup import About
+from worker.logging_setup import About, Event
 from worker.settings import WorkerSettings
 from worker.status_server import observed
 
@@ -131,7 +131,8 @@ class Sentinel:
             return None
         sentence = f"{stands.route}: {lapse.slot} is out ({lapse.reason}), epoch {stands.epoch}"
         telemetry.CLEARS.labels(stands.cleared_by).inc()
-        log.warning("%s", sentence, extra={"about": About(stands.route, lapse.ramp or "", stands.epoch)})
+        about = About(stands.route, lapse.ramp or "", stands.epoch)
+        log.warning("%s", sentence, extra={"about": about, "event": Event.CLEARED})
         return sentence
 
 
@@ -142,7 +143,8 @@ async def run_sentinel(patterns: Sequence[str], settings: WorkerSettings) -> int
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sentinel = Sentinel(patterns)
-    log.info("the sentinel watches %s", ", ".join(str(place) for place in await sentinel.routes()) or "no route yet")
+    places = ", ".join(str(place) for place in await sentinel.routes()) or "no route yet"
+    log.info("the sentinel watches %s", places, extra={"event": Event.STARTED})
     async with observed("sentinel", settings.sentinel_http, settings, "has not looked yet") as readiness:
         while not stop.is_set():
             await sentinel.look()
@@ -153,4 +155,5 @@ async def run_sentinel(patterns: Sequence[str], settings: WorkerSettings) -> int
             except TimeoutError:
                 continue
     await sentinel.close()
+    log.info("the sentinel has ended", extra={"event": Event.ENDED})
     return 0

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from worker.roles import Role
 
@@ -18,26 +19,31 @@ log = logging.getLogger("tailramp.worker")
 _RESTART_SECONDS = 1.0
 
 
-async def supervise(grace: float) -> int:
-    """Run both roles until SIGTERM or SIGINT; children that do not leave within ``grace`` seconds are killed."""
+async def supervise(grace: float, *, as_json: bool = False) -> int:
+    """Run both roles until SIGTERM or SIGINT; children that do not leave within ``grace`` seconds are killed.
+
+    ``as_json``: children write their lines as JSON on standard output.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     reading, writing = os.pipe()
+
+    def command(role: Role) -> list[str]:
+        return [sys.executable, "-m", "worker", role, "--parent-pipe", str(reading), *(["--json"] if as_json else [])]
+
     try:
-        codes = await asyncio.gather(*(_keep_running(role, reading, stop, grace) for role in Role))
+        codes = await asyncio.gather(*(_keep_running(role, command(role), reading, stop, grace) for role in Role))
     finally:
         os.close(reading)
         os.close(writing)
     return max(codes)
 
 
-async def _keep_running(role: Role, parent_pipe: int, stop: asyncio.Event, grace: float) -> int:
+async def _keep_running(role: Role, command: Sequence[str], parent_pipe: int, stop: asyncio.Event, grace: float) -> int:
     while True:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker", role, "--parent-pipe", str(parent_pipe), pass_fds=(parent_pipe,)
-        )
+        process = await asyncio.create_subprocess_exec(*command, pass_fds=(parent_pipe,))
         log.info("%s runs as process %d", role, process.pid)
         ended, stopping = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)

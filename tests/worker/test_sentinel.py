@@ -5,6 +5,7 @@ Leases are a hundredth of what is shipped, so that a lapse is a matter of tenths
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from activities.routers.route_file import RouteFile
+from cli.__main__ import main
+from cli.exit_codes import ExitCode
 from gateway.route_document import RouteDocument
 from lab.process import ManagedProcess, wait_until
 from tailramp.assignment import Assignment, Rule
@@ -262,3 +265,36 @@ async def test_a_sentinel_without_a_route_says_what_to_give_it(tmp_path: Path) -
     process = ManagedProcess.start(argv, tmp_path / "log", env={"TAILRAMP_ROUTES": ""}, name="sentinel")
     assert await process.wait_exit(20) == 2
     assert "TAILRAMP_ROUTES" in process.tail()
+
+
+async def test_with_json_a_script_reads_start_clear_and_end_from_standard_output(route: Route, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", "sentinel", str(route.path), "-o", "json"),
+        env={**os.environ, "TAILRAMP_SENTINEL_POLL": str(POLL)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            started = json.loads(await process.stdout.readline())
+            route.serve()
+            cleared = json.loads(await process.stdout.readline())
+    finally:
+        process.terminate()
+        out, err = await process.communicate()
+    (ended,) = [json.loads(line) for line in out.splitlines()]
+    assert [started["event"], cleared["event"], ended["event"]] == ["started", "cleared", "ended"]
+    assert (cleared["route"], cleared["epoch"]) == (route.record.route, route.record.epoch)
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.parametrize("command", [["sentinel", "x.json"], ["worker"]])
+def test_settings_that_cannot_be_used_are_named_as_json_too(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAILRAMP_MAX_RAMPS", "many")
+    assert main([*command, "-o", "json"]) == ExitCode.REFUSED
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["field"], problem["value"]) == ("TAILRAMP_MAX_RAMPS", "many")
+    assert problem["mend"] == "Change or unset the variable"

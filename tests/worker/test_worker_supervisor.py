@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -98,6 +99,20 @@ async def test_a_polite_end_takes_the_children_down_and_succeeds(start: Start) -
     assert await worker.process.wait_exit(20) == 0
     assert not any(runs(pid) for pid in children.values())
     assert worker.log.count("shuts down") == 2
+
+
+async def test_with_json_every_line_of_all_three_processes_is_an_object_and_says_who_began_and_ended(
+    start: Start,
+) -> None:
+    worker = start("--json")
+    await worker.process.wait_ready(lambda: worker.log.count('"event": "started"') == 2, 40, "both roles serve")
+    os.kill(worker.process.pid, signal.SIGTERM)
+    assert await worker.process.wait_exit(20) == 0
+    lines = [json.loads(line) for line in worker.log.splitlines()]
+    said = {event: {line["pid"] for line in lines if line.get("event") == event} for event in ("started", "ended")}
+    assert len(said["started"]) == 2
+    assert said["ended"] == said["started"]
+    assert len({line["pid"] for line in lines}) == 3
 
 
 async def test_children_of_a_supervisor_that_is_killed_do_not_live_on(start: Start) -> None:
