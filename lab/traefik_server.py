@@ -13,8 +13,6 @@ from lab.http_probe import answers_ok
 from lab.process import ManagedProcess, free_port
 from lab.server import READY_SECONDS, Server
 
-GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
-
 
 class TraefikServer(Server):
     """A Traefik that reads the objects of `namespace` as `user` of the API server `api`.

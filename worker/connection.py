@@ -1,6 +1,7 @@
 """The connection to Temporal, set up as Temporal's own tools do it: environment first, then the profile file."""
 
 import os
+import re
 from collections.abc import Mapping
 
 from temporalio.client import Client
@@ -10,6 +11,8 @@ from temporalio.envconfig import ClientConfig
 from tailramp.errors import Unreachable
 
 DEFAULT_ADDRESS = "localhost:7233"
+
+_SAID = re.compile(r'(?:message|error): "([^"\\]+)"')
 
 
 async def connect(environment: Mapping[str, str] = os.environ) -> Client:
@@ -30,7 +33,12 @@ async def connect(environment: Mapping[str, str] = os.environ) -> Client:
         hint = ""
         if "InvalidContentType" in str(error):
             hint = " It speaks plaintext and TLS was asked for: check TEMPORAL_TLS and TEMPORAL_API_KEY."
-        reason = str(error).splitlines()[0][:200]
         raise Unreachable(
-            f"Temporal at {address} cannot be reached: {reason}.{hint} TEMPORAL_ADDRESS names it"
+            f"Temporal at {address} cannot be reached: {_cause(str(error))}.{hint} TEMPORAL_ADDRESS names it"
         ) from None
+
+
+def _cause(text: str) -> str:
+    """What the operating system or the server said, out of the nested errors of the SDK's core around it."""
+    said = _SAID.findall(text)
+    return str(said[-1]) if said else text.splitlines()[0][:200]

@@ -94,6 +94,33 @@ def test_a_shift_that_must_wait_is_guarded_as_soon_as_somebody_is_served(
     assert ramp.next_action(promoting, second) == ramp.Watch(WatchMode.GUARD)
 
 
+@pytest.mark.parametrize("block", [Block.FREEZE, Block.BUDGET, Block.BLIND, Block.DRIFT, Block.SHARED_INCIDENT])
+@pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.PROMOTING])
+def test_nobody_is_moved_to_the_candidate_while_something_speaks_against_it(
+    promoting: Plan, phase: Phase, block: Block
+) -> None:
+    state = in_phase(phase, promoting, blocked_by=frozenset({block}))
+    assert ramp.next_action(promoting, state) == ramp.Watch(WatchMode.GUARD)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING])
+def test_users_whom_the_target_no_longer_names_go_before_anything_else_but_a_rollback(
+    promoting: Plan, phase: Phase, paused: bool
+) -> None:
+    fewer = promoting.step(1).assignment
+    state = in_phase(phase, promoting, shrink_to=fewer, paused=paused, promoted_step=2, full=True)
+    assert ramp.next_action(promoting, state) == ramp.Shrink(fewer)
+    stopped = state.model_copy(update={"stop": Reason.OPERATOR_ABORT})
+    assert ramp.next_action(promoting, stopped) == ramp.RollBack(Reason.OPERATOR_ABORT)
+
+
+def test_whoever_was_held_back_follows_before_the_ramp_is_concluded(promoting: Plan) -> None:
+    baked = in_phase(Phase.BAKING, promoting, baked=True, applied=promoting.promoting)
+    assert promoting.promoting != promoting.promoted
+    assert ramp.next_action(promoting, baked) == ramp.EndHoldBack()
+
+
 @pytest.mark.parametrize("phase", TERMINAL)
 def test_the_end_is_the_end_whatever_else_the_state_says(promoting: Plan, phase: Phase) -> None:
     for changes in ({}, {"paused": True}, {"stop": Reason.ALERT}, {"full": True}):

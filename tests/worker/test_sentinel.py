@@ -276,7 +276,7 @@ async def test_with_json_a_script_reads_start_clear_and_end_from_standard_output
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(45):
             started = json.loads(await process.stdout.readline())
             route.serve()
             cleared = json.loads(await process.stdout.readline())
