@@ -124,6 +124,47 @@ def test_a_marked_route_is_not_taken_over_until_it_is_lifted(mark: type, refusal
     assert taken(lifted(marked)).ramp == RAMP
 
 
+@pytest.mark.parametrize("reason", ["unhealthy", "alert", "blind", "lease_lapsed"])
+def test_what_a_ramp_took_out_is_refused_whatever_else_its_file_says_until_it_is_overridden(reason: str) -> None:
+    out = cleared(serving(), by=Clearer.ROLLBACK, reason=reason, ramp=RAMP)
+    assert out is not None
+    again = {"green": SlotRecord(model="chat-v2", digest="another file")}
+    with pytest.raises(Refused, match=rf"chat-v2 was taken out of demo/chat before \({reason}\).*--override"):
+        taken_over(out, ramp=OTHER, baseline="blue", candidates=again)
+    assert taken_over(out, ramp=OTHER, baseline="blue", candidates=again, override="mended").refused == {}
+    other = {"green": SlotRecord(model="chat-v3", digest="d2")}
+    assert taken_over(out, ramp=OTHER, baseline="blue", candidates=other).ramp == OTHER
+
+
+@pytest.mark.parametrize("reason", ["operator_abort", "cancelled"])
+def test_what_a_person_ended_is_refused_until_the_canary_file_changes(reason: str) -> None:
+    out = cleared(serving(), by=Clearer.ROLLBACK, reason=reason, ramp=RAMP)
+    assert out is not None
+    with pytest.raises(Refused, match=reason):
+        taken_over(out, ramp=OTHER, baseline="blue", candidates={"green": SlotRecord(model="chat-v2", digest="d2")})
+    changed = {"green": SlotRecord(model="chat-v2", digest="d3")}
+    assert taken_over(out, ramp=OTHER, baseline="blue", candidates=changed).ramp == OTHER
+
+
+@pytest.mark.parametrize("reason", ["target_emptied", "activity_failed"])
+def test_what_nobody_held_against_the_candidate_may_be_tried_again(reason: str) -> None:
+    out = cleared(serving(), by=Clearer.ROLLBACK, reason=reason, ramp=RAMP)
+    assert out is not None
+    same = {"green": SlotRecord(model="chat-v2", digest="d2")}
+    assert taken_over(out, ramp=OTHER, baseline="blue", candidates=same).ramp == OTHER
+
+
+def test_a_kill_is_held_against_the_candidate_whatever_words_were_given() -> None:
+    out = lifted(killed(serving(), MARK))
+    with pytest.raises(Refused, match=r"chat-v2 was taken out .*\(killed\)"):
+        taken_over(out, ramp=OTHER, baseline="blue", candidates={"green": SlotRecord(model="chat-v2", digest="d3")})
+
+
+def test_a_lease_of_an_earlier_ramp_serves_nobody_of_the_next_one() -> None:
+    left = NEVER_RAMPED.model_copy(update={"leases": {"green": Lease(renewals=5)}})
+    assert taken(left).leases == {}
+
+
 def test_preparing_a_slot_forgets_that_it_was_the_default() -> None:
     after = taken_over(
         promoted_record(), ramp=OTHER, baseline="green", candidates={"blue": SlotRecord(model="chat-v3", digest="d3")}
