@@ -102,9 +102,7 @@ async def record(
         span = header.spans[number]
         at = left.start if left is not None and number == first else span.start
         while at <= span.end:
-            times, answers = await _piece(
-                metrics, header.queries, range(at, min(span.end, at + (most - 1) * step) + 1, step)
-            )
+            times, answers = await _piece(metrics, header, range(at, min(span.end, at + (most - 1) * step) + 1, step))
             _append(part, [encode(query, number, at, len(times), columns) for query, columns in answers.items()])
             lines += len(answers)
             done += len(times)
@@ -114,10 +112,10 @@ async def record(
     part.replace(out)
 
 
-async def _piece(metrics: PrometheusMetrics, queries: Sequence[str], times: range) -> tuple[range, dict[str, Columns]]:
+async def _piece(metrics: PrometheusMetrics, header: Header, times: range) -> tuple[range, dict[str, Columns]]:
     """The answers for as many of ``times``, from the first on, as Prometheus gives at once.  Raises Unreachable."""
     while True:
-        found = await metrics.read_columns(queries, times)
+        found = await metrics.read_columns(header.queries, times, header.native)
         fault = next((answer for answer in found.values() if isinstance(answer, str)), None)
         if fault is None:
             return times, {

@@ -170,7 +170,18 @@ class _Asked:
             step=step,
             spans=spans,
             queries=_queries(self.spec),
+            native=_native(self.spec),
         )
+
+
+def _native(spec: "RampSpec") -> tuple[str, ...]:
+    """Of what is asked, what native histograms answer."""
+    from tailramp.checks import all_checks, slot_match
+    from tailramp.evidence import HistogramCheck
+
+    found = [check for check in all_checks(spec) if isinstance(check, HistogramCheck) and check.native]
+    slots = [slot_match(spec.platform, slot) for slot in spec.platform.slots]
+    return tuple(dict.fromkeys(check.all_edges_query(slot) for check in found for slot in slots))
 
 
 def _queries(spec: "RampSpec") -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Header(BaseModel):
     step: int = Field(ge=1, le=86_400, description="seconds between two ticks")
     spans: tuple[Span, ...] = Field(min_length=1)
     queries: tuple[str, ...] = Field(min_length=1)
+    native: tuple[str, ...] = Field(default=(), description="of the queries, those that return native histograms")
 
     @property
     def points(self) -> int:

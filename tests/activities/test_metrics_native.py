@@ -1,5 +1,6 @@
 """A Prometheus that stores native histograms: the same counts, by instant and by range query, as with classic ones."""
 
+import gzip
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 from scraped_service import BLUE, GREEN, RULE, ScrapedService
 
 from activities.metrics import PrometheusMetrics
+from activities.recording import record
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
 from tailramp.evidence import Answer, CheckBook, Grid, Reading, VerdictKind, latency, recount
+from tailramp.replay.recording import Header, Span
 
 SLOTS = [GREEN, BLUE]
 NATIVE = latency(rule=RULE, native=True).model_copy(update={"ladder": None})
@@ -78,3 +81,26 @@ async def test_what_cannot_be_counted_is_refused_before_the_ramp_with_the_reason
     await wait_until(refused, 20, "answers above 2 s are scraped")
     (problem,) = await metrics.preflight([latency(rule=RULE)], BLUE, int(time.time()))
     assert "no series for the baseline" in str(problem)
+
+
+async def test_a_recording_holds_them_bucket_by_bucket(
+    metrics: PrometheusMetrics, service: ScrapedService, tmp_path: Path
+) -> None:
+    queries = tuple(NATIVE.queries(slot)["buckets"] for slot in SLOTS)
+    end = int(time.time())
+    header = Header(
+        route="default/chat",
+        spec="0" * 64,
+        baseline="blue",
+        candidates={"green": "chat-v2"},
+        step=1,
+        spans=(Span(start=end, end=end, anchor=end),),
+        queries=queries,
+        native=queries,
+    )
+    out = tmp_path / "recorded.gz"
+    assert [progress async for progress in record(metrics, header, out)]
+    with gzip.open(out, "rt", encoding="utf-8") as file:
+        text = file.read()
+    assert text.count("+Inf") >= 2
+    assert '"0.5"' in text  # where all answers lie
