@@ -13,7 +13,7 @@ import numpy as np
 
 from bench._chart import Axis, Line, svg
 from bench.evidence.own_rules import EVERY, Sequential
-from bench.evidence.peers import Literal
+from bench.evidence.peers import LIMITS
 from bench.evidence.tables import noise_at
 from bench.evidence.traffic import HEALTHY, N2, REGRESSIONS, Regression, Traffic, fixed_share
 from tailramp.evidence.sequential.dispersion import Noise
@@ -21,6 +21,7 @@ from tailramp.evidence.sequential.growth import harm
 from tailramp.evidence.sequential.process import EvidenceProcess
 from tailramp.evidence.sequential.rule import FAILURES, SequentialRule
 from tailramp.evidence.sequential.user_sets import UserSets
+from tailramp.peer_rules import PlainThreshold
 from tailramp.power import sequential_answers
 
 PLOTS = Path(__file__).parents[1] / "docs" / "plots"
@@ -65,10 +66,10 @@ def false_rollbacks() -> str:
     traffic = Traffic(runs, 100.0, N2, 88)
     noise = noise_at(100)
     naive = Noise.of(np.zeros(len(noise.tau)), 0.0, 0.0)
-    rules: dict[str, Sequential | Literal] = {
+    rules: dict[str, Sequential | PlainThreshold] = {
         "tailramp's test": Sequential(runs, noise, 1.0),
         "same, blind to noise": Sequential(runs, naive, 1.0),
-        "p99 > 2 s, three times": Literal(runs, 300.0),
+        "p99 > 2 s, three times": PlainThreshold(runs, LIMITS, 300.0, _TICK),
     }
     share, points = 0.0, {name: [(0.0, 0.0)] for name in rules}
     for tick in range(round(hours * 3600 / _TICK)):

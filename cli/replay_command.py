@@ -9,7 +9,7 @@ import click
 from cli import files
 from cli.console import Console, one_line, output_option
 from cli.exit_codes import ExitCode
-from tailramp.errors import Refused
+from cli.replay_beside import peers_as_lines, recompute_record, write_plots
 
 if TYPE_CHECKING:
     from tailramp.plan import Plan
@@ -51,6 +51,10 @@ class AssertionType(click.ParamType["Assertion"]):
     metavar="WORDS",
     help="Exit with 5 unless this is so: promoted, 'rolled-back before 10m', 'not blocked'; may come again.",
 )
+@click.option("--compare", is_flag=True, help="Show what the rules of other tools would have done, too.")
+@click.option(
+    "--plots", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a picture of each metric there, as SVG."
+)
 @click.option(
     "--record", "is_record", is_flag=True, help="FILE is a decision log: recompute its verdicts from its counts."
 )
@@ -66,6 +70,8 @@ def replay_command(
     share: float | None,
     without: tuple[str, ...],
     assertions: "tuple[Assertion, ...]",
+    compare: bool,
+    plots: Path | None,
     is_record: bool,
 ) -> ExitCode:
     """Run the policy of the two files over counts that were kept, and show what would have been decided.
@@ -80,58 +86,30 @@ def replay_command(
     the rules that its verdicts rest on, and the exit code is 5 if the judges say anything else of them now.
     """
     if is_record:
-        return _recompute(console, file)
+        return recompute_record(console, file)
+    from tailramp.replay.comparing import compare as compare_peers
     from tailramp.replay.course import play
+    from tailramp.replay.ticks import counted
 
+    wants_counts = compare or plots is not None
     platform = platform_file or files.platform_beside(canary, platform)
     spec, plan, source = _prepared(file, canary, platform, baseline, share, without)
     course = play(spec, plan, source)
     failures = [failure for assertion in assertions if (failure := assertion.failure(course)) is not None]
-    told = _as_data(spec, plan, course, failures)
-    console.answer("\n".join(_as_lines(console, spec, course, source, failures)), told, said=True)
-    return ExitCode.REFUSED if failures else ExitCode.DONE
-
-
-def _recompute(console: Console, file: Path) -> ExitCode:
-    from tailramp.replay.again import recompute
-    from tailramp.replay.opening import lines_of
-
-    found = list(recompute(lines_of(file), file))
-    if not any(again.holds_counts for again in found):
-        raise Refused(f"{file} has no decision that holds the counts of its verdicts")
-    differ = [again for again in found if again.differences]
-    lines = []
-    for again in found:
-        at = again.decision.at.astimezone()
-        lines.append(f"{at:%m-%d %H:%M:%S}  {console.say(one_line(again.decision.sentence))}")
-        said = again.differences or (
-            f"{again.verdicts} verdicts, recomputed from their counts: the same"
-            if again.holds_counts
-            else "it holds no counts: there were too many, or an older worker wrote it",
-        )
-        lines += [f"                {console.say(one_line(sentence))}" for sentence in said]
-    verdicts = sum(again.verdicts for again in found)
-    lines += [
-        "",
-        console.say(f"{verdicts} verdicts of {len(found)} decisions recomputed, {len(differ)} decisions differ"),
-    ]
-    data = {
-        "verdicts": verdicts,
-        "agree": not differ,
-        "decisions": [
-            {
-                "id": again.decision.id,
-                "at": again.decision.at.isoformat(),
-                "sentence": again.decision.sentence,
-                "holds_counts": again.holds_counts,
-                "verdicts": again.verdicts,
-                "differences": list(again.differences),
-            }
-            for again in found
-        ],
-    }
+    data = _as_data(spec, plan, course, failures)
+    lines = _as_lines(console, spec, course, source)
+    counts = counted(spec, plan, source) if wants_counts else []
+    if compare:
+        peers = compare_peers(counts, int(spec.platform.checks.tick.total_seconds()))
+        data["compare"] = [{"rule": peer.rule, "slot": peer.slot, "rolled_back_at": _iso(peer.at)} for peer in peers]
+        lines += ["", *peers_as_lines(console, course, peers)]
+    if plots is not None:
+        written = write_plots(counts, course, plots)
+        data["plots"] = [str(path) for path in written]
+        lines += ["", *(str(path) for path in written)]
+    lines += [console.say(failure) for failure in failures]
     console.answer("\n".join(lines), data, said=True)
-    return ExitCode.REFUSED if differ else ExitCode.DONE
+    return ExitCode.REFUSED if failures else ExitCode.DONE
 
 
 def _prepared(
@@ -172,7 +150,7 @@ def _prepared(
     return at_the_pace_of(spec, source), plan, source
 
 
-def _as_lines(console: Console, spec: "RampSpec", course: "Course", source: "Source", failures: list[str]) -> list[str]:
+def _as_lines(console: Console, spec: "RampSpec", course: "Course", source: "Source") -> list[str]:
     from cli.tables import table
     from tailramp.units import format_duration, format_share
     from workflows.wording import limits
@@ -191,9 +169,7 @@ def _as_lines(console: Console, spec: "RampSpec", course: "Course", source: "Sou
         after = format_duration(timedelta(seconds=one.at - course.first))
         rows.append((_clock(one.at), f"+{after}", say(one_line(sentence_of(one)))))
     lines += table(rows, widest=400) if rows else []
-    lines += ["", say(_conclusion(course))]
-    lines += [say(failure) for failure in failures]
-    return lines
+    return [*lines, "", say(_conclusion(course))]
 
 
 def _clock(at: int, *, full: bool = False) -> str:
@@ -239,26 +215,27 @@ def _conclusion(course: "Course") -> str:
     return f"the counts end at {place}: neither promoted nor rolled back"
 
 
-def _as_data(spec: "RampSpec", plan: "Plan", course: "Course", failures: list[str]) -> dict[str, Any]:
-    def iso(at: int | None) -> str | None:
-        return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
+def _iso(at: int | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
 
+
+def _as_data(spec: "RampSpec", plan: "Plan", course: "Course", failures: list[str]) -> dict[str, Any]:
     return {
         "digest": spec.digest,
         "route": plan.route,
-        "from": iso(course.first),
-        "to": iso(course.last),
+        "from": _iso(course.first),
+        "to": _iso(course.last),
         "ticks": course.ticks,
         "phase": course.state.phase,
         "reason": course.state.stop,
         "blocked_by": sorted(course.state.blocked_by),
         "paused": course.state.paused,
-        "promoted_at": iso(course.promoted_at),
-        "rolled_back_at": iso(course.rolled_back_at),
+        "promoted_at": _iso(course.promoted_at),
+        "rolled_back_at": _iso(course.rolled_back_at),
         "failed_checks": list(course.failed_checks),
         "decisions": [
             {
-                "at": iso(one.at),
+                "at": _iso(one.at),
                 "after_seconds": one.at - course.first,
                 "outcome": None if one.outcome is None else one.outcome.kind,
                 "phase": one.after.phase,

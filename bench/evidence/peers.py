@@ -1,11 +1,9 @@
-"""The rules of other tools, written from their descriptions, over the same simulated counts.
+"""The rules of other tools, and other tests that might have been built, over the same simulated counts.
 
 Each is shown every tick of many runs at once and marks the runs in which it would have rolled back.
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
-from typing import Protocol
 
 import numpy as np
 
@@ -14,121 +12,14 @@ from bench.evidence.traffic import EDGES, ERRORS, LIMIT_EDGE, TICK, TOXICITY, Ar
 from tailramp.evidence.sequential.absolute import LimitProcess
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.process import ChangeTime
+from tailramp.peer_rules import ArgoStyle, Edges, KayentaStyle, Limit, PeerRule, PlainThreshold
 
 _LATENCY_LIMIT, _TOXICITY_LIMIT, _ERROR_LIMIT = 0.01, 0.05, 0.05
 _THREE = [LIMIT_EDGE, ERRORS, TOXICITY]
 _STEPS = 5
-
-
-class Rule(Protocol):
-    """A rule over many runs."""
-
-    alarmed: Mask
-
-    def observe(self, counts: Array, seconds: float, /) -> object: ...
-
-    def restart(self) -> None: ...
-
-
-def _breaks(counts: Array, metric: int, limit: float, least: float = 1) -> Mask:
-    n, x = counts[0, :, metric], counts[1, :, metric]
-    broken: Mask = (n >= least) & (x > limit * n)
-    return broken
-
-
-class Literal:
-    """p99 > 2 s or toxicity > 5 % in three samples in a row, each of a rolling window, every 15 s."""
-
-    def __init__(self, runs: int, window: float, least: tuple[float, float] = (1, 1)) -> None:
-        self._window: deque[Array] = deque(maxlen=round(window / TICK))
-        self._least = least
-        self._streaks = np.zeros((2, runs), dtype=int)
-        self.alarmed = np.zeros(runs, dtype=bool)
-
-    def restart(self) -> None:
-        """It knows no steps."""
-
-    def observe(self, counts: Array, _seconds: float) -> None:
-        self._window.append(counts)
-        total = np.sum(self._window, axis=0)
-        bad = [
-            _breaks(total, LIMIT_EDGE, _LATENCY_LIMIT, self._least[0]),
-            _breaks(total, TOXICITY, _TOXICITY_LIMIT, self._least[1]),
-        ]
-        self._streaks = np.where(bad, self._streaks + 1, 0)
-        self.alarmed |= (self._streaks >= 3).any(axis=0)
-
-
-class ArgoStyle:
-    """Every five minutes the value of five minutes against its limit; more than three failures of a metric end it."""
-
-    def __init__(self, runs: int) -> None:
-        self._open: Array | None = None
-        self._ticks = 0
-        self._failures = np.zeros((2, runs), dtype=int)
-        self.alarmed = np.zeros(runs, dtype=bool)
-
-    def restart(self) -> None:
-        """The analysis runs in the background of all steps."""
-
-    def observe(self, counts: Array, seconds: float) -> None:
-        self._open = counts.copy() if self._open is None else self._open + counts
-        self._ticks += 1
-        if self._ticks < 300 / seconds:
-            return
-        self._failures += [
-            _breaks(self._open, LIMIT_EDGE, _LATENCY_LIMIT),
-            _breaks(self._open, TOXICITY, _TOXICITY_LIMIT),
-        ]
-        self.alarmed |= (self._failures > 3).any(axis=0)
-        self._open, self._ticks = None, 0
-
-
-class KayentaStyle:
-    """Every hour a Mann-Whitney interval of the shift between two series of minutes: p99, errors and toxicity."""
-
-    def __init__(self, runs: int) -> None:
-        self._minute: list[Array] = []
-        self._series: list[Array] = []
-        self.alarmed = np.zeros(runs, dtype=bool)
-
-    def restart(self) -> None:
-        self._minute, self._series = [], []
-
-    def observe(self, counts: Array, seconds: float) -> None:
-        self._minute.append(counts)
-        if len(self._minute) < 60 / seconds:
-            return
-        total = np.sum(self._minute, axis=0)
-        self._minute = []
-        arms = []
-        for n, x in ((total[0], total[1]), (total[2], total[3])):
-            rates = x / np.maximum(n, 1)
-            arms.append(np.stack([_p99(rates), rates[:, ERRORS], rates[:, TOXICITY]]))
-        self._series.append(np.stack(arms))  # (2 arms, 3 metrics, runs)
-        if len(self._series) < 60:
-            return
-        series = np.stack(self._series)
-        self._series = []
-        for metric in range(3):
-            differences = series[:, None, 0, metric] - series[None, :, 1, metric]
-            ordered = np.sort(differences.reshape(-1, differences.shape[-1]), axis=0)
-            many = len(series)
-            rank = round(many * many / 2 - 2.326 * np.sqrt(many * many * (2 * many + 1) / 12))
-            self.alarmed |= ordered[rank] > 0.25 * np.abs(ordered[len(ordered) // 2])
-
-
-def _p99(rates: Array) -> Array:
-    """What histogram_quantile would say, of the edges that are simulated."""
-    found = np.empty(len(rates))
-    for run, above in enumerate(rates[:, : len(EDGES)]):
-        edge = int(np.argmax(above <= 0.01)) if (above <= 0.01).any() else len(EDGES)
-        if edge in {0, len(EDGES)}:
-            found[run] = EDGES[0] if edge == 0 else EDGES[-1]
-        else:
-            part = (above[edge - 1] - 0.01) / max(above[edge - 1] - above[edge], 1e-12)
-            found[run] = EDGES[edge - 1] + part * (EDGES[edge] - EDGES[edge - 1])
-    return found
+LIMITS = (Limit(LIMIT_EDGE, _LATENCY_LIMIT), Limit(TOXICITY, _TOXICITY_LIMIT))
+_SAMPLED = (Limit(LIMIT_EDGE, _LATENCY_LIMIT, 500), Limit(TOXICITY, _TOXICITY_LIMIT, 100))
+_LATENCY = Edges(tuple(range(len(EDGES))), tuple(EDGES))
 
 
 class _Pooled(ABC):
@@ -243,14 +134,14 @@ class AgainstLimits:
         self.alarmed |= evidence.reshape(len(self.alarmed), 3).mean(axis=1) >= 100
 
 
-def peers_of(runs: int, share: float) -> dict[str, Rule]:
+def peers_of(runs: int, share: float) -> dict[str, PeerRule]:
     """One of each."""
     return {
-        "literal rule, 1 min": Literal(runs, 60),
-        "literal rule, 5 min": Literal(runs, 300),
-        "literal rule, 5 min, n >= 500": Literal(runs, 300, (500, 100)),
-        "Argo style, 5 min, limit 3": ArgoStyle(runs),
-        "Kayenta style, hourly": KayentaStyle(runs),
+        "literal rule, 1 min": PlainThreshold(runs, LIMITS, 60, TICK),
+        "literal rule, 5 min": PlainThreshold(runs, LIMITS, 300, TICK),
+        "literal rule, 5 min, n >= 500": PlainThreshold(runs, _SAMPLED, 300, TICK),
+        "Argo style, 5 min, limit 3": ArgoStyle(runs, LIMITS),
+        "Kayenta style, hourly": KayentaStyle(runs, [_LATENCY], [ERRORS, TOXICITY]),
         "DKW bands, pooled": Bands(runs, per_step=False),
         "DKW bands, per step": Bands(runs, per_step=True),
         "mSPRT, per step": MixtureRatio(runs, per_step=True),

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.evidence.calibrating import DEFAULTS, calibrated
 from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
-from bench.evidence.peers import Rule, peers_of
+from bench.evidence.peers import peers_of
 from bench.evidence.ramps import Outcome, run_ramps
 from bench.evidence.traffic import (
     DAY,
@@ -25,6 +25,7 @@ from bench.evidence.traffic import (
     fixed_share,
 )
 from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.peer_rules import PeerRule
 
 _BATCH = 50
 _HOURS_LOOKED = 6
@@ -93,7 +94,7 @@ def same_version(size: Size, regime: Regime, rate: float, *, seed: int, with_pee
         runs = min(_BATCH, size.same - start)
         traffic = Traffic(runs, rate, regime, seed + start)
         share = fixed_share(0)
-        rules: dict[str, Rule | Sequential | RepairedThreshold | _Shipped] = {
+        rules: dict[str, PeerRule | Sequential | RepairedThreshold | _Shipped] = {
             **(peers_of(runs, share) if with_peers else {}),
             **_own(runs, share, noise),
             "tailramp as shipped": _Shipped(runs, noise, share),
@@ -124,7 +125,7 @@ def detection(
     """
     traffic = Traffic(runs, rate, N2, seed, regression, tick=tick)
     traffic.serve(np.full(runs, share))
-    rules: dict[str, Rule | Sequential | RepairedThreshold] = {
+    rules: dict[str, PeerRule | Sequential | RepairedThreshold] = {
         **(peers_of(runs, share) if with_peers else {}),
         **_own(runs, share, noise_at(rate), ONLY[kind]),
     }

@@ -20,16 +20,21 @@ from cli.language.zh import translator
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("counts")
+    for name, lines in {"good.csv": counted(46), "bad.csv": counted(40, slow=6, onset=30)}.items():
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, counts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     (tmp_path / "deploy").mkdir()
     write_files(tmp_path / "deploy", EVERYONE, PLATFORM)
+    for file in counts.iterdir():
+        shutil.copy(file, tmp_path)
     monkeypatch.chdir(tmp_path)
-    for name, lines in {
-        "good.csv": counted(80),
-        "bad.csv": counted(50, slow=6, onset=30),
-    }.items():
-        Path(name).write_text("\n".join(lines), encoding="utf-8")
 
     def call(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -129,3 +134,26 @@ def test_all_that_it_says_is_said_in_chinese(run: Run) -> None:
         assert code == 5
         assert not english_left(out)
     assert translator().find("the counts end at step 2, 5 % (00-04): neither promoted nor rolled back") is not None
+
+
+def test_other_tools_rules_and_pictures_stand_beside_the_decisions(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("bad.csv", "--compare", "--plots", "plots", "-o", "json")
+    data = json.loads(out)
+    assert code == 0
+    assert {peer["rule"].split()[0] for peer in data["compare"]} == {"plain", "Argo", "Flagger", "Kayenta"}
+    assert sorted(path.name for path in Path("plots").iterdir()) == [
+        f"green-{name}.svg" for name in ("errors", "latency", "toxicity")
+    ]
+    code, out, _ = run("bad.csv", "--compare", "--plots", "plots", "--lang", "zh")
+    assert (code, english_left(out)) == (0, [])
+    code, _, err = run("bad.csv", "--plots", "bad.csv")
+    assert (code, "cannot be written" in err) == (5, True)
+
+
+def test_a_log_that_is_none_cannot_be_recomputed(run: Run) -> None:
+    Path("log.jsonl").write_text("决定\n", encoding="utf-8")
+    code, _, err = run("--record", "log.jsonl")
+    assert (code, "log.jsonl:1: (line): this line is no decision" in err) == (5, True)
+    Path("log.jsonl").write_text("", encoding="utf-8")
+    code, _, err = run("--record", "log.jsonl", "--lang", "zh")
+    assert (code, english_left(err)) == (5, [])
