@@ -194,7 +194,7 @@ class PrometheusMetrics:
         faults = {answer.fault for answer in reading.answers.values()}
         if "" not in faults and len(faults) == 1:
             mend = "Check prometheus.url, and that it can be reached from the worker"
-            return [Problem("prometheus.url", faults.pop(), mend, value=self._place)]
+            return [Problem("prometheus.url", faults.pop(), mend)]
         return [problem for check in checks for problem in problems_of(check, baseline, reading)]
 
     async def read_queries(self, queries: Sequence[str], at: int) -> Reading:

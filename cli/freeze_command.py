@@ -9,12 +9,12 @@ from cli import files
 from cli.actor import asserted_actor
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
-from cli.kill_commands import expect
+from cli.kill_commands import expect, mark_as_data
 from cli.namespaces import in_namespaces, namespaces_options, no_route
 from cli.where import Where, router_of, run, where_options, written_or_told
 
 if TYPE_CHECKING:
-    from tailramp.route_record import Mark
+    from tailramp.route_record import Mark, RouteRecord
 
 
 @click.command("freeze")
@@ -44,13 +44,15 @@ def freeze_command(
         return _freeze_namespaces(console, route, where, namespaces, every, mark)
     router = router_of(console, where, route)
 
-    async def freeze() -> str:
+    async def freeze() -> "RouteRecord":
         expect(await router.record(), route)
-        return (await router.renew(lambda record: frozen(record, mark))).record.route
+        return (await router.renew(lambda record: frozen(record, mark))).record
 
     with written_or_told():
-        name = run(router, freeze())
-    console.answer(f"{name} is frozen. `tailramp lift {name} --reason ...` ends it.", {"route": name, "frozen": True})
+        record = run(router, freeze())
+    name = record.route
+    data = {"route": name, "freeze": mark_as_data(record.freeze), "epoch": record.epoch}
+    console.answer(f"{name} is frozen. `tailramp lift {name} --reason ...` ends it.", data)
     return ExitCode.DONE
 
 

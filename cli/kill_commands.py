@@ -80,7 +80,7 @@ def kill_command(
         "taken_out": taken_out,
         "default": default,
         "epoch": after.epoch,
-        "kill": _as_data(after.kill),
+        "kill": mark_as_data(after.kill),
     }
     console.answer(text, data)
     return ExitCode.DONE
@@ -114,7 +114,7 @@ def lift_command(
     ]
     data = {
         "route": before.route,
-        "lifted": {word: _as_data(mark) for word, mark in marks},
+        "lifted": {word: mark_as_data(mark) for word, mark in marks},
         "by": asserted_actor(),
         "reason": reason,
         "epoch": after.epoch,
@@ -138,7 +138,7 @@ def _lift_namespaces(
         for namespace, (mark, _) in done.items()
     ]
     data = {
-        namespace: {"freeze": _as_data(mark), "routes": [str(found) for found in routes]}
+        namespace: {"freeze": mark_as_data(mark), "routes": [str(found) for found in routes]}
         for namespace, (mark, routes) in done.items()
     }
     console.answer("\n".join(lines) or "no namespace has a route record", {"lifted": data, "reason": reason})
@@ -192,5 +192,5 @@ def expect(record: "RouteRecord", route: str | None) -> None:
         raise Refused(f"this is the record of {record.route}, not of {route}: check --route-file or --platform")
 
 
-def _as_data(mark: "Mark | None") -> dict[str, Any] | None:
+def mark_as_data(mark: "Mark | None") -> dict[str, Any] | None:
     return None if mark is None else mark.model_dump(mode="json")

@@ -89,6 +89,7 @@ CATALOG: Final[dict[str, str]] = {
     "{route} still serves {any:slots}: `tailramp kill {name}` puts everyone back first": "{route} 仍在服务 {slots}：请先用 `tailramp kill {name}` 让所有人回到基线",
     "a ramp holds {route}: `tailramp abort {name}` ends it first": "{route} 有灰度占用：请先用 `tailramp abort {name}` 结束",
     "{route} is shut off: `tailramp lift {name} --reason ...` switches it on first": "{route} 已关停：请先用 `tailramp lift {name} --reason ...` 打开",
+    "nobody can say what the gateway serves: {said:why}. Mend that, or name --route-file": "无法确知网关在服务什么：{why}。请先处理，或指定 --route-file",
     "nobody can say what the gateway serves: {any:why}. Mend that, or name --route-file": "无法确知网关在服务什么：{why}。请先处理，或指定 --route-file",
     "{route} has no earlier default that is still there": "{route} 没有仍然存在的先前默认版本",
     "there is no route file {file}: check router.file": "没有路由文件 {file}：请检查 router.file",

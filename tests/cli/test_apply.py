@@ -94,8 +94,8 @@ async def test_without_temporal_it_points_to_kill(folder: Folder) -> None:
 
 
 async def test_a_freeze_is_written_told_and_lifted(folder: Folder) -> None:
-    frozen = await folder.run("freeze", "--reason", "国庆")
-    assert (frozen.code, "is frozen" in frozen.out) == (0, True)
+    frozen = await folder.run("freeze", "--reason", "国庆", "-o", "json")
+    assert (frozen.code, frozen.data["route"], frozen.data["freeze"]["reason"]) == (0, folder.route, "国庆")
     record = RouteDocument.parse(folder.route_file.read_text(encoding="utf-8")).record
     assert record.freeze is not None
     assert record.freeze.reason == "国庆"

@@ -274,6 +274,28 @@ def test_a_watch_that_catches_up_on_the_past_is_not_blind_from_before_it_was_ask
     assert outcome.kind is WatchOutcome.BLIND
 
 
+def test_answers_of_the_past_do_not_use_up_the_patience_of_a_watch_that_has_just_begun(
+    promoting: Plan, ask: Ask
+) -> None:
+    late = Watching(ask(WatchMode.HOLD).watching._request, since=moment(1000))
+    assert late.observe(ANCHOR + 15, PASS, None) is None
+    assert [late.observe(ANCHOR + at, BLIND, None) for at in range(30, 1290, TICK)] == [None] * 84
+    outcome = late.observe(ANCHOR + 1305, BLIND, CALM)
+    assert outcome is not None
+    assert outcome.kind is WatchOutcome.BLIND
+
+
+@pytest.mark.parametrize("mode", list(WatchMode))
+def test_blindness_that_a_person_is_waited_for_is_not_reported_again_and_ends_with_the_first_answer(
+    ask: Ask, mode: WatchMode
+) -> None:
+    asked = ask(mode, blocks=(Block.BLIND,))
+    assert asked.until_decided(BLIND, last=900) is None
+    outcome = asked.tick(915, PASS)
+    assert outcome is not None
+    assert (outcome.kind, outcome.blocks) == (WatchOutcome.BLOCKS_CHANGED, CALM)
+
+
 # Shared incidents, drift and freeze.
 
 
