@@ -6,7 +6,6 @@ wait for; and what cannot come is refused at a limit, with the reason that the c
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import activity
@@ -37,6 +36,7 @@ from tailramp.activity_contract import (
 )
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.forms import SlotName
+from tailramp.placing import Place, places
 from tailramp.plan import Plan, make_plan
 from tailramp.replicas import after_bake, after_shift, before_shift, needed
 from tailramp.route_record import RouteRecord, forgotten
@@ -45,16 +45,6 @@ from tailramp.units import format_duration
 
 _BETWEEN_LOOKS = 1.0
 """Seconds: pods take minutes, and every look asks the API server for all of them."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A candidate in the slot that shall serve it.  ``is_served``: it does already."""
-
-    slot: SlotName
-    model: str
-    called: str
-    is_served: bool
 
 
 class CapacityActivities:
@@ -74,23 +64,25 @@ class CapacityActivities:
             router = make_router(spec.platform, self._clients)
             try:
                 record = await router.record()
-                places = await self._places(spec, record)
-                if not places:
+                served = await self._served_models(spec.platform)
+                found = places(spec, record.assignment.default, served, record.previous_default)
+                if not found:
                     return PrepareReport()  # preflight says what is in the way
-                candidates = [place.slot for place in places]
+                candidates = [place.slot for place in found]
                 plan = make_plan(spec, default=record.assignment.default, candidates=candidates)
                 take_over(plan, request)(record)
-                if problems := await self._examine(router, spec, plan, places):
+                if problems := await self._examine(router, spec, plan, found):
                     return PrepareReport(problems=tuple(str(problem) for problem in problems))
-                slots = [place.slot for place in places if not place.is_served]
+                slots = [place.slot for place in found if not place.is_served]
                 if record.previous_default in slots:
                     await router.renew(lambda record: forgotten(record, slots))
             except Fenced:
                 raise
             except (Refused, Unreachable) as error:
                 return PrepareReport(problems=(str(error),))
-            written = [place.slot for place in places if await self._put(request, router, plan, place)]
-            refused = await self._served(spec, plan, places, heartbeat)
+            await self._claim(request, router, plan)
+            written = [place.slot for place in found if await self._put(request, router, plan, place)]
+            refused = await self._served(spec, plan, found, heartbeat)
             return PrepareReport(problems=tuple(str(problem) for problem in refused), written=tuple(written))
 
     @activity.defn(name=MAKE_ROOM)
@@ -131,61 +123,34 @@ class CapacityActivities:
             told = [f"{slot}: {said}" for slot, said in heartbeat.details["workloads"].items()]
             return RoomReport(sentence="; ".join(told))
 
-    async def _places(self, spec: RampSpec, record: RouteRecord) -> list[_Place]:
-        """A slot for every candidate: one that serves it already, else a free one whose workload can be had to.
-
-        Empty if there is none for some candidate, or nothing to do for any.
-        """
-        platform, live = spec.platform, record.assignment.default
-        if live not in platform.slots:
-            return []
-        served = await self._served_models(platform)
-        called = {candidate.model: platform.models.served_as(candidate.model) for candidate in spec.candidates}
-        if any(name in served[live] for name in called.values()):
-            return []
-        free = [slot for slot in platform.slots if slot != live]
-        places: list[_Place] = []
-        for model, name in called.items():
-            taken = {place.slot for place in places}
-            there = next((slot for slot in free if name in served[slot] and slot not in taken), None)
-            if there is not None:
-                places.append(_Place(there, model, name, is_served=True))
-                continue
-            wanted = {other for other in called.values() if other != name}
-            possible = [
-                slot
-                for slot in free
-                if slot not in taken and platform.slots[slot].workload is not None and not wanted & served[slot]
-            ]
-            if not possible:
-                return []
-            # The last default is the one that somebody may still want to go back to.
-            place = min(possible, key=lambda slot: slot == record.previous_default)
-            places.append(_Place(place, model, name, is_served=False))
-        return places
-
     async def _served_models(self, platform: PlatformFile) -> Mapping[SlotName, frozenset[str]]:
         slots = platform.slots
         answers = await asyncio.gather(*(models_of(self._clients.http, slot.url) for slot in slots.values()))
         return dict(zip(slots, answers, strict=True))
 
-    async def _examine(self, router: Router, spec: RampSpec, plan: Plan, places: list[_Place]) -> list[Problem]:
+    async def _examine(self, router: Router, spec: RampSpec, plan: Plan, found: list[Place]) -> list[Problem]:
         """Whatever keeps the ramp from working that has nothing to do with the candidates' servers."""
         platform = spec.platform
         problems: list[Problem] = []
-        for place in places:
+        for place in found:
             workload = make_workload(platform, place.slot, self._clients)
             problems += await workload.preflight(None if place.is_served else place.model)
         problems += await make_workload(platform, plan.baseline, self._clients).preflight(None)
         models = await models_of(self._clients.http, platform.slots[plan.baseline].url)
         problems += baseline_problems(platform, plan.baseline, models)
-        coming = {f"slots.{place.slot}" for place in places if not place.is_served}
+        coming = {f"slots.{place.slot}" for place in found if not place.is_served}
         problems += [problem for problem in await router.preflight(plan) if problem.field not in coming]
         if not problems:
             problems += await unanswered_checks(self._clients, spec, plan)
         return problems
 
-    async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: _Place) -> bool:
+    async def _claim(self, request: PrepareRequest, router: Router, plan: Plan) -> None:
+        """The workloads of this ramp are its own from now on: whatever an earlier one still writes comes too late."""
+        holder = _holder(request, router, lambda record: _foreign(record, request.ramp))
+        for slot in (plan.baseline, *plan.slots):
+            await make_workload(request.spec.platform, slot, self._clients).claim(holder)
+
+    async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: Place) -> bool:
         """Put a model into its slot, with the servers that the first step needs."""
         if place.is_served:
             return False
@@ -196,9 +161,7 @@ class CapacityActivities:
             rules = {rule.slot for rule in record.assignment.rules}
             if place.slot in {record.assignment.default, *rules}:
                 return f"{place.slot} serves users"
-            if record.ramp not in {request.ramp, None} and not record.closed:
-                return f"is held by ramp {record.ramp}"
-            return None
+            return _foreign(record, request.ramp)
 
         holder = _holder(request, router, against)
         changed = await workload.prepare(place.model, holder)
@@ -210,12 +173,12 @@ class CapacityActivities:
                 await workload.scale(first, holder)
         return changed
 
-    async def _served(self, spec: RampSpec, plan: Plan, places: list[_Place], heartbeat: Heartbeat) -> list[Problem]:
+    async def _served(self, spec: RampSpec, plan: Plan, found: list[Place], heartbeat: Heartbeat) -> list[Problem]:
         """Wait until every candidate is served by its slot; returns those that are not at their slot's limit."""
         platform = spec.platform
-        waiting = [place for place in places if not place.is_served]
+        waiting = [place for place in found if not place.is_served]
 
-        async def one(place: _Place, seconds: float) -> Progress:
+        async def one(place: Place, seconds: float) -> Progress:
             workload = make_workload(platform, place.slot, self._clients)
             sizes = _sized(platform, (place.slot,)).get(place.slot)
             first = plan.step(1).assignment
@@ -253,7 +216,7 @@ class LeavingActivities:
                     rules = {rule.slot for rule in record.assignment.rules}
                     if slot in rules or record.assignment.default != default:
                         return f"{slot} serves users"
-                    return None if record.ramp in {request.ramp, None} or record.closed else f"is held by {record.ramp}"
+                    return _foreign(record, request.ramp)
 
                 workload = make_workload(platform, slot, self._clients)
                 try:
@@ -286,6 +249,11 @@ class LeavingActivities:
             servers = after_bake(sizes, has=await workload.size() or 0) if sizes and sizes.idle is not None else None
             await workload.retire(servers, holder)
             return LeaveReport()
+
+
+def _foreign(record: RouteRecord, ramp: str) -> str | None:
+    """That another ramp holds the route, in words; None if none does."""
+    return None if record.ramp in {ramp, None} or record.closed else f"is held by ramp {record.ramp}"
 
 
 def _holder(request: Request, router: Router, against: Callable[[RouteRecord], str | None]) -> Holder:

@@ -26,10 +26,11 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
     """Leave a route as it was found.
 
     Takes the route record away, and whatever lies beside it: in a route file the record and pending/, clearing/, ready/
-    and the lock; in a cluster the Lease, canaries and annotations. Everyone is served as before. It is refused while a
-    candidate is served, while a ramp holds the route, while the route is shut off, and while the gateway serves
-    something else than the record says; with --route-file or --context the gateway is not asked. Refusals of earlier
-    candidates are forgotten with the record.
+    and the lock; in a cluster the Lease, canaries and annotations. Workloads go back to what was found, but for the
+    model that serves everyone. Everyone is served as before. It is refused while a candidate is served, while a ramp
+    holds the route, while the route is shut off, and while the gateway serves something else than the record says; with
+    --route-file or --context neither the gateway nor workloads are looked at. Refusals of earlier candidates are
+    forgotten with the record.
     """
     from tailramp.spec import load_platform
 
@@ -48,9 +49,11 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
         if yes:
             if settings is not None:
                 await _check_gateway(settings)
+                left.extend(await _put_back(settings, record))
             await router.release(releasable)
         return record
 
+    left: list[str] = []
     with written_or_told():
         record = run(router, uninstall())
     data = {"route": record.route, "file": router.place, "default": record.assignment.default, "done": yes}
@@ -58,8 +61,25 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
         text = f"{record.route} is no longer tailramp's; everyone stays on {record.assignment.default}"
     else:
         text = f"would take the record of {record.route} out of {router.place}: --yes does it"
-    console.answer(text, data)
+    for line in left:
+        console.aside(line)
+    console.answer(text, {**data, "left": left})
     return ExitCode.DONE
+
+
+async def _put_back(settings: "PlatformFile", record: "RouteRecord") -> list[str]:
+    """Workloads as they were found; the slot that serves everyone keeps its model.  Returns what was left, in words."""
+    import aiohttp
+
+    from activities.clients import Clients
+    from activities.workloads import make_workload
+
+    left: list[str] = []
+    async with aiohttp.ClientSession() as http, Clients(http) as clients:
+        for slot in settings.slots:
+            workload = make_workload(settings, slot, clients)
+            left += (await workload.restore(None, serves=slot == record.assignment.default)).left
+    return left
 
 
 async def _check_gateway(settings: "PlatformFile") -> None:

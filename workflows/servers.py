@@ -131,6 +131,8 @@ class Servers(RampBase):
             return
         for line in report.left:
             self._record(DecisionKind.BLOCKED, line)
+        if len(self._variants) > 1:  # those that were withdrawn on the way
+            await self._leave_workloads()
 
     async def _leave_workloads(self) -> None:
         """Traffic is gone: the workloads go back to what they were, as far as that succeeds in a bounded time."""

@@ -16,6 +16,12 @@ class External:
     async def found_size(self) -> int | None:
         return None
 
+    async def written_by(self) -> str | None:
+        return None
+
+    async def claim(self, holder: Holder) -> None:
+        """Nobody here writes it."""
+
     async def prepare(self, model: str, holder: Holder) -> bool:  # noqa: ARG002
         return False
 

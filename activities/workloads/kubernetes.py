@@ -100,7 +100,14 @@ class KubernetesWorkload:
         mend = story.mend or (complaint_mend(complaint) if complaint else "")
         return Progress(servers, ready, unit, story.told(seconds), story.stuck or complaint, mend, leftovers)
 
+    async def written_by(self) -> str | None:
+        notes = Notes.on(await self._read())
+        return None if notes is None else notes.ramp
+
     # Writing.
+
+    async def claim(self, holder: Holder) -> None:
+        await self._hold(self._shape.resource, self._settings.name, lambda _: (), holder)
 
     async def prepare(self, model: str, holder: Holder) -> bool:
         return await self._hold(

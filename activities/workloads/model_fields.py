@@ -16,7 +16,7 @@ from tailramp.errors import Problem
 from tailramp.spec import ManagedWorkload
 from tailramp.spec.models import Models
 
-_IMAGE: Final = re.compile(r"[a-z0-9]+([._/:@-]+[A-Za-z0-9]+)*")
+_IMAGE: Final = re.compile(r"[a-z0-9]+([._:/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 

@@ -43,6 +43,10 @@ _WAITING: Final = {
 }
 
 
+_TELLING: Final = {"Pulling", "Pulled", "FailedMount", "FailedAttachVolume"}
+"""Reasons of events by which a pod's latest event says what it does; of others several fall into one second."""
+
+
 def story_of(pods: Sequence[Object], events: Sequence[Object]) -> Story:
     """What keeps those that are not ready: the first that is stuck, else what the one that is furthest behind does."""
     behind = [pod for pod in pods if not is_ready(pod) and not _is_leaving(pod)]
@@ -98,7 +102,7 @@ def _story(pod: Object, events: Sequence[Object]) -> Story:
             if waiting.get("message"):
                 why += f": {_cut(waiting['message'])}"
             return Story(reason, why, _WAITING[reason])
-    own = [event for event in events if event.get("involvedObject", {}).get("name") == name]
+    own = [e for e in events if e.get("involvedObject", {}).get("name") == name and e.get("reason") in _TELLING]
     latest = max(own, key=_last_seen, default=None)
     if latest is not None and latest.get("reason") == "Pulling":
         return Story("pulling the image", since=_last_seen(latest) or None)

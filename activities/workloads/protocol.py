@@ -77,6 +77,12 @@ class Workload(Protocol):
     async def found_size(self) -> int | None:
         """How many were wanted before a ramp changed that; None if nobody here can tell."""
 
+    async def written_by(self) -> str | None:
+        """The ramp whose writes stand here now; None if nobody's do."""
+
+    async def claim(self, holder: Holder) -> None:
+        """Note whose it is now, so that a late write of an earlier ramp meets a changed object."""
+
     async def prepare(self, model: str, holder: Holder) -> bool:
         """Let the servers run ``model``.  False if nothing had to be written."""
 

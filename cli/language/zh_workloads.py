@@ -50,6 +50,23 @@ CATALOG: Final[dict[str, str]] = {
     "{pod} is in {state} ({any:end}): {any:why}": "{pod} 处于 {state}（{end}）：{why}",
     "its progress deadline is over ({any:why})": "已超过 progressDeadlineSeconds（{why}）",
     "the baseline {slot} could not take everyone back: {said:progress}": "基线 {slot} 无法接回所有人：{progress}",
+    # What `plan` says.
+    "{slot}: deployment {name}": "{slot}：deployment {name}",
+    "{slot}: statefulset {name}": "{slot}：statefulset {name}",
+    "{slot}: leaderworkerset {name}": "{slot}：leaderworkerset {name}",
+    "{model} is put into it": "先部署 {model}",
+    "servers {any:counts}": "副本数 {counts}",
+    "{#idle} after the bake": "稳定期后 {idle}",
+    # What `doctor` says.
+    "{slot} serves everyone with {#ready} of the {#full} servers that replicas.full asks for": (
+        "{slot} 以 replicas.full 所要求的 {full} 个副本中的 {ready} 个服务所有人"
+    ),
+    "Scale it up: a ramp would do so before it moves anybody": "请扩容：灰度会在移动任何人之前这样做",
+    "{slot}: {kind} {name} still holds what ramp {ramp} wrote": "{slot}：{kind} {name} 仍保留着灰度 {ramp} 写入的内容",
+    "The next ramp puts it back in the end, `tailramp uninstall` at once": (
+        "下一次灰度结束时会恢复，`tailramp uninstall` 立即恢复"
+    ),
+    "Look at the pods of {kind} {name}": "请查看 {kind} {name} 的 Pod",
     # What would help.
     "Check the image's name and the pull secret": "请检查镜像名和拉取凭证",
     "Mend models.image": "请更正 models.image",

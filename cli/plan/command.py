@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,7 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
         (say("hangs"), say(_hangs_said(preview))),
         *_evidence_said(preview, say),
         (say("writes"), _writes_said(preview, say, diff=diff)),
+        *((say("servers"), said) for said in _servers_said(preview, say)),
     ]
     lines = [*facts(rows), "", *_steps_table(preview, say)]
     if not plan.promotes:
@@ -282,7 +284,27 @@ def _writes_said(preview: "Preview", say: "Say", *, diff: bool) -> str:
     return say(f"{count} to {objects}{hint}")
 
 
+def _servers_said(preview: "Preview", say: "Say") -> list[str]:
+    """What is done with the workloads of the slots."""
+    from cli.plan.servers import courses
+
+    said = []
+    for course in courses(preview.spec, preview.plan, preview.world.coming):
+        parts = [say(f"{course.slot}: {course.kind} {course.name}")]
+        if course.model:
+            parts.append(say(f"{course.model} is put into it"))
+        if course.servers:
+            parts.append(say(f"servers {' → '.join(str(count) for count in course.servers)}"))
+        if course.idle is not None:
+            parts.append(say(f"{course.idle} after the bake"))
+        if len(parts) > 1:
+            said.append(", ".join(parts))
+    return said
+
+
 def _as_data(preview: "Preview") -> dict[str, Any]:
+    from cli.plan.servers import courses
+
     plan, world = preview.plan, preview.world
     weakest = preview.weakest
     return {
@@ -317,6 +339,7 @@ def _as_data(preview: "Preview") -> dict[str, Any]:
             for s in preview.steps
         ],
         "writes": [{"when": d.label, "object": d.object, "diff": d.diff} for d in preview.differences],
+        "servers": [asdict(course) for course in courses(preview.spec, plan, world.coming)],
         "unknown": world.unknown,
         "problems": world.problems,
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.route_document import RouteDocument
 from tailramp.errors import TailrampError
 from tailramp.forms import SlotName
+from tailramp.placing import places
 from tailramp.route_record import RouteRecord
 from tailramp.spec import EnvoyFileRouter, RampSpec
 
@@ -27,7 +28,7 @@ class World:
     """``unknown`` is what could not be looked up, one sentence each; ``problems`` are what preflight would refuse.
 
     ``candidates`` are the slots of the spec's candidates, in their order.  ``rates`` are the measured answers per
-    second of the whole route, by check.
+    second of the whole route, by check.  ``coming`` are the models that a ramp would first put into their slots.
     """
 
     default: SlotName
@@ -36,6 +37,7 @@ class World:
     sight: Sight | None = None
     rates: dict[str, float | None] = field(default_factory=dict)
     rate_seconds: int = 0
+    coming: dict[SlotName, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -103,7 +105,11 @@ async def look(spec: RampSpec) -> World:
     slots = spec.platform.slots
     async with aiohttp.ClientSession() as http:
         served = dict(zip(slots, await asyncio.gather(*(models_of(http, s.url) for s in slots.values())), strict=True))
-        for index, candidate in enumerate(spec.candidates):
+        previous = world.record.previous_default if world.record is not None else None
+        found = places(spec, world.default, served, previous)
+        world.candidates = [place.slot for place in found] or world.candidates
+        world.coming = {place.slot: place.model for place in found if not place.is_served}
+        for index, candidate in enumerate(spec.candidates if not found else ()):
             _find_slot(world, index, candidate.model, spec.platform.models.served_as(candidate.model), served)
         if world.default in slots:
             measured = await measured_rates(spec, world.default)

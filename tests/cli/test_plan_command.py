@@ -98,3 +98,22 @@ async def test_a_world_that_does_not_answer_is_named_and_no_error(folder: Folder
     assert data["rate"] is None
     assert any("which slot serves" in sentence for sentence in data["unknown"])
     assert any("how many answers errors counts" in sentence for sentence in data["unknown"])
+
+
+async def test_the_servers_of_each_step_are_told(folder: Folder) -> None:
+    slots = {
+        f"slots.{slot}.workload": {
+            "kind": "deployment",
+            "name": f"chat-{slot}",
+            "replicas": {"full": 8, "idle": 0},
+        }
+        for slot in ("blue", "green")
+    }
+    folder.write(canary={"canary.buckets": "00-99"}, platform=slots)
+    shown = await folder.run("plan", "--offline")
+    assert shown.code == 0, shown
+    assert "blue: deployment chat-blue, servers 8, 0 after the bake" in shown.out
+    assert "green: deployment chat-green, servers 1 → 2 → 4 → 8" in shown.out
+    blue, green = (await folder.run("plan", "--offline", "-o", "json")).data["servers"]
+    assert (blue["servers"], blue["idle"]) == ([8], 0)
+    assert (green["servers"], green["idle"], green["model"]) == ([1, 2, 4, 8], None, "")

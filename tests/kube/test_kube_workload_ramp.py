@@ -15,7 +15,8 @@ import pytest
 import yaml
 from living_kube import ROLE_FILE, USER, Namespace
 
-from activities.kube.resources import DEPLOYMENTS
+from activities.kube.resources import DEPLOYMENTS, PODS
+from cli.ramps import Ramp
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
 from lab.workload_player import WorkloadPlayer
@@ -43,7 +44,7 @@ def deployment(slot: str, model: str, replicas: int) -> dict[str, Any]:
 
 def workload(slot: str, **fields: Any) -> dict[str, Any]:
     replicas = {"full": 4, "idle": 0}
-    return {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas, "ready": "60s", **fields}
+    return {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas, "ready": "8s", **fields}
 
 
 @pytest.fixture
@@ -122,3 +123,36 @@ async def test_a_rollback_puts_the_workload_back_as_it_was(world: KubeWorld, nam
         assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
     assert await sizes_and_image(namespace, "green") == (0, "toy/chat-v0:1")
     assert await sizes_and_image(namespace, "blue") == (4, "toy/chat-v1:1")
+
+
+async def test_a_candidate_whose_pods_never_come_is_refused_with_the_reason_and_put_back(
+    world: KubeWorld, namespace: Namespace
+) -> None:
+    labels = {"app": "chat-green"}
+    container = {"name": "server", "image": "toy/chat-v2:1"}
+    made = {"metadata": {"name": "chat-green-0", "labels": labels}, "spec": {"containers": [container]}}
+    await namespace.admin.create(PODS, namespace.name, made)
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    state = {"name": "server", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"containerStatuses": [{**state, "state": {"waiting": waiting}}]}
+    change = [{"op": "add", "path": "/status", "value": status}]
+    await namespace.admin.patch(PODS, namespace.name, "chat-green-0", change, subresource="status")
+    async with player_of(world, namespace) as player:
+        player.at_most["chat-green"] = 0
+        world.start_worker()
+        handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        seen: dict[str, str] = {}
+
+        async def is_told() -> bool:
+            sighting = await Ramp(world.client, world.route).look(ask_worker=False)
+            seen.update(*(pending.servers for pending in sighting.pending if pending.servers))
+            return bool(seen)
+
+        await wait_until(is_told, 60, "how far the servers are is told", interval=0.2)
+        result = await asyncio.wait_for(handle.result(), 90)
+    told = "0 of 1 pods ready, chat-green-0 is in ImagePullBackOff: Back-off pulling image"
+    assert seen == {"green": told}
+    (problem,) = result.problems
+    assert result.phase is Phase.REFUSED
+    assert f"not ready after 8s: {told}. Check the image's name and the pull secret" in problem
+    assert await sizes_and_image(namespace, "green") == (0, "toy/chat-v0:1")

@@ -291,6 +291,24 @@ async def test_a_write_that_comes_late_meets_a_changed_object_and_a_route_that_i
     assert inside(await slot.read())[0]["spec"]["containers"][0]["image"] == "toy/chat-v9:1"
 
 
+async def test_an_earlier_ramps_write_comes_too_late_once_a_later_one_has_claimed_the_workload(slot: Slot) -> None:
+    """The later ramp has changed nothing: its model was there already."""
+    await slot.make()
+    asked = 0
+
+    async def frozen_once() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise Fenced("llm/chat is held by another ramp", holder=LATER, epoch=9)
+        await slot.workload.claim(holder(LATER))
+
+    with pytest.raises(Fenced):
+        await slot.workload.scale(0, Holder(RAMP, frozen_once))
+    assert (await slot.read())["spec"]["replicas"] == 2
+    assert await slot.workload.written_by() == LATER
+
+
 async def test_an_object_that_was_made_anew_is_not_taken_for_the_old(slot: Slot) -> None:
     await slot.make()
 

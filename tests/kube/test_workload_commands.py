@@ -1,0 +1,120 @@
+"""`tailramp doctor` and `uninstall` of a route whose slots have workloads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from living_kube import GREEN as ON_GREEN
+from living_kube import RAMP, LivingKube, Namespace, conclude, roll_back, serve, take_over
+from test_kube_kill import run
+from test_kube_workload_ramp import RULES, deployment
+
+from activities.kube.resources import DEPLOYMENTS
+from activities.workloads import Holder, make_workload
+from tailramp.spec import PlatformFile, load_platform
+
+
+@pytest.fixture
+async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
+    await namespace.allow(RULES)
+    for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
+        await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment(slot, model, 2))
+    async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
+        yield living
+
+
+def platform_file(living: LivingKube, folder: Path) -> Path:
+    platform = living.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
+    platform["models"] = {"image": "toy/{model}:1"}
+    for slot in ("blue", "green"):
+        replicas = {"full": 4, "idle": 0}
+        platform["slots"][slot]["workload"] = {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas}
+    path = folder / "tailramp.yaml"
+    path.write_text(yaml.safe_dump(platform), encoding="utf-8")
+    return path
+
+
+async def says_ready(living: LivingKube, slot: str, ready: int) -> None:
+    found = await living.admin.get(DEPLOYMENTS, living.namespace, f"chat-{slot}")
+    counts = dict.fromkeys(("replicas", "updatedReplicas"), found["spec"]["replicas"])
+    counts |= dict.fromkeys(("readyReplicas", "availableReplicas"), ready)
+    status = {"observedGeneration": found["metadata"]["generation"], **counts}
+    change = [{"op": "add", "path": "/status", "value": status}]
+    await living.admin.patch(DEPLOYMENTS, living.namespace, f"chat-{slot}", change, subresource="status")
+
+
+async def may() -> None:
+    """The route is the writer's."""
+
+
+async def put(living: LivingKube, platform: PlatformFile, slot: str, model: str) -> None:
+    workload = make_workload(platform, slot, living.clients)
+    await workload.prepare(model, Holder(RAMP, may))
+    await workload.scale(3, Holder(RAMP, may))
+
+
+async def deployed(living: LivingKube, slot: str) -> tuple[int, str]:
+    found = await living.admin.get(DEPLOYMENTS, living.namespace, f"chat-{slot}")
+    assert "tailramp" not in str(found["metadata"].get("annotations"))
+    return found["spec"]["replicas"], found["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+async def doctor(living: LivingKube, path: Path) -> list[dict[str, Any]]:
+    _, out, _ = await run(living, "doctor", "--platform", str(path), "-o", "json")
+    found = json.loads(out)
+    results = found["results"] if isinstance(found, dict) else found
+    return [result for result in results if result["area"] == "servers"]
+
+
+async def test_doctor_says_how_the_servers_are_and_what_an_earlier_ramp_has_left(
+    living: LivingKube, tmp_path: Path
+) -> None:
+    path = platform_file(living, tmp_path)
+    await says_ready(living, "blue", 2)
+    await says_ready(living, "green", 1)
+    said = [(result["state"], result["text"]) for result in await doctor(living, path)]
+    assert said == [
+        ("good", "blue: 2 of 2 pods ready"),
+        ("finding", "blue serves everyone with 2 of the 4 servers that replicas.full asks for"),
+        ("finding", "green: 1 of 2 pods ready"),
+    ]
+    await living.router.prepare(take_over(), ["green"])
+    await put(living, load_platform(path), "green", "chat-v2")
+    await living.router.clear(roll_back(3))
+    texts = [result["text"] for result in await doctor(living, path)]
+    assert f"green: deployment chat-green still holds what ramp {RAMP} wrote" in texts
+
+
+async def test_doctor_names_the_rights_that_are_missing(living: LivingKube, tmp_path: Path) -> None:
+    path = platform_file(living, tmp_path)
+    await living.within.allow([rule for rule in RULES if rule["apiGroups"] != ["apps"]])
+    texts = " ".join(result["text"] for result in await doctor(living, path))
+    for slot in ("blue", "green"):
+        assert f"slots.{slot}.workload.kind: this process may not patch deployments" in texts
+
+
+async def test_uninstall_puts_workloads_back_as_they_were_found(living: LivingKube, tmp_path: Path) -> None:
+    path = platform_file(living, tmp_path)
+    await living.router.prepare(take_over(), ["green"])
+    await put(living, load_platform(path), "green", "chat-v2")
+    await living.router.clear(roll_back(3))
+    code, out, err = await run(living, "uninstall", "--platform", str(path), "--yes")
+    assert code == 0, out + err
+    assert await deployed(living, "green") == (2, "toy/chat-v0:1")
+
+
+async def test_uninstall_keeps_the_model_that_serves_everyone(living: LivingKube, tmp_path: Path) -> None:
+    path = platform_file(living, tmp_path)
+    await living.router.prepare(take_over(), ["green"])
+    await put(living, load_platform(path), "green", "chat-v2")
+    await living.router.apply(serve(ON_GREEN, 2))
+    await living.router.prepare(conclude(3))
+    await living.served(ON_GREEN)
+    code, out, err = await run(living, "uninstall", "--platform", str(path), "--yes")
+    assert code == 0, out + err
+    assert await deployed(living, "green") == (2, "toy/chat-v2:1")
