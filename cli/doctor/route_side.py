@@ -17,7 +17,6 @@ from tailramp.spec import EnvoyFileRouter, PlatformFile, load_spec
 if TYPE_CHECKING:
     import aiohttp
 
-    from activities.clients import Clients
     from activities.routers import Router
     from tailramp.route_record import RouteRecord
 
@@ -31,6 +30,7 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
     from activities.clients import Clients
     from activities.routers import make_router
     from cli.doctor.cluster_side import examine_cluster
+    from cli.doctor.servers_side import examine_servers
 
     async with aiohttp.ClientSession() as http, Clients(http) as clients:
         router = make_router(platform, clients)
@@ -61,11 +61,9 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
                 yield result
         async for result in _gateway(platform, record, http):
             yield result
-        for result in await asyncio.gather(*(_slot(platform, slot, http) for slot in platform.slots)):
+        slots = [_slot(platform, slot, http) for slot in platform.slots]
+        for result in (*await asyncio.gather(*slots), *await examine_servers(platform, record, clients)):
             yield result
-        for slot in platform.slots:
-            for result in await _workload(platform, slot, record, clients):
-                yield result
         if record is not None:
             async for result in _prometheus(platform, record.assignment.default, canary):
                 yield result
@@ -174,39 +172,6 @@ async def _slot(platform: PlatformFile, slot: str, http: "aiohttp.ClientSession"
     if models:
         return good("slots", f"{slot} serves {', '.join(sorted(models))}")
     return finding("slots", f"{slot} at {url} does not answer /v1/models", "Start it, or mend slots.*.url")
-
-
-async def _workload(
-    platform: PlatformFile, slot: str, record: "RouteRecord | None", clients: "Clients"
-) -> list[Result]:
-    """What preflight would say of the slot's servers, how they are, and what an earlier ramp has left there."""
-    from activities.workloads import make_workload
-
-    settings = platform.workload_of(slot)
-    if settings is None:
-        return []
-    workload = make_workload(platform, slot, clients)
-    try:
-        problems = await workload.preflight(None)
-        if problems:
-            return [finding("servers", f"{p.field}: {p.reason}", p.mend) for p in problems]
-        wanted = await workload.size() or 0
-        progress, ramp = await workload.ready(wanted, time.time()), await workload.written_by()
-    except TailrampError as error:
-        return [finding("servers", f"{slot}: {error}", "Check the name, and the kubeconfig that this process uses")]
-    results = [good("servers", f"{slot}: {progress}")]
-    if not progress.is_done:
-        mend = progress.mend or f"Look at the pods of {settings.kind} {settings.name}"
-        results = [finding("servers", f"{slot}: {progress}", mend)]
-    live = record is not None and record.assignment.default == slot
-    full = settings.replicas.full if settings.replicas is not None else 0
-    if live and progress.ready < full:
-        text = f"{slot} serves everyone with {progress.ready} of the {full} servers that replicas.full asks for"
-        results.append(finding("servers", text, "Scale it up: a ramp would do so before it moves anybody"))
-    if ramp is not None and (record is None or record.ramp != ramp or record.closed):
-        text = f"{slot}: {settings.kind} {settings.name} still holds what ramp {ramp} wrote"
-        results.append(finding("servers", text, "The next ramp puts it back in the end, `tailramp uninstall` at once"))
-    return results
 
 
 async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> AsyncIterator[Result]:
