@@ -97,6 +97,7 @@ _WAITS = {
     "budget": "the day's budget is spent",
     "drift": "somebody else changed the route: undo it, and it goes on",
     "freeze": "the route is frozen: `tailramp lift` lets it go on",
+    "capacity": "servers of the next share did not come in time: it goes on once they are ready",
 }
 
 
@@ -104,7 +105,7 @@ def _waits(scene: "Scene") -> list[str]:
     from tailramp.ramp import Phase
     from tailramp.units import format_duration
 
-    sentences = [_WAITS[wait] for wait in scene.waits]
+    sentences = [*(_WAITS[wait] for wait in scene.waits), *scene.servers]
     progress = scene.progress
     if not sentences and progress is not None and progress.needed is not None and progress.running:
         sentences.append(f"its hold of {format_duration(progress.needed)} is not over")

@@ -107,7 +107,11 @@ class KubernetesWorkload:
     # Writing.
 
     async def claim(self, holder: Holder) -> None:
-        await self._hold(self._shape.resource, self._settings.name, lambda _: (), holder)
+        places = [(self._shape.resource, self._settings.name)]
+        if (scaler := await self._autoscaler()) is not None:
+            places.append((scaler.resource, scaler.found["metadata"]["name"]))
+        for resource, name in places:
+            await self._hold(resource, name, lambda _: (), holder)
 
     async def prepare(self, model: str, holder: Holder) -> bool:
         return await self._hold(

@@ -4,6 +4,9 @@ from typing import Final
 
 CATALOG: Final[dict[str, str]] = {
     "capacity": "副本数不足",
+    "servers of the next share did not come in time: it goes on once they are ready": (
+        "下一步所需的副本未能按时就绪：就绪后继续"
+    ),
     # Decisions.
     "served by its slot: {models}": "已由槽位提供服务：{models}",
     "servers are ready: {any:what}": "副本已就绪：{what}",

@@ -2,7 +2,9 @@
 
 from activities.workloads import Progress
 from activities.workloads.pods import complaint_mend
+from cli.explain_command import _WAITS
 from cli.language.zh import translator
+from tailramp.ramp import Block
 
 
 def test_how_far_servers_are_and_why_they_are_stuck_is_translated() -> None:
@@ -24,3 +26,9 @@ def test_how_far_servers_are_and_why_they_are_stuck_is_translated() -> None:
     say = translator()
     whole = [*said, *(f"green: {each}" for each in said[:10])]
     assert [each for each in whole if say.find(each) is None] == []
+
+
+def test_everything_that_a_ramp_can_wait_for_is_explained_in_both_languages() -> None:
+    assert set(_WAITS) == {"paused", *Block}
+    say = translator()
+    assert [each for each in (*_WAITS.values(), *Block) if say.find(each) is None] == []

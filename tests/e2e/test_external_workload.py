@@ -1,0 +1,61 @@
+"""A candidate that somebody else deploys, while the ramp waits for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cli.ramps import Ramp
+from lab.process import wait_until
+from lab.world import World
+from tailramp.ramp import Phase
+from workflows.starting import start_ramp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+QUICK = {"steps": ["50%", "100%"], "hold": "1s", "bake": "1s"}
+
+
+async def waits_for(world: World) -> dict[str, str]:
+    """What the ramp says that it waits for."""
+    seen: dict[str, str] = {}
+
+    async def is_told() -> bool:
+        sighting = await Ramp(world.client, world.route).look(ask_worker=False)
+        for pending in sighting.pending:
+            seen.update(pending.servers)
+        return bool(seen)
+
+    await wait_until(is_told, 60, "what is waited for is told", interval=0.1)
+    return seen
+
+
+async def test_a_ramp_waits_until_its_slot_answers_and_says_what_answers_meanwhile(tmp_path: Path) -> None:
+    workloads = {slot: {"kind": "external", "ready": "60s"} for slot in ("blue", "green")}
+    models = {"blue": "chat-v1", "green": "chat-v0"}
+    async with World(tmp_path / "world", seed=5, models=models, ramp=QUICK, workloads=workloads) as world:
+        world.start_worker()
+        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
+        try:
+            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+            assert await waits_for(world) == {"green": "serving chat-v0 and not chat-v2"}
+            await world.deploy("green", "chat-v2")
+            result = await asyncio.wait_for(handle.result(), 90)
+        finally:
+            await users.terminate()
+    assert result.phase is Phase.SUCCEEDED, result
+
+
+async def test_a_slot_that_never_answers_is_refused_at_its_limit(tmp_path: Path) -> None:
+    workloads = {"green": {"kind": "external", "ready": "2s"}}
+    models = {"blue": "chat-v1", "green": "chat-v0"}
+    async with World(tmp_path / "world", seed=5, models=models, ramp=QUICK, workloads=workloads) as world:
+        world.start_worker()
+        handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        result = await asyncio.wait_for(handle.result(), 90)
+    assert result.phase is Phase.REFUSED
+    (problem,) = result.problems
+    assert "slots.green.workload: not ready after 2s: serving chat-v0 and not chat-v2" in problem
+    assert "Check that the server calls itself chat-v2, or mend models.served" in problem
