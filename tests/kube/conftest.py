@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from living_kube import USER, LivingKube, Namespace
+from living_kube import USER, WORKLOAD_RULES, LivingKube, Namespace
 
+from lab import programs
 from lab.control_plane import ControlPlane
 
 
@@ -37,3 +38,23 @@ async def namespace(plane: ControlPlane) -> AsyncIterator[Namespace]:
 async def route(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
     async with LivingKube(tmp_path, namespace, request.param) as living:
         yield living
+
+
+@pytest.fixture(scope="session")
+def plane_of_kinds(plane: ControlPlane) -> ControlPlane:
+    """With the resources of LeaderWorkerSets and of KEDA beside Kubernetes' own."""
+
+    async def define() -> None:
+        for name in ("leader-worker-set", "keda"):
+            await plane.api.define(programs.ensure_folder(name))
+
+    asyncio.run(define())
+    return plane
+
+
+@pytest.fixture
+async def place(plane_of_kinds: ControlPlane) -> AsyncIterator[Namespace]:
+    """A namespace with workloads, and a user who may write those and nothing else."""
+    async with Namespace(plane_of_kinds) as namespace:
+        await namespace.allow(WORKLOAD_RULES)
+        yield namespace

@@ -57,6 +57,9 @@ RAMP = "0f0e0d0c-0000-4000-8000-000000000001"
 LATER_RAMP = "0f0e0d0c-0000-4000-8000-000000000002"
 BLUE, GREEN = Assignment(default="blue"), Assignment(default="green")
 ROLE_FILE = Path(__file__).parents[2] / "deploy" / "kubernetes" / "route-access" / "role.yaml"
+WORKLOAD_RULES: list[dict[str, Any]] = yaml.safe_load(
+    (ROLE_FILE.parents[1] / "workload-access" / "role.yaml").read_text(encoding="utf-8")
+)["rules"]
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")

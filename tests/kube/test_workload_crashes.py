@@ -22,17 +22,17 @@ from test_workload_objects import (
     Slot,
     holder,
     inside,
-    place,
-    plane_of_kinds,
     pod_autoscaler,
 )
 
 from activities.kube import KubeClient
 from tailramp.errors import Fenced
 
-__all__ = ["place", "plane_of_kinds"]
-
 RAISE = {"replicas": {"full": 8, "autoscaler": "raise"}}
+ALONE_AND_SCALED = [
+    pytest.param(SIZED, id="alone"),
+    pytest.param(RAISE, id="with an autoscaler", marks=pytest.mark.faults),
+]
 
 
 async def forward(slot: Slot, by: Holder) -> None:
@@ -81,7 +81,7 @@ async def gone(slot: Slot) -> None:
         await slot.place.admin.delete(POD_AUTOSCALERS, slot.place.name, scaler["metadata"]["name"])
 
 
-@pytest.mark.parametrize("settings", [SIZED, RAISE], ids=["alone", "with an autoscaler"])
+@pytest.mark.parametrize("settings", ALONE_AND_SCALED)
 @pytest.mark.parametrize("after", [whole, None], ids=["goes on", "goes back"])
 async def test_killed_at_any_call_it_is_put_back_whether_the_ramp_goes_on_or_back(
     place: Namespace, settings: dict[str, Any], after: Callable[[Slot, Holder], Awaitable[None]] | None
@@ -108,7 +108,7 @@ async def test_killed_at_any_call_it_is_put_back_whether_the_ramp_goes_on_or_bac
         assert reached == points
 
 
-@pytest.mark.parametrize("settings", [SIZED, RAISE], ids=["alone", "with an autoscaler"])
+@pytest.mark.parametrize("settings", ALONE_AND_SCALED)
 async def test_asleep_at_any_call_while_a_later_ramp_takes_the_slot_it_changes_nothing_of_that_ramps(
     place: Namespace, settings: dict[str, Any]
 ) -> None:

@@ -5,14 +5,12 @@ No controller runs: the tests write the statuses that controllers would write.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import yaml
-from living_kube import ROLE_FILE, Namespace
+from living_kube import WORKLOAD_RULES, Namespace
 
 from activities.kube import KubeClient, Resource
 from activities.kube.resources import (
@@ -26,15 +24,10 @@ from activities.kube.resources import (
 )
 from activities.workloads import SHAPES, Holder
 from activities.workloads.kubernetes import KubernetesWorkload
-from lab import programs
-from lab.control_plane import ControlPlane
 from tailramp.errors import Fenced, TailrampError
 from tailramp.spec.models import Models
 from tailramp.spec.workload import DeploymentWorkload, LeaderWorkerSetWorkload, ManagedWorkload, StatefulSetWorkload
 
-RULES: list[dict[str, Any]] = yaml.safe_load(
-    (ROLE_FILE.parents[1] / "workload-access" / "role.yaml").read_text(encoding="utf-8")
-)["rules"]
 KINDS: dict[str, tuple[Resource, type[ManagedWorkload]]] = {
     "deployment": (DEPLOYMENTS, DeploymentWorkload),
     "statefulset": (STATEFUL_SETS, StatefulSetWorkload),
@@ -50,23 +43,6 @@ WAYS = {
 }
 SIZED = {"replicas": {"full": 8}}
 RAMP, LATER = "ramp-one", "ramp-two"
-
-
-@pytest.fixture(scope="session")
-def plane_of_kinds(plane: ControlPlane) -> ControlPlane:
-    async def define() -> None:
-        for name in ("leader-worker-set", "keda"):
-            await plane.api.define(programs.ensure_folder(name))
-
-    asyncio.run(define())
-    return plane
-
-
-@pytest.fixture
-async def place(plane_of_kinds: ControlPlane) -> AsyncIterator[Namespace]:
-    async with Namespace(plane_of_kinds) as namespace:
-        await namespace.allow(RULES)
-        yield namespace
 
 
 def template(labels: dict[str, str]) -> dict[str, Any]:
@@ -525,7 +501,10 @@ async def test_where_the_object_does_not_tell_an_event_does(place: Namespace, cl
 # Rights.
 
 RIGHTS = [
-    (kind, verb, index) for index, rule in enumerate(RULES) for kind in rule["resources"] for verb in rule["verbs"]
+    (kind, verb, index)
+    for index, rule in enumerate(WORKLOAD_RULES)
+    for kind in rule["resources"]
+    for verb in rule["verbs"]
 ]
 
 
@@ -565,7 +544,7 @@ async def test_a_user_with_the_role_can_do_everything(place: Namespace, client: 
 async def test_no_right_could_be_left_out(
     place: Namespace, client: KubeClient, kind: str, verb: str, index: int
 ) -> None:
-    rules = copy.deepcopy(RULES)
+    rules = copy.deepcopy(WORKLOAD_RULES)
     rule = rules[index]
     rule["resources"].remove(kind)
     rules.append({**rule, "resources": [kind], "verbs": [each for each in rule["verbs"] if each != verb]})
