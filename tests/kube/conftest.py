@@ -12,6 +12,11 @@ from living_kube import USER, WORKLOAD_RULES, LivingKube, Namespace
 from lab import programs
 from lab.control_plane import ControlPlane
 
+KINDS_OF_OTHERS = {
+    "leader-worker-set": "leaderworkersets.leaderworkerset.x-k8s.io",
+    "keda": "scaledobjects.keda.sh",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test of this folder waits for the API server too."""
@@ -45,8 +50,8 @@ def plane_of_kinds(plane: ControlPlane) -> ControlPlane:
     """With the resources of LeaderWorkerSets and of KEDA beside Kubernetes' own."""
 
     async def define() -> None:
-        for name in ("leader-worker-set", "keda"):
-            await plane.api.define(programs.ensure_folder(name))
+        for folder, name in KINDS_OF_OTHERS.items():
+            await plane.api.define(programs.ensure_folder(folder), [name])
 
     asyncio.run(define())
     return plane
