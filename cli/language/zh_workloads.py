@@ -7,6 +7,16 @@ CATALOG: Final[dict[str, str]] = {
     "servers of the next share did not come in time: it goes on once they are ready": (
         "下一步所需的副本未能按时就绪：就绪后继续"
     ),
+    # Problems of the platform file.
+    "the platform file has no models.storageUri": "平台文件中没有 models.storageUri",
+    "this is not the name of a variable: letters, digits and _": "这不是变量名：只用字母、数字和 _",
+    "this is not the name of an argument, with the - before it": "这不是参数名：请连同前面的 - 一起写",
+    "this is not the name of an object in Kubernetes: a-z, 0-9, - and .": (
+        "这不是 Kubernetes 对象的名称：只用 a-z、0-9、- 和 ."
+    ),
+    "this is not the name of a label or annotation, such as model-version or example.com/model": (
+        "这不是标签或注解的名称，例如 model-version 或 example.com/model"
+    ),
     # Decisions.
     "served by its slot: {models}": "已由槽位提供服务：{models}",
     "servers are ready: {any:what}": "副本已就绪：{what}",

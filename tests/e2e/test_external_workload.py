@@ -10,6 +10,7 @@ import pytest
 from cli.ramps import Ramp
 from lab.process import wait_until
 from lab.world import World
+from tailramp.errors import Unreachable
 from tailramp.ramp import Phase
 from workflows.starting import start_ramp
 
@@ -23,7 +24,10 @@ async def waits_for(world: World) -> dict[str, str]:
     seen: dict[str, str] = {}
 
     async def is_told() -> bool:
-        sighting = await Ramp(world.client, world.route).look(ask_worker=False)
+        try:
+            sighting = await Ramp(world.client, world.route).look(ask_worker=False)
+        except Unreachable:  # a busy machine
+            return False
         for pending in sighting.pending:
             seen.update(pending.servers)
         return bool(seen)
