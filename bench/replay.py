@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str]) -> None:
         f"reading the file:    {reading:.2f} s of one core",
         f"judging and deciding: {judging:.2f} s of one core",
         f"together:            {reading + judging:.2f} s ({'promoted' if course.promoted_at else 'not promoted'})",
+        f"(processor time; {os.getloadavg()[0]:.1f} processes ran beside it on {os.cpu_count()} cores)",
     ]
     print("\n".join(lines))
     if options.keep:
