@@ -14,6 +14,8 @@ BUILT := prometheus promtool etcd kube-apiserver compose-spec
 BUILT_FIRST := $(if $(filter test test-faults bench,$(MAKECMDGOALS)),$(BUILT),prometheus)
 # Words added to the command of demo, test and bench: make test ARGS="tests/lab -k envoy"
 ARGS ?=
+# Files of tests at once. They mostly wait for servers, each for its own; a debugger needs JOBS=1.
+JOBS ?= 2
 
 # A python3.12 on PATH may be a launcher for a version that is not installed, or lack what makes environments: so ask it.
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -38,7 +40,7 @@ demo: $(STAMP) ## a ramp on real servers on this machine, without a cluster
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m lab.programs $(BUILT) >/dev/null
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(ARGS)
 
 test-faults: $(STAMP) ## run the whole fault matrices (hours); what becomes of each cell is kept in bench/results/faults.txt
 	@$(BIN)/python -m lab.programs $(BUILT) >/dev/null
