@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from tailramp.errors import Fenced
 from tailramp.evidence import Verdict, VerdictKind
 from tailramp.route_record import Clearer
 
@@ -40,7 +41,7 @@ VERDICTS = Counter(
 )
 LEASE_RENEWALS = Counter("tailramp_lease_renewals", "Leases renewed", registry=REGISTRY)
 LEASE_FAILURES = Counter(
-    "tailramp_lease_failures", "Leases that could not be renewed or shortened, whatever the reason", registry=REGISTRY
+    "tailramp_lease_failures", "Leases of a live ramp that could not be renewed or shortened", registry=REGISTRY
 )
 CLEARS = Counter(
     "tailramp_clears",
@@ -87,9 +88,15 @@ def tick(verdicts: Callable[[], Iterable[Verdict]]) -> Iterator[None]:
 
 @contextmanager
 def lease_write(renewals: int = 0) -> Iterator[None]:
-    """A write of the lease, worth ``renewals`` if it succeeds; a cancelled one is neither success nor failure."""
+    """A write of the lease, worth ``renewals`` if it succeeds.
+
+    Neither success nor failure is one that is cancelled, and one of a watch that has not heard yet that its ramp no
+    longer holds the route.
+    """
     try:
         yield
+    except Fenced:
+        raise
     except Exception:
         LEASE_FAILURES.inc()
         raise

@@ -74,7 +74,7 @@ def replay_command(
     plots: Path | None,
     is_record: bool,
 ) -> ExitCode:
-    """Run the policy of the two files over counts that were kept, and show what would have been decided.
+    """Run a policy over counts that were kept, and show what it would have decided.
 
     FILE is a recording of `tailramp record`, Prometheus' own answers to query_range as JSON, or counts per window and
     arm as CSV with the columns time,arm,metric,edge,count. CANARY and PLATFORM_FILE are the two files of the policy.

@@ -5,7 +5,6 @@ from typing import Final
 CATALOG: Final[dict[str, str]] = {
     # Help.
     "Run a policy over counts that were kept, and show what it would have decided.": "在保存下来的计数上运行一套策略，显示它会做出的决定。",
-    "Run the policy of the two files over counts that were kept, and show what would have been decided.": "在保存下来的计数上运行两个文件中的策略，显示它会做出的决定。",
     "FILE is a recording of `tailramp record`, Prometheus' own answers to query_range as JSON, or counts per window and arm as CSV with the columns time,arm,metric,edge,count. CANARY and PLATFORM_FILE are the two files of the policy. Nothing is contacted.": "FILE 是 `tailramp record` 的录制、以 JSON 保存的 Prometheus query_range 应答，或按窗口和分组计数的 CSV，列为 time,arm,metric,edge,count。CANARY 和 PLATFORM_FILE 是策略的两个文件。不访问任何服务。",
     "The users of the counts are where they were: another policy's steps change when it decides, not what was counted.": "计数里的用户保持原来的归属：换一套策略的步骤只改变何时做决定，不改变计到了什么。",
     "The slot that everyone was on; else the first of the file.": "所有人原先所在的槽位；不指定则为文件中的第一个。",

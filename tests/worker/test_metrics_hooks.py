@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from activities import telemetry
-from tailramp.errors import Unreachable
+from tailramp.errors import Fenced, Unreachable
 from tailramp.evidence import Verdict, VerdictKind
 from tailramp.route_record import Clearer
 from worker.metrics import exposition
@@ -48,6 +48,8 @@ def test_a_renewal_is_counted_when_it_is_stored_and_a_failure_goes_through() -> 
         raise Unreachable("the route file")
     with pytest.raises(asyncio.CancelledError), telemetry.lease_write(renewals=1):
         raise asyncio.CancelledError
+    with pytest.raises(Fenced), telemetry.lease_write(renewals=1):
+        raise Fenced("cleared")
     assert sample("tailramp_lease_renewals_total") == renewals + 1
     assert sample("tailramp_lease_failures_total") == failures + 1
 
