@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from living_kube import USER, WORKLOAD_RULES, LivingKube, Namespace
 
 from lab import programs
@@ -39,9 +40,12 @@ async def namespace(plane: ControlPlane) -> AsyncIterator[Namespace]:
         yield made
 
 
-@pytest.fixture(params=["ingress-nginx", "gateway-api"])
-async def route(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
-    async with LivingKube(tmp_path, namespace, request.param) as living:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["ingress-nginx", "gateway-api"])
+async def living_route(
+    request: pytest.FixtureRequest, plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LivingKube]:
+    """One data plane for all tests of a file, since its servers take seconds to start."""
+    async with Namespace(plane) as made, LivingKube(tmp_path_factory.mktemp("route"), made, request.param) as living:
         yield living
 
 
@@ -63,3 +67,10 @@ async def place(plane_of_kinds: ControlPlane) -> AsyncIterator[Namespace]:
     async with Namespace(plane_of_kinds) as namespace:
         await namespace.allow(WORKLOAD_RULES)
         yield namespace
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def route(living_route: LivingKube) -> LivingKube:
+    """A route that nothing was ever done with.  Whoever uses it runs ``on_shared_loop``."""
+    await living_route.begin_anew()
+    return living_route

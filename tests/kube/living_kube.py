@@ -7,6 +7,7 @@ its slot.
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import aiohttp
+import pytest
 import yaml
 from aiohttp import web
 
@@ -66,6 +68,9 @@ GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 
 _NUMBERS = itertools.count(1)
 
+on_shared_loop = pytest.mark.asyncio(loop_scope="module")
+"""For tests that share a data plane with the others of their file."""
+
 
 def on_green(buckets: str, default: str = "blue") -> Assignment:
     return Assignment(default=default, rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
@@ -108,18 +113,24 @@ class Namespace:
         self.name = f"t{next(_NUMBERS)}"
         self.admin = plane.api.client()
         self.kubeconfig = plane.api.kubeconfig(USER)
+        self._rules: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Namespace:
         await self.admin.create(NAMESPACES, None, {"metadata": {"name": self.name}})
-        role = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8"))
-        await self.allow(role["rules"])
+        await self.allow_what_is_deployed()
         return self
+
+    async def allow_what_is_deployed(self) -> None:
+        rules = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8"))["rules"]
+        if rules != self._rules:
+            await self.allow(rules)
 
     async def __aexit__(self, *_: object) -> None:
         await self.admin.close()
 
     async def allow(self, rules: list[dict[str, Any]]) -> None:
         """Let the user do just this from now on."""
+        self._rules = copy.deepcopy(rules)
         role = await self.admin.find(ROLES, self.name, USER)
         if role is None:
             await self.admin.create(ROLES, self.name, {"metadata": {"name": USER}, "rules": rules})
@@ -278,6 +289,25 @@ class LivingKube:
         await self._before_the_front()
         await asyncio.gather(self.traefik.start(), self.envoy.start())
         await wait_until(self._answers, 15, "the route answers")
+
+    async def begin_anew(self) -> None:
+        """As if nothing had ever been here.  The main route is put back and not made anew: without it Traefik would
+        answer 404 for a moment."""
+        for found in await self.admin.find_all(self.resource, self.namespace):
+            if found["metadata"]["name"] != "chat":
+                await self.admin.delete(self.resource, self.namespace, found["metadata"]["name"])
+        for lease in await self.admin.find_all(LEASES, self.namespace):
+            await self.admin.delete(LEASES, self.namespace, lease["metadata"]["name"])
+        await self.within.allow_what_is_deployed()
+        marks = [{"op": "add", "path": f"/metadata/{kind}", "value": {}} for kind in ("annotations", "labels")]
+        spec = {"op": "replace", "path": "/spec", "value": self.main_route()["spec"]}
+        await self.admin.patch(self.resource, self.namespace, "chat", [*marks, spec])
+        self.spec = self._spec()
+        for _ in range(2):  # what one Traefik still has to take up, the second look sees
+            await self.served(BLUE)
+            await asyncio.sleep(3 * self._throttle)
+        for requests in self.requests.values():
+            requests.clear()
 
     async def _before_the_front(self) -> None:
         """What the front needs before it starts."""

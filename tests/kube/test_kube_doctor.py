@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 import yaml
-from living_kube import BLUE, GATEWAYS, ROLE_FILE, LivingKube, Namespace, Objects, on_green, serve, take_over
+from living_kube import (
+    BLUE,
+    GATEWAYS,
+    ROLE_FILE,
+    LivingKube,
+    Namespace,
+    Objects,
+    on_green,
+    on_shared_loop,
+    serve,
+    take_over,
+)
 from planner_samples import plan
 from test_kube_kill import run
 
@@ -35,6 +46,7 @@ async def examine(route: LivingKube, folder: Path) -> tuple[int, str]:
     return code, "\n".join(f"{result['area']} {result['state']}: {result['text']}" for result in results)
 
 
+@on_shared_loop
 async def test_a_route_in_order_is_said_to_be_so_from_its_objects_to_its_forged_headers(
     route: LivingKube, tmp_path: Path
 ) -> None:
@@ -46,6 +58,7 @@ async def test_a_route_in_order_is_said_to_be_so_from_its_objects_to_its_forged_
     assert "probes are answered as the record says, forged headers too" in said
 
 
+@on_shared_loop
 async def test_missing_rights_and_a_gateway_that_lets_forged_headers_pass_are_found(
     route: LivingKube, tmp_path: Path
 ) -> None:

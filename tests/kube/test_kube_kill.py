@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from living_kube import BLUE, GREEN, LATER_RAMP, LivingKube, conclude, on_green, renew, serve, take_over
+from living_kube import BLUE, GREEN, LATER_RAMP, LivingKube, conclude, on_green, on_shared_loop, renew, serve, take_over
 
 from activities.kube import KubeClient
 from activities.kube.resources import LEASES
 from lab.process import ManagedProcess, wait_until
 from tailramp.errors import Fenced, Refused
 from worker.sentinel import Sentinel
+
+pytestmark = on_shared_loop
 
 ROOT = Path(__file__).parents[2]
 

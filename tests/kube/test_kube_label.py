@@ -16,6 +16,7 @@ from living_kube import (
     conclude,
     kill,
     on_green,
+    on_shared_loop,
     outcome_of,
     renew,
     roll_back,
@@ -39,7 +40,7 @@ from tailramp.proof import Answer
 from tailramp.route_record import lifted
 from worker.sentinel import Sentinel
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = on_shared_loop
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

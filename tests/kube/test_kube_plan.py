@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from living_kube import GREEN, Kind, LivingKube, Namespace, Objects, conclude, serve, take_over
+from living_kube import GREEN, Kind, LivingKube, Namespace, Objects, conclude, on_shared_loop, serve, take_over
 from planner_samples import plan
 from test_kube_kill import run
 
@@ -78,6 +78,7 @@ async def apply_as_printed(route: LivingKube, written: list[dict[str, Any]]) -> 
     assert (await route.main())["spec"] != spec, "the ramp was promoted"
 
 
+@on_shared_loop
 async def test_the_command_prints_every_write_of_every_object_and_writes_nothing(
     route: LivingKube, tmp_path: Path
 ) -> None:

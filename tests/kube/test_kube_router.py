@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from living_kube import BLUE, GREEN, RAMP, Answers, LivingKube, conclude, on_green, roll_back, serve, take_over, user_in
+from living_kube import (
+    BLUE,
+    GREEN,
+    RAMP,
+    Answers,
+    LivingKube,
+    conclude,
+    on_green,
+    on_shared_loop,
+    roll_back,
+    serve,
+    take_over,
+    user_in,
+)
 from multidict import CIMultiDict
 
 from activities.routers.kube.planner import NOBODY
 from tailramp.assignment import Assignment
 from tailramp.proof import Answer
+
+pytestmark = on_shared_loop
 
 
 async def move(route: LivingKube, answers: Answers, assignment: Assignment, epoch: int) -> None:
