@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from test_scenarios import SECONDS_AFTER_TRIGGER, assert_promises_to_users_are_kept
+from test_scenarios import assert_promises_to_users_are_kept
 
 from lab.scenario import Scenario, play
 from lab.world import World
@@ -43,8 +43,6 @@ async def test_a_recorded_ramp_is_decided_again_as_it_was_and_its_record_can_be_
     world.start_worker()
     facts = await play(world, Scenario.SLOW)
     assert (facts.outcome, facts.reason) == (Phase.ROLLED_BACK, "unhealthy")
-    assert facts.seconds_trigger_to_last_candidate_request is not None, "the recount found no trigger"
-    assert facts.seconds_trigger_to_last_candidate_request <= SECONDS_AFTER_TRIGGER
     assert_promises_to_users_are_kept(facts)
     (log,) = world.records.glob("*.jsonl")
     live = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]

@@ -88,6 +88,8 @@ async def test_a_whole_cluster_is_frozen_by_who_may_see_all_of_it(objects: Objec
     code, _, err = await run(objects.kubeconfig, "freeze", "--all-namespaces", "--reason", "sale")
     assert (code, "leases" in err) == (5, True)
     admin = plane.api.kubeconfig()
+    async with Namespace(plane) as gone, Objects(gone, "gateway-api") as left:
+        await left.begin(BLUE)
     async with Namespace(plane) as second, Objects(second, "gateway-api") as others:
         await others.begin(BLUE)
         code, _, err = await run(admin, "freeze", "--all-namespaces", "--reason", "sale")

@@ -47,6 +47,8 @@ ONLY_TOGETHER = {
         "a user in both lists",
         "an empty salt",
         "an id in the body",
+        "users who count once a moment",
+        "weights that nobody says where they are",
         "an id in two places",
         "no salt",
         "a check that estimates",

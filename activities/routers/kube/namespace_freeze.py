@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from activities.kube import Changed, KubeClient
+from activities.kube import Changed, Denied, KubeClient
 from activities.kube.json_patch import annotate, is_unchanged, remove_annotations
 from activities.kube.resources import LEASES
 from activities.routers.kube.planner import MANAGED_BY, annotations_of
@@ -47,8 +47,15 @@ async def refuse_new_ramp(client: KubeClient, namespace: str, before: RouteRecor
 
 
 async def freeze_namespace(client: KubeClient, namespace: str, mark: Mark) -> list[LeaseRoute]:
-    """The mark first, so that no route slips through; returns the routes that were marked."""
-    await _write_mark(client, namespace, mark)
+    """The mark first, so that no route slips through; returns the routes that were marked.
+
+    A namespace that is being deleted takes no mark and needs none: no ramp can begin there. Its routes are marked.
+    """
+    try:
+        await _write_mark(client, namespace, mark)
+    except Denied as error:
+        if "is being terminated" not in str(error):
+            raise
     return await _change_routes(client, namespace, lambda record: frozen(record, mark))
 
 
