@@ -13,7 +13,7 @@ from living_kube import BLUE, LATER_RAMP, Namespace, Objects, kill, on_green, se
 
 from activities.kube.resources import LEASES
 from activities.routers.kube import KubernetesRouter
-from lab.control_plane import ControlPlane
+from lab.control_plane import NAMESPACES, ControlPlane
 from tailramp.errors import Frozen, Refused
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +90,7 @@ async def test_a_whole_cluster_is_frozen_by_who_may_see_all_of_it(objects: Objec
     admin = plane.api.kubeconfig()
     async with Namespace(plane) as gone, Objects(gone, "gateway-api") as left:
         await left.begin(BLUE)
+        await gone.admin.delete(NAMESPACES, None, gone.name)  # which takes a while, and here for ever
     async with Namespace(plane) as second, Objects(second, "gateway-api") as others:
         await others.begin(BLUE)
         code, _, err = await run(admin, "freeze", "--all-namespaces", "--reason", "sale")
