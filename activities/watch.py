@@ -212,22 +212,29 @@ class _Watch:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
         readings = await self._metrics.read_range(self._shelf.checks, self._shelf.slots, start, end, self._grid.tick)
         try:
-            for number, reading in enumerate(readings):
-                if number % _TICKS_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # a day of ticks takes seconds: others share this loop
-                    self._heartbeat.details = self._live_table(reading.at)
+            for number, reading in enumerate(readings, start=1):
                 self._shelf.speak_briefly(not self._watching.weighs_risks(reading.at))
                 self._shelf.observe(reading)
                 if reading.at >= self._request.anchor and (outcome := self._decided(reading.at)):
                     return outcome
+                if number % _TICKS_AT_ONCE == 0:
+                    self._show()
+                    await asyncio.sleep(0)  # a day of ticks takes seconds: others share this loop
             return None
         finally:
             self._shelf.restate()
             self._shelf.speak_briefly(False)
+            self._show()
+
+    def _show(self) -> None:
+        """Bring the live table to the last tick; before the first there is nothing to tell of any check."""
+        if self._ticks:
+            self._heartbeat.details = self._live_table(self._at)
 
     def _observe(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
-        self._heartbeat.details = self._live_table(at)
-        return self._decided(at, route, why)
+        outcome = self._decided(at, route, why)
+        self._show()
+        return outcome
 
     def _decided(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
         self._ticks += 1

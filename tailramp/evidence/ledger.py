@@ -30,6 +30,9 @@ from tailramp.forms import SlotName
 MOST_BYTES: Final = 128 << 10
 """Of what a decision holds, written: a history holds it twice, and may have 4 MiB before it must be continued."""
 
+_PACKING: Final = 6
+"""A rollback waits for it: 9 takes ten times as long, 0.34 s at most, for 7 % less."""
+
 _LARGEST: Final = 64 << 20
 """Of what is unpacked, in bytes: more was not written here."""
 
@@ -73,7 +76,7 @@ class Counts(BaseModel):
     def written(self) -> str:
         """As it stands in a record."""
         text = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
-        return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+        return base64.b64encode(zlib.compress(text.encode(), _PACKING)).decode()
 
     @classmethod
     def read(cls, written: str) -> "Counts":
