@@ -74,12 +74,11 @@ def _sections(scene: "Scene", spec: "RampSpec | None") -> list[tuple[str, list[s
 
 def _where(scene: "Scene") -> str:
     whom = f"{scene.share * 100:g} % of identified users are on the candidate"
-    if not scene.rungs:
-        return f"{scene.name} is {scene.phase}: {whom}"
-    current = next((rung for rung in scene.rungs if rung.standing == "current"), None)
+    steps = [rung for rung in scene.rungs if rung.buckets]  # everyone's is the promotion, and no step
+    current = next((rung for rung in steps if rung.standing == "current"), None)
     if current is None:
         return f"{scene.name} is {scene.phase}: {whom}"
-    return f"{scene.name} is {scene.phase}, step {current.index} of {len(scene.rungs)}: {whom}"
+    return f"{scene.name} is {scene.phase}, step {current.index} of {len(steps)}: {whom}"
 
 
 def _why_ended(scene: "Scene") -> list[str]:

@@ -97,7 +97,7 @@ def record_command(
     done = asyncio.run(_record(console, spec, header, out, left))
     size = out.stat().st_size
     first, last = min(span.anchor for span in header.spans), max(span.end for span in header.spans)
-    text = f"{out}: {done:,} ticks of {len(header.queries)} queries, {size / 1e6:.1f} MB"
+    text = f"{out}: {done:,} ticks of {len(header.queries)} queries, {size / 1e3:,.0f} kB"
     console.answer(
         text,
         {

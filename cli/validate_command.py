@@ -75,7 +75,7 @@ def _summary(spec: "RampSpec", plan: "Plan | None", say: "Say") -> list[str]:
     if not strategy.is_salted:
         rows.append((say("buckets"), say(f"{strategy}: uneven; `tailramp skew` shows how much")))
     rows += [(say("missing"), say(reason)) for reason in _papers_missing(spec)]
-    rows.append((say("checks"), limits(spec) or say("NONE: nothing would take a bad candidate back")))
+    rows.append((say("checks"), say(limits(spec) or "NONE: nothing would take a bad candidate back")))
     settle = format_duration(spec.platform.ramp.max_settle)
     least = f"at least {format_duration(plan.shortest)}, and up to {settle} per step for traffic to settle"
     lines = [*facts(rows), "", *_steps(plan, say), "", say(least)]

@@ -218,8 +218,7 @@ def free_port() -> int:
     The kernel's own choice (port 0) lies in the range that outgoing connections use: a server that is killed and
     restarted on such a port now and then finds it taken by one of its clients. So ports come from below that range.
     """
-    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    first, end = (10000, lowest_outgoing) if lowest_outgoing > 12000 else (1024, 65536)
+    first, end = _ports()
     for _ in range(200):
         port = random.randrange(first, end)
         if port in _given:
@@ -235,3 +234,24 @@ def free_port() -> int:
 
 
 _given: set[int] = set()
+
+
+def _ports() -> tuple[int, int]:
+    """The ports that may be given: from the first on, and below the second."""
+    if told := os.environ.get(PORTS_VARIABLE):
+        first, _, end = told.partition("-")
+        return int(first), int(end)
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    return (10000, lowest_outgoing) if lowest_outgoing > 12000 else (1024, 65536)
+
+
+def part_of_ports(part: int, parts: int) -> str:
+    """A value of ``PORTS_VARIABLE``: one of ``parts`` equal parts, from 0 on."""
+    first, end = _ports()
+    size = (end - first) // parts
+    return f"{first + part * size}-{first + (part + 1) * size}"
+
+
+PORTS_VARIABLE = "TAILRAMP_LAB_PORTS"
+"""``10000-21384`` for a process and its children. A port is free until somebody listens on it: processes that look for
+ports at the same time need parts of their own."""

@@ -126,6 +126,7 @@ CATALOG: Final[dict[str, str]] = {
     "power": "分辨力",
     "limits alone: no sequential test compares the candidate with the baseline": "只看上限：没有序贯检验把候选与基线比较",
     "at most {alpha} % false rollbacks in 24 h, all judges together": "24 小时内误回滚不超过 {alpha} %，所有判定合计",
+    "not calibrated, 1.5 times the usual noise is allowed for ({said:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "not calibrated, 1.5 times the usual noise is allowed for ({any:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "noise as calibrated": "噪声按校准值",
     # calibrate

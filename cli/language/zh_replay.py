@@ -45,7 +45,7 @@ CATALOG: Final[dict[str, str]] = {
     # record
     "goes on with what is there of {any:file}": "在 {file} 已有部分之上继续",
     "{#done} of {#n} ticks": "{n} 个时刻中已完成 {done} 个",
-    "{any:file}: {#n} ticks of {#many} queries, {#size} MB": "{file}：{many} 个查询，{n} 个时刻，{size} MB",
+    "{any:file}: {#n} ticks of {#many} queries, {#size} kB": "{file}：{many} 个查询，{n} 个时刻，{size} kB",
     "{value} is no moment: write 24h, or 2026-01-05T12:00:00+08:00": "{value} 不是时刻：请写 24h，或 2026-01-05T12:00:00+08:00",
     "{value} has no zone: write 2026-01-05T12:00:00+08:00": "{value} 没有时区：请写 2026-01-05T12:00:00+08:00",
     "--baseline: {slot} is no slot: there are {any:slots}": "--baseline：{slot} 不是槽位：现有 {slots}",

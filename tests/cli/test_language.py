@@ -23,12 +23,23 @@ from cli.language import Language, language_asked_for
 from cli.language.help_pages import width_of, wrapped
 from cli.language.translator import Translator
 from cli.language.zh import translator
-from tailramp.evidence import ThresholdRule, gateway_errors
+from tailramp.evidence import (
+    Check,
+    Source,
+    ThresholdRule,
+    gateway_errors,
+    hanging,
+    latency,
+    server_errors,
+    toxicity,
+)
 from tailramp.evidence.counts import ArmCounts
 from tailramp.evidence.judge import CheckTick, JudgeName
 from tailramp.evidence.sequential.rule import FAILURES, SequentialRule
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.wording import Wording
+from tailramp.presets.model import InFlight
+from tailramp.presets.servers import DURATION, FIRST_TOKEN, SGLANG, TGI, TOXIC_ANSWERS, VLLM
 from tailramp.ramp import Block, Phase, RampState, WatchOutcome
 from workflows.wording import next_event
 
@@ -91,25 +102,42 @@ def decided(file: Path) -> list[str]:
     return sentences
 
 
+RULE = ThresholdRule(min_sample=20, floor=50, window=2, consecutive=3)
+CHECKS: list[Check] = [
+    gateway_errors(rule=RULE),
+    server_errors(0.01, RULE, TGI.errors or TOXIC_ANSWERS),
+    latency(rule=RULE),
+    latency(0.5, RULE, FIRST_TOKEN, name="first-token", what="time to first token"),
+    latency(0.1, RULE, SGLANG.per_output_token or DURATION, name="per-output-token", what="time per output token"),
+    toxicity(rule=RULE),
+    hanging(300, RULE, VLLM.in_flight or InFlight("a", "b"), Source.SERVER),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_every_word_of_every_check_is_translated(check: Check) -> None:
+    words = check.words
+    assert untranslated(check.name, words.breach, words.unit, words.bad) == [], MEND
+
+
+def test_every_limit_is_translated() -> None:
+    shares = ("errors ≤ 5 %", "server errors ≤ 1 %", "toxicity ≤ 5 %")
+    times = ("p99 ≤ 2s", "p99 at the gateway ≤ 2s", "p99 to the first token ≤ 1s", "p99 per output token ≤ 100ms")
+    assert untranslated(*shares, *times, "in flight ≤ 5m", ", ".join((*shares, *times))) == [], MEND
+
+
 @pytest.mark.parametrize("name", list(JudgeName))
 @settings(deadline=None)  # the first example waits for numpy
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=12),
-    st.sampled_from(
-        [
-            Wording("p99 above 2 s", "answers", "slower than 2 s"),
-            Wording("toxicity above 5 %", "scored answers", "toxic"),
-            Wording("errors above 5 %", "answers", "failed"),
-        ]
-    ),
+    st.sampled_from([check.words for check in CHECKS]),
 )
 def test_every_reason_of_a_judge_is_translated(
     name: JudgeName, ticks: list[tuple[int, int, int, bool]], words: Wording
 ) -> None:
-    rule = ThresholdRule(min_sample=20, floor=50, window=2, consecutive=3)
     noise = FAILURES.cautious
     sequential = SequentialRule(alpha=0.01, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
-    check = gateway_errors(rule=rule).model_copy(
+    check = gateway_errors(rule=RULE).model_copy(
         update={
             "judges": (name,),
             "sequential": sequential,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.process import ManagedProcess, ProcessError, free_port, wait_until
+from lab.process import PORTS_VARIABLE, ManagedProcess, ProcessError, free_port, part_of_ports, wait_until
 
 # Starts a child, and ignores the request to end.
 STUBBORN_WITH_CHILD = """
@@ -172,3 +172,17 @@ def test_free_ports_differ_and_stay_out_of_the_way_of_outgoing_connections() -> 
     assert lowest <= 12000 or max(ports) < lowest
     with socket.create_server(("127.0.0.1", ports[0])) as listener:
         assert listener.getsockname()[1] == ports[0]
+
+
+def test_processes_that_look_for_ports_at_the_same_time_have_parts_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(PORTS_VARIABLE, raising=False)
+    parts = [part_of_ports(part, 3) for part in range(3)]
+    given = []
+    for part in parts:
+        monkeypatch.setenv(PORTS_VARIABLE, part)
+        given.append({free_port() for _ in range(50)})
+    assert [len(ports) for ports in given] == [50, 50, 50]
+    assert max(given[0]) < min(given[1])
+    assert max(given[1]) < min(given[2])
