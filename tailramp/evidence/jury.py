@@ -46,6 +46,8 @@ class Jury:
         if self._failed is not None:
             return self._failed
         said = _worst([judge.observe(tick) for judge in self._judges])
+        if said.kind is VerdictKind.FAIL:
+            self.brief = False
         return self._settle(self._with_evidence(said))
 
     def restate(self) -> Verdict:

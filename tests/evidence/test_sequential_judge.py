@@ -279,6 +279,21 @@ def test_the_worst_of_several_judges_speaks_and_the_evidence_is_always_told() ->
     assert shown.verdict.judge == "sequential"
 
 
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_fail_has_all_of_its_numbers_whichever_judge_fails_first(brief: bool) -> None:
+    """A record that holds fewer could not be told from one that was changed."""
+    shown = Shown(errors(BOTH, weight=1e-30))
+    shown.healthy(20)
+    while shown.verdict.kind is not VerdictKind.FAIL:
+        shown.jury.brief = brief
+        shown.tick((25, 4), (475, 2))
+    verdict = shown.verdict
+    assert verdict.judge == "threshold"
+    assert verdict.numbers.ratio is not None
+    assert verdict.numbers.risks
+    assert shown.jury.restate() == verdict
+
+
 def test_the_relative_judge_needs_no_limit_and_takes_incidents_for_what_they_are() -> None:
     check = gateway_errors(rule=RULE).model_copy(update={"judges": (JudgeName.RELATIVE,)})
     shown = Shown(check)
