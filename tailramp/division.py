@@ -49,6 +49,7 @@ class Division:
         self._window = window
         self._needed = needed
         self._arms = (RatioArm(bad_absent_is_zero=True), RatioArm(bad_absent_is_zero=True))
+        self._begun = False
         self._number = 0  # of the present window, from 1
         self._present = -1
         self._before = self._base = (NOTHING, NOTHING)
@@ -64,8 +65,11 @@ class Division:
         if reading.at < self.start or any(answer.fault for answer in answers):
             return
         for arm, answer in zip(self._arms, answers, strict=True):
-            arm.take({"total": answer.samples, "bad": ()}, starting=self._number == 0)
-        if (window := reading.at // self._window) != self._present:
+            arm.take({"total": answer.samples, "bad": ()}, starting=not self._begun)
+        self._begun = True
+        # A reading at a boundary ends the window before it: a watch that comes back has no others of the past.
+        window = (reading.at - self.start - 1) // self._window
+        if window >= 0 and window != self._present:
             self._closed += self._weight * self._evidence_now() if self._number else 0.0
             self._present = window
             self._number += 1

@@ -73,6 +73,24 @@ def test_users_of_the_time_before_the_first_whole_window_are_not_counted() -> No
     assert one.users == (0.0, 0.0)
 
 
+def test_a_watch_that_comes_back_counts_in_every_window_what_one_that_never_died_counts() -> None:
+    """It reads the boundaries of the windows that are over, and then the present."""
+    windows = [(50.0, 950.0), (62.0, 938.0), (38.0, 962.0), (70.0, 930.0)]
+    totals = np.vstack([np.zeros(2), np.cumsum([np.array(users) for users in windows], axis=0)])
+    for tick in range(1, WINDOW // TICK + 1):
+        steady, back = division(), division()
+        at = steady.start + (len(windows) - 1) * WINDOW + tick * TICK
+        for moment in range(steady.start, at + 1, TICK):
+            whole, part = divmod(moment - steady.start, WINDOW)
+            users = totals[whole] + (np.array(windows[whole]) * part / WINDOW if part else 0.0)
+            steady.take(reading(moment, *users))
+            if moment % WINDOW == 0 or moment == at:
+                back.take(reading(moment, *users))
+        assert back.users == steady.users
+        assert back.evidence == pytest.approx(steady.evidence)
+        assert sum(back.users) == pytest.approx(1000 * tick * TICK / WINDOW)
+
+
 def test_what_cannot_be_asked_says_nothing() -> None:
     one = division()
     blind = Reading(one.start, {QUERIES.candidate: Answer(fault="late"), QUERIES.baseline: Answer(fault="late")})
