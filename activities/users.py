@@ -1,11 +1,12 @@
 """Asks Prometheus how the users are divided, beside what the checks ask."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from activities.metrics import PrometheusMetrics
 from tailramp.division import Division, baseline_query, queries_of
 from tailramp.errors import Problem
+from tailramp.evidence import Reading
 from tailramp.forms import SlotName
 from tailramp.spec import PlatformFile
 
@@ -23,22 +24,37 @@ class UsersWatch:
         self._caught_up = False
 
     async def amiss(self, at: int) -> str:
-        """Say what is wrong with the division of the users at unix time `at`; "" if nothing is, or nobody can tell."""
+        """Say what is wrong with the division of the users at unix time `at`; "" if nothing is, or nobody can tell.
+
+        What was found once stands until what is counted later outweighs it, also while nothing can be counted.
+        """
         queries = queries_of(self._divisions)
         start = min((one.start for one in self._divisions), default=at + 1)
         if at < start:
             return ""
         readings = [await self._metrics.read_queries(queries, at)]
-        if faults := {answer.fault for answer in readings[0].answers.values() if answer.fault}:
-            log.warning("users could not be counted: %s", "; ".join(sorted(faults)))
-            return ""
+        if faults := _faults_of(readings):
+            return self._told(faults)
         if not self._caught_up:
-            readings = await self._metrics.read_queries_range(queries, start, at, self._window) + readings
+            earlier = await self._metrics.read_queries_range(queries, start, at, self._window)
+            if faults := _faults_of(earlier):
+                return self._told(faults)
+            readings = earlier + readings
             self._caught_up = True
         for reading in readings:
             for one in self._divisions:
                 one.take(reading)
+        return self._told()
+
+    def _told(self, faults: Collection[str] = ()) -> str:
+        """What is wrong with the users who were counted; that some could not be takes nothing of it back."""
+        if faults:
+            log.warning("users could not be counted: %s", "; ".join(sorted(faults)))
         return "; ".join(filter(None, (one.amiss for one in self._divisions)))
+
+
+def _faults_of(readings: Sequence[Reading]) -> set[str]:
+    return {answer.fault for reading in readings for answer in reading.answers.values() if answer.fault}
 
 
 async def users_problems(

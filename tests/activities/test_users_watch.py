@@ -3,17 +3,23 @@
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from aiohttp import web
 
 from activities.metrics import PrometheusMetrics
+from activities.query_threads import Unanswered
 from activities.users import UsersWatch
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
 from tailramp.division import Division, UserQueries
 
 QUERIES = UserQueries('user_windows_total{slot="green"}', 'user_windows_total{slot="blue"}')
+
+
+def no_answer(*_: object) -> NoReturn:
+    raise Unanswered("the query would load too many samples")
 
 
 class Users:
@@ -61,6 +67,25 @@ async def test_a_share_of_the_users_that_the_buckets_do_not_explain_is_named(
             assert ("users are not divided as their buckets are" in told) is amiss
             assert (one.evidence >= 100) is amiss
             await prometheus.kill()
-            assert await watch.amiss(int(time.time())) == ""
+            assert ("users are not divided" in await watch.amiss(int(time.time()))) is amiss
+        finally:
+            metrics.close()
+
+
+async def test_what_came_before_is_read_again_until_it_is_answered(
+    tmp_path: Path, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users.candidate = 2
+    async with PrometheusServer(tmp_path, {"gateway": [(users.address, {})]}, 0.2) as prometheus:
+        metrics = PrometheusMetrics(prometheus.url, timeout=2)
+        try:
+            one = Division("green", QUERIES, share=0.05, window=2, anchor=int(time.time()) + 1, needed=100.0)
+            watch = UsersWatch(metrics, [one], 2)
+            await wait_until(lambda: time.time() >= one.start + 4.5, 20, "two windows")
+            with monkeypatch.context() as refused:
+                refused.setattr(metrics, "_range", no_answer)
+                assert await watch.amiss(int(time.time())) == ""
+            assert one.evidence == 1.0
+            assert "users are not divided as their buckets are" in await watch.amiss(int(time.time()))
         finally:
             metrics.close()
