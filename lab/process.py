@@ -22,7 +22,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 TERMINATE_SECONDS = 10.0
 POLL_SECONDS = 0.02
@@ -217,41 +217,40 @@ def free_port() -> int:
 
     The kernel's own choice (port 0) lies in the range that outgoing connections use: a server that is killed and
     restarted on such a port now and then finds it taken by one of its clients. So ports come from below that range.
+
+    Nor is it given to another process, now or later, while this one lives. A port is free between its choice and the
+    start of its server, and while its server is down: two processes that tested side by side chose the same one, and
+    one ran its ramp on the other's Temporal. Raises OSError if no ports are left.
     """
-    first, end = _ports()
-    for _ in range(200):
-        port = random.randrange(first, end)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _given.add(port)
-        return port
-    raise OSError(f"no free loopback port found between {first} and {end}")
+    while True:
+        if not _ports:
+            _ports.extend(_claimed())
+        port = _ports.pop()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-_given: set[int] = set()
-
-
-def _ports() -> tuple[int, int]:
-    """The ports that may be given: from the first on, and below the second."""
-    if told := os.environ.get(PORTS_VARIABLE):
-        first, _, end = told.partition("-")
-        return int(first), int(end)
+def _claimed() -> range:
+    """Ports that are this process's alone, as long as it lives, among all who ask here."""
     lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    return (10000, lowest_outgoing) if lowest_outgoing > 12000 else (1024, 65536)
+    first, end = (10000, lowest_outgoing) if lowest_outgoing > 12000 else (1024, 65536)
+    # Not the global generator: tests seed it.
+    for start in random.SystemRandom().sample(starts := range(first, end - _BLOCK, _BLOCK), len(starts)):
+        # A name that the kernel forgets with the process, unlike a file.
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0tailramp-lab-ports-{start}")
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return range(start, start + _BLOCK)
+    raise OSError(f"all loopback ports from {first} to {end} are given away")
 
 
-def part_of_ports(part: int, parts: int) -> str:
-    """A value of ``PORTS_VARIABLE``: one of ``parts`` equal parts, from 0 on."""
-    first, end = _ports()
-    size = (end - first) // parts
-    return f"{first + part * size}-{first + (part + 1) * size}"
-
-
-PORTS_VARIABLE = "TAILRAMP_LAB_PORTS"
-"""``10000-21384`` for a process and its children. A port is free until somebody listens on it: processes that look for
-ports at the same time need parts of their own."""
+_BLOCK: Final = 32
+_ports: list[int] = []
+_claims: list[socket.socket] = []
+"""Held open until the process ends; programs that it starts do not inherit them."""
+os.register_at_fork(after_in_child=_ports.clear)

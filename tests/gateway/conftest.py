@@ -16,7 +16,6 @@ from running_envoy import (
     StartGateway,
     Upstream,
     end,
-    free_port,
     replace,
     route_document,
     spawn,
@@ -24,6 +23,7 @@ from running_envoy import (
 )
 
 from gateway.envoy import EnvoyGateway
+from lab.process import free_port
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,6 @@ from gateway.envoy import EnvoyGateway
 ROUTE = "demo/chat"
 SALT = "demo-2026"
 LIES = {"x-tailramp-variant": "a-liar", "x-tailramp-probe-echo": f"{'0' * 32};00"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def expected_bucket(uid: str | bytes, salt: str = SALT) -> str:

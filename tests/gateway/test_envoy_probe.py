@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_envoy import ROUTE, Answer, RunningEnvoy, StartGateway, Upstream, expected_bucket, free_port, until
+from running_envoy import ROUTE, Answer, RunningEnvoy, StartGateway, Upstream, expected_bucket, until
 from running_envoy import route_document as routes
 
+from lab.process import free_port
 from tailramp.probe_token import Echo, bucket_value, key_from, sign, user_value
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "probes.json").read_text("utf-8"))["gateways"]

@@ -14,12 +14,13 @@ from running_envoy import (
     StartGateway,
     Upstream,
     end,
-    free_port,
     replace,
     route_document,
     spawn,
     until,
 )
+
+from lab.process import free_port
 
 U1, U2 = ("x-user-id", "u1"), ("x-user-id", "13800001234")  # buckets 1950 and 2002
 SCATTERED = "^(?:" + "|".join(f"{7919 * step % 10000:04d}" for step in range(200)) + ")$"

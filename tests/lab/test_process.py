@@ -1,15 +1,18 @@
 """A program of the lab can be ended, frozen and waited for, and never outlives whoever started it."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from lab.process import PORTS_VARIABLE, ManagedProcess, ProcessError, free_port, part_of_ports, wait_until
+from lab.process import ManagedProcess, ProcessError, free_port, wait_until
 
 # Starts a child, and ignores the request to end.
 STUBBORN_WITH_CHILD = """
@@ -165,6 +168,36 @@ async def test_what_a_condition_raises_is_not_swallowed() -> None:
         await wait_until(ask, 10, "never mind")
 
 
+def test_two_processes_are_never_given_the_same_port() -> None:
+    """Not even while nobody listens on it."""
+    ask = "from lab.process import free_port, os; print(*(free_port() for _ in range(1000)), flush=True); os.read(0, 1)"
+    with contextlib.ExitStack() as stack:
+        others = [
+            stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", ask], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        ]
+        given = []
+        for other in others:
+            assert other.stdout is not None
+            given += other.stdout.readline().split()
+    assert len(given) == len(set(given)) == 2000
+
+
+def test_a_process_that_was_forked_is_not_given_its_parents_ports() -> None:
+    free_port()
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, str(free_port()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    of_child = int(os.read(reader, 10))
+    os.close(reader)
+    os.close(writer)
+    assert of_child not in [free_port() for _ in range(100)]
+
+
 def test_free_ports_differ_and_stay_out_of_the_way_of_outgoing_connections() -> None:
     ports = [free_port() for _ in range(50)]
     assert len(set(ports)) == 50
@@ -172,17 +205,3 @@ def test_free_ports_differ_and_stay_out_of_the_way_of_outgoing_connections() -> 
     assert lowest <= 12000 or max(ports) < lowest
     with socket.create_server(("127.0.0.1", ports[0])) as listener:
         assert listener.getsockname()[1] == ports[0]
-
-
-def test_processes_that_look_for_ports_at_the_same_time_have_parts_of_their_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv(PORTS_VARIABLE, raising=False)
-    parts = [part_of_ports(part, 3) for part in range(3)]
-    given = []
-    for part in parts:
-        monkeypatch.setenv(PORTS_VARIABLE, part)
-        given.append({free_port() for _ in range(50)})
-    assert [len(ports) for ports in given] == [50, 50, 50]
-    assert max(given[0]) < min(given[1])
-    assert max(given[1]) < min(given[2])
