@@ -8,7 +8,6 @@ that it would have reached.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,18 +21,17 @@ from activities.metrics import PrometheusMetrics
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
 from activities.users import UsersWatch
+from activities.watched_route import WatchedRoute
 from activities.workloads import Workload, make_workload
 from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
 from tailramp.assignment import Assignment
 from tailramp.checks import checks_by_slot, shelf_of
 from tailramp.division import divisions_of
 from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, shares_in
-from tailramp.errors import TailrampError, Unreachable
+from tailramp.errors import TailrampError
 from tailramp.evidence import RUN_UP, Grid
 from tailramp.evidence.ledger import Ledger
-from tailramp.forms import SlotName
 from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
-from tailramp.route_record import RouteRecord, renewed, shortened
 from tailramp.units import format_duration
 from tailramp.watching import Outcome, Watching
 
@@ -43,7 +41,11 @@ _TICKS_AT_ONCE = 100
 _ON_COUNTS = frozenset(WatchOutcome) - {WatchOutcome.BLOCKS_CHANGED, WatchOutcome.SEGMENT_OVER}
 """Outcomes after which somebody may want to recompute the verdicts."""
 
+_BAD = frozenset({WatchOutcome.FAILED, WatchOutcome.BLIND})
 _HALF_WAY_SECONDS = 0.5
+
+_ROLLBACK_WAITS_SECONDS, _OTHERS_WAIT_SECONDS = 0.5, 10.0
+"""Until the counts of an outcome are written.  A rollback needs none."""
 
 _BEAT_SECONDS = 2.0
 """Nobody waits for a watch to hear that it is cancelled, and there is one for every open ramp: two hundred of them that
@@ -85,7 +87,6 @@ class _Watch:
         platform, plan = request.spec.platform, request.plan
         self._request = request
         self._router = router
-        self._baseline = baseline
         self._metrics = metrics
         self._wall = wall
         self._heartbeat = heartbeat
@@ -101,10 +102,10 @@ class _Watch:
         # While a step settles its users are still on their way.
         served = [] if self._settling else divisions_of(request.spec, plan, request.assignment, request.anchor)
         window = platform.checks.users.window if platform.checks.users is not None else timedelta()
-        self._users = UsersWatch(metrics, served, int(window.total_seconds()))
+        users = UsersWatch(metrics, served, int(window.total_seconds()))
+        self._route = WatchedRoute(request, router, baseline, users, wall)
         self._ticks = 0
         self._at = request.anchor
-        self._renewed_at: float | None = None
         self._disturbed = asyncio.Event()
 
     async def run(self) -> WatchResult:
@@ -137,6 +138,8 @@ class _Watch:
                     self._disturbed.set()
         except TailrampError as error:
             log.warning("%s: nobody tells of changes: %s", self._request.plan.route, error)
+        except Exception:
+            log.exception("%s: nobody tells of changes", self._request.plan.route)
 
     async def _between_ticks(self, due: float) -> Outcome | None:
         """Wait for the tick that is due at unix time ``due``; a write of somebody else's is looked at when it comes."""
@@ -148,20 +151,13 @@ class _Watch:
             self._disturbed.clear()
             # One of our own may be half way through its objects.
             await asyncio.sleep(min(left, _HALF_WAY_SECONDS))
-            found = await self._drift()
+            found = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due - self._wall())):  # the tick itself must not wait for it
+                    found = await self._route.drift()
             if found is not None and (outcome := self._watching.between_ticks(self._shelf.verdicts, *found)):
                 return outcome
         return None
-
-    async def _drift(self) -> tuple[frozenset[Block], str] | None:
-        """What stands on the route now, without renewing anything; None if it is not known, or nothing new."""
-        try:
-            seen = await self._router.renew(lambda record: record)
-        except Unreachable:
-            return None
-        if not seen.drift:
-            return None  # a drift that is over ends with the next tick, which looks at everything
-        return frozenset(self._request.blocks) | {Block.DRIFT}, f"changed by somebody else: {'; '.join(seen.drift)}"
 
     async def _read_earlier(self) -> None:
         """Fill the dossiers with what was counted in earlier steps: their evidence still counts."""
@@ -206,7 +202,7 @@ class _Watch:
         self._shelf.observe(reading)
         if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
-        return self._observe(at, *await self._look_at_route(at))
+        return self._observe(at, *await self._route.look(at))
 
     async def _observe_range(self, start: int, end: int) -> Outcome | None:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
@@ -241,74 +237,16 @@ class _Watch:
         self._at = at
         return self._watching.observe(at, self._shelf.verdicts, route, why)
 
-    async def _look_at_route(self, at: int) -> tuple[frozenset[Block], str]:
-        """Renew the leases, and see what on the route itself keeps the ramp from going on; with the reasons.
-
-        A baseline without a ready server holds the ramp: there would be nobody to go back to.  So do users who are not
-        divided as their buckets are: nothing could be compared.  An unreachable route is left to its lease.
-        """
-        request = self._request
-        try:
-            with telemetry.lease_write(renewals=1):
-                renewal = await self._router.renew(
-                    lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch)
-                )
-        except Unreachable as error:
-            log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
-            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}, ""
-        self._renewed_at = self._wall()
-        reasons: dict[Block, str] = {}
-        if renewal.drift:
-            reasons[Block.DRIFT] = f"changed by somebody else: {'; '.join(renewal.drift)}"
-        if (freeze := renewal.record.freeze) is not None:
-            reasons[Block.FREEZE] = f"frozen by {freeze.by}: {freeze.reason}"
-        if await self._router.ready(request.plan.baseline) is False:
-            reasons[Block.SHARED_INCIDENT] = f"the baseline {request.plan.baseline} has no ready server"
-        elif short := await self._baseline_short():
-            reasons[Block.SHARED_INCIDENT] = short
-        elif amiss := await self._users.amiss(at):
-            reasons[Block.SHARED_INCIDENT] = amiss
-        for reason in reasons.values():
-            log.warning("%s: %s", request.plan.route, reason)
-        return frozenset(reasons), "; ".join(reasons.values())
-
-    async def _baseline_short(self) -> str:
-        """Why the baseline could not take everyone back, in words; "" if it could, or if that cannot be told."""
-        slot = self._request.plan.baseline
-        settings = self._request.spec.platform.workload_of(slot)
-        if settings is None or settings.replicas is None:
-            return ""
-        full = settings.replicas.full
-        try:
-            progress = await self._baseline.ready(full, self._wall())
-        except TailrampError as error:
-            log.warning("%s: the servers of %s are not known: %s", self._request.plan.route, slot, error)
-            return ""
-        return "" if progress.ready >= full else f"the baseline {slot} could not take everyone back: {progress}"
-
-    async def _shorten(self, slots: Collection[SlotName], reason: Reason) -> None:
-        """Leave a note that acts by itself: whoever should roll back may be gone."""
-        request = self._request
-
-        def shorten(record: RouteRecord) -> RouteRecord:
-            for slot in slots:
-                record = shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
-            return record
-
-        try:
-            with telemetry.lease_write():
-                await self._router.renew(shorten)
-        except Unreachable as error:
-            log.warning("%s: the lease could not be shortened: %s", request.plan.route, error)
-
     async def _result(self, outcome: Outcome) -> WatchResult:
         spec, plan = self._request.spec, self._request.plan
+        waits = _ROLLBACK_WAITS_SECONDS if outcome.kind in _BAD else _OTHERS_WAIT_SECONDS
+        # Beside the write of the lease, not before or after it.
+        writing = asyncio.create_task(self._counts(waits)) if outcome.kind in _ON_COUNTS else None
         automatic = {v.slot for v in plan.candidates if spec.candidate_of(v.model).auto_rollback}
         if bad := automatic & set(outcome.failed):
-            await self._shorten(bad, Reason.UNHEALTHY)
+            await self._route.shorten(bad, Reason.UNHEALTHY)
         if outcome.kind is WatchOutcome.BLIND and spec.platform.ramp.on_blind == "rollback":
-            await self._shorten(plan.slots, Reason.BLIND)
-        counts = await asyncio.to_thread(self._ledger.written) if outcome.kind in _ON_COUNTS else ""
+            await self._route.shorten(plan.slots, Reason.BLIND)
         return WatchResult(
             outcome=outcome.kind,
             at=datetime.fromtimestamp(self._at, UTC),
@@ -318,11 +256,20 @@ class _Watch:
             failed=outcome.failed,
             next_step=outcome.next_step,
             ticks=self._ticks,
-            counts=counts,
+            counts=await writing if writing is not None else "",
         )
 
+    async def _counts(self, seconds: float) -> str:
+        """What the verdicts rest on, written; "" if that takes longer or fails: a decision stands without it."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.to_thread(self._ledger.written)
+        except Exception:
+            log.exception("%s: the decision is kept without its counts", self._request.plan.route)
+            return ""
+
     def _live_table(self, at: int) -> dict[str, Any]:
-        left = self._watching.left(at)
+        left, renewed = self._watching.left(at), self._route.renewed_at
         return {
             "tick": datetime.fromtimestamp(at, UTC).isoformat(),
             "mode": self._request.mode,
@@ -330,5 +277,5 @@ class _Watch:
             "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in self._shelf.verdicts},
             # The same in numbers, for who draws them.
             "verdicts": [verdict.model_dump(mode="json") for verdict in self._shelf.verdicts],
-            "renewed": None if self._renewed_at is None else datetime.fromtimestamp(self._renewed_at, UTC).isoformat(),
+            "renewed": None if renewed is None else datetime.fromtimestamp(renewed, UTC).isoformat(),
         }

@@ -182,7 +182,8 @@ class Ledger:
         """A judge was shown a tick."""
         self._rows += 1
         if self._rows > _MOST_ROWS:
-            self._stretches[-1].rows.clear()
+            for stretch in self._stretches:
+                stretch.rows.clear()
             return
         rows, before = self._stretches[-1].rows.setdefault((slot, check), ([], []))
         dossier = self._dossiers.get((slot, check))
@@ -228,7 +229,7 @@ class _Written:
     rows: dict[tuple[SlotName, str], tuple[list[Row], list[float]]] = field(default_factory=dict)
 
 
-_MOST_ROWS: Final = 12_000
+_MOST_ROWS: Final = 8_000
 """More than fit into ``MOST_BYTES`` anyhow."""
 
 

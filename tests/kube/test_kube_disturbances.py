@@ -12,7 +12,8 @@ from living_kube import Kind, Namespace, Objects, on_green, renew, serve
 
 from activities.kube import Denied, KubeClient
 from activities.kube.client import EventKind
-from activities.kube.resources import INGRESSES
+from activities.kube.resources import INGRESSES, LEASES
+from activities.routers.kube.record_lease import PREFIX
 from lab.process import wait_until
 from tailramp.errors import Unreachable
 
@@ -79,6 +80,19 @@ async def test_what_tailramp_writes_itself_and_what_is_of_other_routes_disturbs_
         await wait_until(lambda: grown(seen, 2), 2, "the deletion is noticed")
     (line,) = (await objects.router.renew(lambda record: record)).drift
     assert "is gone" in line
+
+
+async def test_a_look_between_two_ticks_writes_nothing(objects: Objects) -> None:
+    async def version() -> str:
+        lease = await objects.admin.find(LEASES, objects.namespace, f"{PREFIX}chat")
+        assert lease is not None
+        return str(lease["metadata"]["resourceVersion"])
+
+    before = await version()
+    await objects.router.renew(lambda record: record)
+    assert await version() == before
+    await objects.router.renew(renew(2))
+    assert await version() != before
 
 
 async def test_an_api_server_that_was_killed_makes_everybody_look_again(objects: Objects) -> None:

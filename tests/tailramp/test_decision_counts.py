@@ -1,6 +1,7 @@
 """What a decision holds of its evidence is enough to come to its verdicts again, and to find a verdict that is not."""
 
 import base64
+import gc
 import json
 import zlib
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, share
 from tailramp.errors import InvalidFile
 from tailramp.evidence import Grid, Verdict, VerdictKind
 from tailramp.evidence import ledger as ledger_module
+from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.ledger import MOST_BYTES, Counts, Ledger
 from tailramp.replay.again import recompute
 
@@ -90,6 +92,17 @@ def test_counts_without_end_are_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(ledger_module, "MOST_BYTES", 500)
     assert judged(tmp_path)[0] == ""
     assert MOST_BYTES < 512 << 10  # what the server begins to warn at
+
+
+def test_counts_that_are_left_out_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "_MOST_ROWS", 100)
+    ledger = Ledger({}, START, {})
+    kept: list[CheckTick] = [CheckTick(index, START + index, blind=f"{index} was not seen") for index in range(102)]
+    for tick in kept:
+        if tick.index % 30 == 0:
+            ledger.begin(Grid(anchor=START, tick=15), {}, settling=False)
+        ledger.take("green", "errors", tick)
+    assert not [one for one in gc.get_referrers(kept[5].blind) if isinstance(one, list)]
 
 
 def test_a_record_that_was_changed_is_found(tmp_path: Path) -> None:

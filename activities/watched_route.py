@@ -1,0 +1,126 @@
+"""The route of a ramp that is watched: its leases, and what on it keeps the ramp from going on.
+
+A lease says that somebody looks.  It runs anew with every completed look, and is shortened before anybody is told of a
+reason to roll back: whoever should act on it may be gone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+from activities import telemetry
+from activities.clock import Wall
+from activities.routers import Router
+from activities.routers.protocol import Renewal
+from activities.users import UsersWatch
+from activities.workloads import Workload
+from tailramp.activity_contract import WatchRequest
+from tailramp.errors import TailrampError, Unreachable
+from tailramp.forms import SlotName
+from tailramp.ramp import Block, Reason
+from tailramp.route_record import RouteRecord, renewed, shortened
+
+log = logging.getLogger("tailramp.watch")
+
+
+class WatchedRoute:
+    """``renewed_at``: unix time at which the leases were renewed last; None if they have not been."""
+
+    def __init__(
+        self, request: WatchRequest, router: Router, baseline: Workload, users: UsersWatch, wall: Wall
+    ) -> None:
+        self._request = request
+        self._router = router
+        self._baseline = baseline
+        self._users = users
+        self._wall = wall
+        self.renewed_at: float | None = None
+
+    async def renew(self) -> Renewal | None:
+        """Let every lease run anew; None if the route cannot be reached, which is then left to its leases.
+
+        Raises Fenced once somebody has cleared or taken over the route.
+        """
+        request = self._request
+        try:
+            with telemetry.lease_write(renewals=1):
+                renewal = await self._router.renew(
+                    lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch)
+                )
+        except Unreachable as error:
+            log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
+            return None
+        self.renewed_at = self._wall()
+        return renewal
+
+    async def look(self, at: int) -> tuple[frozenset[Block], str]:
+        """Renew the leases, and see what on the route itself keeps the ramp from going on; with the reasons.
+
+        A baseline without a ready server holds the ramp: there would be nobody to go back to.  So do users who are not
+        divided as their buckets are: nothing could be compared.
+        """
+        request = self._request
+        renewal = await self.renew()
+        if renewal is None:
+            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}, ""
+        reasons: dict[Block, str] = {}
+        if renewal.drift:
+            reasons[Block.DRIFT] = f"changed by somebody else: {'; '.join(renewal.drift)}"
+        if (freeze := renewal.record.freeze) is not None:
+            reasons[Block.FREEZE] = f"frozen by {freeze.by}: {freeze.reason}"
+        if incident := await self._incident(at):
+            reasons[Block.SHARED_INCIDENT] = incident
+        for reason in reasons.values():
+            log.warning("%s: %s", request.plan.route, reason)
+        return frozenset(reasons), "; ".join(reasons.values())
+
+    async def drift(self) -> tuple[frozenset[Block], str] | None:
+        """What stands on the route now, without renewing anything; None if it is not known, or nothing new."""
+        try:
+            seen = await self._router.renew(lambda record: record)
+        except Unreachable:
+            return None
+        if not seen.drift:
+            return None  # a drift that is over ends with the next tick, which looks at everything
+        return frozenset(self._request.blocks) | {Block.DRIFT}, f"changed by somebody else: {'; '.join(seen.drift)}"
+
+    async def shorten(self, slots: Collection[SlotName], reason: Reason) -> None:
+        """Leave a note that acts by itself: whoever should roll back may be gone."""
+        request = self._request
+
+        def shorten(record: RouteRecord) -> RouteRecord:
+            for slot in slots:
+                record = shortened(record, ramp=request.ramp, epoch=request.epoch, slot=slot, reason=reason)
+            return record
+
+        try:
+            with telemetry.lease_write():
+                await self._router.renew(shorten)
+        except Unreachable as error:
+            log.warning("%s: the lease could not be shortened: %s", request.plan.route, error)
+
+    async def _incident(self, at: int) -> str:
+        """What is wrong beside the candidates, the gravest first; "" if nothing is.
+
+        Each of the three may wait for somebody who hangs, and the tick waits for all of them: so they are asked
+        together.
+        """
+        baseline = self._request.plan.baseline
+        ready, short, amiss = await asyncio.gather(
+            self._router.ready(baseline), self._baseline_short(), self._users.amiss(at)
+        )
+        return f"the baseline {baseline} has no ready server" if ready is False else short or amiss
+
+    async def _baseline_short(self) -> str:
+        """Why the baseline could not take everyone back, in words; "" if it could, or if that cannot be told."""
+        slot = self._request.plan.baseline
+        settings = self._request.spec.platform.workload_of(slot)
+        if settings is None or settings.replicas is None:
+            return ""
+        full = settings.replicas.full
+        try:
+            progress = await self._baseline.ready(full, self._wall())
+        except TailrampError as error:
+            log.warning("%s: the servers of %s are not known: %s", self._request.plan.route, slot, error)
+            return ""
+        return "" if progress.ready >= full else f"the baseline {slot} could not take everyone back: {progress}"
