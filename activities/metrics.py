@@ -50,6 +50,7 @@ MOST_POINTS = 11_000
 Parsed = TypeVar("Parsed")
 
 _AT_ONCE = 8
+_HUNG_FOR_EACH = 4
 # The library's default retries three times, beyond every time limit. read=False: a late answer is told from a refused
 # connection.
 _NO_RETRY = Retry(total=0, read=False)
@@ -100,6 +101,7 @@ class PrometheusMetrics:
         self._timeout = timeout
         self._place = _place(url)
         self._at_once = asyncio.Semaphore(at_once)
+        self._of_one_call = max(2, (at_once + 1) // 2)
         self._most_points = most_points
         self._lookback = {} if lookback is None else {"lookback_delta": f"{round(lookback * 1000)}ms"}
         session = requests.Session()
@@ -114,7 +116,7 @@ class PrometheusMetrics:
             auth=_just_the_headers if auth is None else HTTPBasicAuth(*auth),
             session=session,
         )
-        self._threads = QueryThreads()
+        self._threads = QueryThreads(_HUNG_FOR_EACH * at_once)
 
     @classmethod
     def of(cls, settings: Prometheus, environment: Mapping[str, str] = os.environ) -> Self:
@@ -207,9 +209,11 @@ class PrometheusMetrics:
 
     async def _ask_all(self, queries: Iterable[str], ask: Callable[[str], Parsed]) -> dict[str, Parsed | str]:
         """Ask in threads; a text instead of an answer says why there is none."""
+        # All ramps of a worker share one limit: one whose queries all hang must leave some of it to the others.
+        mine = asyncio.Semaphore(self._of_one_call)
 
         async def one(query: str) -> Parsed | str:
-            async with self._at_once:
+            async with mine, self._at_once:
                 try:
                     return await self._threads.run(lambda: self._guarded(ask, query))
                 except Unanswered as error:

@@ -13,9 +13,6 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-MOST_HUNG = 32
-"""Calls that nobody waits for any more, at most."""
-
 
 class Unanswered(Exception):
     """A query that brought no usable answer; the text says why, in words for a verdict."""
@@ -24,14 +21,16 @@ class Unanswered(Exception):
 class QueryThreads:
     """Runs blocking calls in daemon threads, and gives up on those that hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_hung: int) -> None:
+        """`most_hung`: calls that run at once, at most, those included that nobody waits for any more."""
+        self._most = most_hung
         self._lock = threading.Lock()
         self._running = 0
 
     async def run(self, call: Callable[[], Result]) -> Result:
         """Return what `call` returns or raises; Unanswered at once if too many earlier calls still hang."""
         with self._lock:
-            if self._running >= MOST_HUNG:
+            if self._running >= self._most:
                 raise Unanswered(f"{self._running} earlier queries still hang")
             self._running += 1
         loop = asyncio.get_running_loop()

@@ -354,6 +354,27 @@ async def test_all_ramps_of_a_process_share_the_connections_to_a_prometheus_and_
     assert len(peers) == 3
 
 
+async def test_a_ramp_whose_queries_hang_blinds_no_other(serve: Serve) -> None:
+    hanging = asyncio.Semaphore(0)
+
+    async def moody(request: web.Request) -> web.StreamResponse:
+        if "hangs" in request.query["query"]:
+            hanging.release()
+            await asyncio.sleep(3600)
+        return await success([])(request)
+
+    settings = platform_prometheus(url=await serve(moody), concurrency=8, timeout="3s")
+    async with aiohttp.ClientSession() as http, Clients(http) as clients:
+        metrics = clients.prometheus(settings)
+        bad = asyncio.create_task(metrics.read_queries([f"hangs_{number}" for number in range(9)], AT))
+        for _ in range(4):
+            await hanging.acquire()
+        good = await clients.prometheus(settings).read(CHECKS, [GREEN, BLUE], AT)
+        assert not bad.done()
+        assert {answer.fault for answer in good.answers.values()} == {""}
+        assert all(answer.fault for answer in (await bad).answers.values())
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that nobody but itself vouches for, and its key."""
