@@ -15,7 +15,7 @@ SECONDS = 0.5
 
 
 class Heartbeat:
-    """Set ``details`` to what Temporal's UI should show beside the running activity."""
+    """Set ``details`` to what Temporal's UI should show beside the running activity, or to a function that says it."""
 
     def __init__(self, details: Any) -> None:
         self.details = details
@@ -28,7 +28,7 @@ async def heartbeating(details: Any, every: float = SECONDS) -> AsyncIterator[He
 
     async def beat() -> None:
         while True:
-            activity.heartbeat(heartbeat.details)
+            activity.heartbeat(heartbeat.details() if callable(heartbeat.details) else heartbeat.details)
             await asyncio.sleep(every)
 
     task = asyncio.create_task(beat())

@@ -16,8 +16,9 @@ from temporalio import activity
 from activities import telemetry
 from activities.clients import Clients
 from activities.clock import Wall, server_clock
-from activities.heartbeat import Heartbeat, heartbeating
+from activities.heartbeat import heartbeating
 from activities.metrics import PrometheusMetrics
+from activities.pauses import Pauses, unlooked_since
 from activities.routers import Router, make_router
 from activities.traffic import final_refusals
 from activities.users import UsersWatch
@@ -37,7 +38,6 @@ from tailramp.watching import Outcome, Watching
 
 log = logging.getLogger("tailramp.watch")
 
-_TICKS_AT_ONCE = 100
 _ON_COUNTS = frozenset(WatchOutcome) - {WatchOutcome.BLOCKS_CHANGED, WatchOutcome.SEGMENT_OVER}
 """Outcomes after which somebody may want to recompute the verdicts."""
 
@@ -70,7 +70,9 @@ class WatchActivities:
                 metrics = self._clients.prometheus(request.spec.platform.prometheus)
                 since = activity.info().scheduled_time
                 baseline = make_workload(request.spec.platform, request.plan.baseline, self._clients)
-                return await _Watch(request, router, baseline, metrics, server_clock(), heartbeat, since).run()
+                watch = _Watch(request, router, baseline, metrics, server_clock(), since)
+                heartbeat.details = watch.live_table
+                return await watch.run()
 
 
 class _Watch:
@@ -81,7 +83,6 @@ class _Watch:
         baseline: Workload,
         metrics: PrometheusMetrics,
         wall: Wall,
-        heartbeat: Heartbeat,
         since: datetime,
     ) -> None:
         platform, plan = request.spec.platform, request.plan
@@ -89,7 +90,6 @@ class _Watch:
         self._router = router
         self._metrics = metrics
         self._wall = wall
-        self._heartbeat = heartbeat
         self._watching = Watching(request, since)
         self._grid = Grid(anchor=request.anchor, tick=int(platform.checks.tick.total_seconds()))
         self._lag = platform.prometheus.lag
@@ -104,6 +104,7 @@ class _Watch:
         window = platform.checks.users.window if platform.checks.users is not None else timedelta()
         users = UsersWatch(metrics, served, int(window.total_seconds()))
         self._route = WatchedRoute(request, router, baseline, users, wall)
+        self._pauses = Pauses(self._route.renew, wall, unlooked_since())
         self._ticks = 0
         self._at = request.anchor
         self._disturbed = asyncio.Event()
@@ -175,9 +176,8 @@ class _Watch:
             await asyncio.sleep(max(0.0, grid.askable_at(last, self._lag) - self._wall()))
             start = grid.time(-grid.ticks_in(RUN_UP))
             readings = await self._metrics.read_range(shelf.checks, shelf.slots, start, grid.time(last), grid.tick)
-            for number, reading in enumerate(readings):
-                if number % _TICKS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            for reading in readings:
+                await self._pauses.due()
                 shelf.observe(reading)
         self._begin(request.assignment, self._grid, settling=self._settling)
 
@@ -202,37 +202,26 @@ class _Watch:
         self._shelf.observe(reading)
         if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
-        return self._observe(at, *await self._route.look(at))
+        looked = await self._route.look(at)
+        self._pauses.looked()
+        return self._observe(at, *looked)
 
     async def _observe_range(self, start: int, end: int) -> Outcome | None:
         """Take the ticks of the past into account; they can fail or pass, as they would have then."""
         readings = await self._metrics.read_range(self._shelf.checks, self._shelf.slots, start, end, self._grid.tick)
         try:
-            for number, reading in enumerate(readings, start=1):
+            for reading in readings:
+                await self._pauses.due()
                 self._shelf.speak_briefly(not self._watching.weighs_risks(reading.at))
                 self._shelf.observe(reading)
-                if reading.at >= self._request.anchor and (outcome := self._decided(reading.at)):
+                if reading.at >= self._request.anchor and (outcome := self._observe(reading.at)):
                     return outcome
-                if number % _TICKS_AT_ONCE == 0:
-                    self._show()
-                    await asyncio.sleep(0)  # a day of ticks takes seconds: others share this loop
             return None
         finally:
             self._shelf.restate()
             self._shelf.speak_briefly(False)
-            self._show()
-
-    def _show(self) -> None:
-        """Bring the live table to the last tick; before the first there is nothing to tell of any check."""
-        if self._ticks:
-            self._heartbeat.details = self._live_table(self._at)
 
     def _observe(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
-        outcome = self._decided(at, route, why)
-        self._show()
-        return outcome
-
-    def _decided(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
         self._ticks += 1
         self._at = at
         return self._watching.observe(at, self._shelf.verdicts, route, why)
@@ -268,8 +257,16 @@ class _Watch:
             log.exception("%s: the decision is kept without its counts", self._request.plan.route)
             return ""
 
-    def _live_table(self, at: int) -> dict[str, Any]:
-        left, renewed = self._watching.left(at), self._route.renewed_at
+    def live_table(self) -> dict[str, Any]:
+        """What the heartbeats show.  Before the first tick is judged there is nothing to tell of any check."""
+        renewed = self._route.renewed_at
+        told = {
+            "renewed": None if renewed is None else datetime.fromtimestamp(renewed, UTC).isoformat(),
+            **self._pauses.told(),
+        }
+        if not self._ticks:
+            return {"doing": "reading what was missed", **told}
+        at, left = self._at, self._watching.left(self._at)
         return {
             "tick": datetime.fromtimestamp(at, UTC).isoformat(),
             "mode": self._request.mode,
@@ -277,5 +274,5 @@ class _Watch:
             "checks": {f"{v.slot} {v.check}": f"{v.kind}: {v.reason}" for v in self._shelf.verdicts},
             # The same in numbers, for who draws them.
             "verdicts": [verdict.model_dump(mode="json") for verdict in self._shelf.verdicts],
-            "renewed": None if renewed is None else datetime.fromtimestamp(renewed, UTC).isoformat(),
+            **told,
         }

@@ -1,0 +1,99 @@
+"""A watch that reads what it missed lets others work meanwhile, and keeps its leases: for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from living_route import LivingRoute
+from running_watch import RunningWatch, put_around, request_for, watching
+
+from activities import pauses
+from lab.process import wait_until
+from tailramp.evidence import Reading, Verdict
+from tailramp.evidence.shelf import Shelf
+
+AN_HOUR = 3600
+
+
+class CatchingUp:
+    """`looked` holds how often the lease had been renewed when the present was looked at; `judged` grows with ticks."""
+
+    def __init__(self, route: LivingRoute, watch: RunningWatch, looked: list[int], judged: list[int]) -> None:
+        self.watch, self.looked, self.judged = watch, looked, judged
+        self._route = route
+
+    async def renewals(self) -> int:
+        return (await self._route.router.record()).leases["green"].renewals
+
+
+@asynccontextmanager
+async def catching_up(
+    route: LivingRoute, monkeypatch: pytest.MonkeyPatch, seconds_each: float, **info: Any
+) -> AsyncIterator[CatchingUp]:
+    """Two minutes are missed, 85 ticks with the run-up; each takes `seconds_each`."""
+    observe, looked, judged = Shelf.observe, list[int](), list[int]()
+
+    def slowly(shelf: Shelf, reading: Reading) -> list[Verdict]:
+        time.sleep(seconds_each)
+        judged.append(reading.at)
+        return observe(shelf, reading)
+
+    async def ready(_: str) -> bool:
+        looked.append((await route.router.record()).leases["green"].renewals)
+        return True
+
+    request = await request_for(route, 120)
+    monkeypatch.setattr(Shelf, "observe", slowly)
+    monkeypatch.setattr(pauses, "RENEWAL_SECONDS", 0.5)
+    put_around(monkeypatch, route.router, ready=ready)
+    async with watching(route, request, **info) as watch:
+        yield CatchingUp(route, watch, looked, judged)
+
+
+async def test_others_have_the_loop_between_two_ticks_that_take_long(
+    route: LivingRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with catching_up(route, monkeypatch, 0.04) as catching:
+        in_one_turn, before = list[int](), 0
+        while not catching.looked:
+            await asyncio.sleep(0)
+            in_one_turn.append(len(catching.judged) - before)
+            before = len(catching.judged)
+    assert before > 80
+    assert max(in_one_turn) <= 2
+
+
+async def test_leases_are_renewed_while_a_watch_catches_up(route: LivingRoute, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with catching_up(route, monkeypatch, 0.04) as catching:
+        before = await catching.renewals()
+        await wait_until(lambda: catching.looked, 30, "the present is looked at")
+        assert catching.looked[0] >= before + 1 + 3
+        assert catching.watch.beats[0]["unlooked_since"] is not None
+        await wait_until(
+            lambda: catching.watch.beats[-1]["unlooked_since"] is None, 10, "a heartbeat tells of the look"
+        )
+
+
+async def test_a_watch_that_does_not_get_to_the_present_keeps_no_lease(
+    route: LivingRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pauses, "LONGEST_UNLOOKED_SECONDS", 1.2)
+    async with catching_up(route, monkeypatch, 0.04) as catching:
+        before = await catching.renewals()
+        await wait_until(lambda: catching.looked, 30, "the present is looked at")
+        assert catching.looked[0] <= before + 1 + 2
+
+
+async def test_nor_do_watches_that_die_of_it_one_after_the_other(
+    route: LivingRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = {"doing": "reading what was missed", "renewed": None, "unlooked_since": time.time() - AN_HOUR}
+    async with catching_up(route, monkeypatch, 0.04, heartbeat_details=[earlier]) as catching:
+        before = await catching.renewals()
+        await wait_until(lambda: catching.looked, 30, "the present is looked at")
+        assert catching.looked[0] == before + 1
