@@ -69,7 +69,7 @@ class Follower:
         self._wall = wall
         self._observer = LeaseObserver()
         self._record: RouteRecord | None = None
-        self._written: LabelDocument | None = None
+        self._expected: LabelDocument | None = None
         self._loaded = ""
         self._stranded = False
 
@@ -107,8 +107,10 @@ class Follower:
             record = parsed(lease).record
             self._record = record
             self._observer.observe(record, self._monotonic())
+            document = LabelDocument.of(record)
+            self._expect(document)
             await self.confirm()
-            self._write_routes(LabelDocument.of(record))
+            self._write_routes(document)
         if self._readiness is not None and self._followed.file.exists():
             self._readiness.confirm(float("inf"))
 
@@ -116,12 +118,20 @@ class Follower:
         """A record that was taken away leaves everyone where they are: `uninstall` moves nobody."""
         if self._record is None and not self._followed.file.exists():
             route = f"{self._followed.namespace}/{self._followed.route}"
-            self._write_routes(LabelDocument.initial(route, self._followed.default))
+            document = LabelDocument.initial(route, self._followed.default)
+            self._expect(document)
+            self._write_routes(document)
+
+    def _expect(self, document: LabelDocument) -> None:
+        """From here on no other routes are trusted, although Envoy may still have the ones before."""
+        if self._expected is None or document.version != self._expected.version:
+            self._expected, self._loaded = document, ""
 
     async def confirm(self) -> None:
         """Write until when the assignment may be trusted.  Raises OSError."""
-        record, now = self._record, self._monotonic()
-        left = None
+        record, left = self._record, None
+        # The wall clock first: frozen after either, this says no more than was true when it was read.
+        wall, now = self._wall(), self._monotonic()
         if record is not None:
             self._observer.observe(record, now)
             left = self._observer.remaining(now)
@@ -130,19 +140,19 @@ class Follower:
         elif left <= 0 and record is not None and await self._is_stranded(record):
             left = _STRANDED_SECONDS
         if left > 0:
-            _replace(self._followed.lease_file, str(round((self._wall() + left) * 1000)))
+            _replace(self._followed.lease_file, str(round((wall + left) * 1000)))
 
     async def _has_loaded(self) -> bool:
         """Whether Envoy has taken up that nobody is on a candidate: until then old rules must not be trusted anew."""
-        if self._written is None:
+        if self._expected is None:
             return False
-        if self._loaded != self._written.version:
+        if self._loaded != self._expected.version:
             async with self._admin() as admin:
                 try:
-                    self._loaded = await admin.loaded_version(self._written.name) or ""
+                    self._loaded = await admin.loaded_version(self._expected.name) or ""
                 except Unreachable:
                     return False
-        return self._loaded == self._written.version
+        return self._loaded == self._expected.version
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[EnvoyAdmin]:
@@ -166,7 +176,6 @@ class Follower:
         return stranded
 
     def _write_routes(self, document: LabelDocument) -> None:
-        self._written = document
         text = document.text()
         with contextlib.suppress(FileNotFoundError):
             if self._followed.file.read_text(encoding="utf-8") == text:
