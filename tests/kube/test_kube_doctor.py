@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cluster_command import run
 from living_kube import (
     BLUE,
     GATEWAYS,
@@ -22,7 +23,6 @@ from living_kube import (
     take_over,
 )
 from planner_samples import plan
-from test_kube_kill import run
 
 from activities.kube import KubeClient
 from activities.kube.resources import ENDPOINT_SLICES
@@ -41,7 +41,9 @@ async def examine(route: LivingKube, folder: Path) -> tuple[int, str]:
     """Exit code and what was found, each finding a line."""
     platform = route.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
     (folder / "tailramp.yaml").write_text(yaml.safe_dump(platform), encoding="utf-8")
-    code, out, _ = await run(route, "doctor", "--platform", str(folder / "tailramp.yaml"), "-o", "json")
+    code, out, _ = await run(
+        route.within.kubeconfig, "doctor", "--platform", str(folder / "tailramp.yaml"), "-o", "json"
+    )
     results = json.loads(out)["results"] if isinstance(json.loads(out), dict) else json.loads(out)
     return code, "\n".join(f"{result['area']} {result['state']}: {result['text']}" for result in results)
 

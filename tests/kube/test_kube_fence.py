@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
 from living_kube import (
@@ -25,8 +24,8 @@ from living_kube import (
     serve,
     take_over,
 )
+from stepping import At, Stepping, die
 
-from activities.kube import KubeClient
 from activities.routers.kube import KubernetesRouter
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused, TailrampError
@@ -35,47 +34,10 @@ from tailramp.route_record import RouteRecord
 Act = Callable[[KubernetesRouter], Awaitable[object]]
 
 
-class Stopped(Exception):
-    """The process ends here, without a word to anybody."""
-
-
-class Stepping(KubeClient):
-    """A client that calls `before` with the number of each of its calls."""
-
-    def __init__(self, *arguments: Any, before: Callable[[int], Awaitable[None]]) -> None:
-        super().__init__(*arguments)
-        self.calls = 0
-        self._before = before
-
-    async def _call(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        number, self.calls = self.calls, self.calls + 1
-        await self._before(number)
-        return await super()._call(*arguments, **options)
-
-
 @pytest.fixture(params=["ingress-nginx", "gateway-api"])
 async def objects(request: pytest.FixtureRequest, namespace: Namespace) -> AsyncIterator[Objects]:
     async with Objects(namespace, request.param) as made:
         yield made
-
-
-class At:
-    """Does something before one call, or before that and every later one; knows whether it came to that."""
-
-    def __init__(self, point: int, act: Callable[[], Awaitable[object]], *, and_later: bool = False) -> None:
-        self._point = point
-        self._act = act
-        self._and_later = and_later
-        self.reached = False
-
-    async def __call__(self, number: int) -> None:
-        if number == self._point or (self._and_later and number > self._point):
-            self.reached = True
-            await self._act()
-
-
-async def die() -> None:
-    raise Stopped
 
 
 ACTS: dict[str, tuple[Assignment | None, Act]] = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from cluster_command import run
 from living_kube import BLUE, GREEN, LATER_RAMP, LivingKube, conclude, on_green, on_shared_loop, renew, serve, take_over
 
 from activities.kube import KubeClient
@@ -22,27 +21,9 @@ pytestmark = on_shared_loop
 ROOT = Path(__file__).parents[2]
 
 
-async def run(route: LivingKube, *arguments: str, cwd: Path = ROOT) -> tuple[int, str, str]:
-    """Exit code, output and errors of a `tailramp` command that knows the cluster by its kubeconfig alone."""
-    environment = {**os.environ, "KUBECONFIG": str(route.within.kubeconfig), "LOGNAME": "ada", "PYTHONPATH": str(ROOT)}
-    environment.pop("TAILRAMP_PLATFORM", None)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cli",
-        *arguments,
-        env=environment,
-        cwd=cwd,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
-
-
 async def test_a_kill_needs_a_kubeconfig_and_the_name_of_the_route(route: LivingKube) -> None:
     await route.serve(on_green("00-49"))
-    code, out, err = await run(route, "kill", f"{route.namespace}/chat", "--reason", "complaints")
+    code, out, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat", "--reason", "complaints")
     assert code == 0, err
     assert "green is out (it served 00-49)" in out
     assert await route.canary() is None
@@ -55,7 +36,9 @@ async def test_a_kill_needs_a_kubeconfig_and_the_name_of_the_route(route: Living
         await route.router.apply(serve(on_green("00-09"), 3))
     with pytest.raises(Refused, match="shut off"):
         await route.router.prepare(take_over(LATER_RAMP), ["green"])
-    code, out, err = await run(route, "lift", f"{route.namespace}/chat", "--reason", "mended", "--context", "tailramp")
+    code, out, err = await run(
+        route.within.kubeconfig, "lift", f"{route.namespace}/chat", "--reason", "mended", "--context", "tailramp"
+    )
     assert code == 0, err
     await route.router.prepare(take_over(LATER_RAMP, override="mended"), ["green"])
 
@@ -64,7 +47,7 @@ async def test_a_kill_takes_a_promotion_back(route: LivingKube) -> None:
     await route.serve(on_green("00-49"))
     await route.router.apply(serve(GREEN, 3))
     await route.served(GREEN)
-    code, _, err = await run(route, "kill", f"{route.namespace}/chat")
+    code, _, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat")
     assert code == 0, err
     await route.served(BLUE)
 
@@ -73,7 +56,7 @@ async def test_a_kill_to_previous_undoes_a_promotion_that_is_over(route: LivingK
     await route.serve(on_green("00-49"))
     await route.router.apply(serve(GREEN, 3))
     await route.router.prepare(conclude(4))
-    code, _, err = await run(route, "kill", f"{route.namespace}/chat", "--to-previous")
+    code, _, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat", "--to-previous")
     assert code == 0, err
     await route.served(BLUE)
 
@@ -82,21 +65,21 @@ async def test_a_route_that_is_off_answers_by_the_backend_for_it_and_comes_back(
     route: LivingKube, tmp_path: Path
 ) -> None:
     """Also a route that never ramped: then the platform file says what the route is made of."""
-    code, _, err = await run(route, "kill", f"{route.namespace}/chat", "--off", cwd=tmp_path)
+    code, _, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat", "--off", cwd=tmp_path)
     assert code == 5
     assert "has no route record" in err
     platform = tmp_path / "tailramp.yaml"
     data = route.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
     platform.write_text(yaml.safe_dump(data), encoding="utf-8")
-    code, _, err = await run(route, "kill", "--platform", str(platform), "--off")
+    code, _, err = await run(route.within.kubeconfig, "kill", "--platform", str(platform), "--off")
     assert code == 5
     assert "router.off" in err
     data["router"]["off"] = route.backend("red")  # what answers here is another server: that is what can be told apart
     platform.write_text(yaml.safe_dump(data), encoding="utf-8")
-    code, _, err = await run(route, "kill", "--platform", str(platform), "--off")
+    code, _, err = await run(route.within.kubeconfig, "kill", "--platform", str(platform), "--off")
     assert code == 0, err
     await wait_until(lambda: answers(route, "red"), 10, "the other backend answers")
-    code, _, err = await run(route, "lift", "--platform", str(platform), "--reason", "on again")
+    code, _, err = await run(route.within.kubeconfig, "lift", "--platform", str(platform), "--reason", "on again")
     assert code == 0, err
     await route.served(BLUE)
 
@@ -107,7 +90,7 @@ async def answers(route: LivingKube, slot: str) -> bool:
 
 async def test_nothing_starts_or_grows_on_a_frozen_route(route: LivingKube) -> None:
     await route.serve(on_green("00-04"))
-    code, _, err = await run(route, "freeze", f"{route.namespace}/chat", "--reason", "holidays")
+    code, _, err = await run(route.within.kubeconfig, "freeze", f"{route.namespace}/chat", "--reason", "holidays")
     assert code == 0, err
     with pytest.raises(Refused, match="frozen by ada"):
         await route.router.apply(serve(on_green("00-09"), 3))
@@ -118,10 +101,10 @@ async def test_nothing_starts_or_grows_on_a_frozen_route(route: LivingKube) -> N
 async def test_a_route_without_a_record_and_a_cluster_that_is_not_there_are_told_in_words(
     route: LivingKube, tmp_path: Path
 ) -> None:
-    code, _, err = await run(route, "kill", f"{route.namespace}/nothing", cwd=tmp_path)
+    code, _, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/nothing", cwd=tmp_path)
     assert code == 5
     assert f"no lease {route.namespace}/tailramp-nothing" in err
-    code, _, err = await run(route, "kill", f"{route.namespace}/chat", "--context", "elsewhere")
+    code, _, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat", "--context", "elsewhere")
     assert code == 6
     assert "no way to the Kubernetes API" in err
 
@@ -130,13 +113,13 @@ async def test_uninstall_leaves_the_route_as_it_was_found(route: LivingKube, tmp
     found = await route.main()
     await route.serve(on_green("00-49"))
     here = ("uninstall", f"{route.namespace}/chat", "--context", "tailramp")
-    code, _, err = await run(route, *here, "--yes")
+    code, _, err = await run(route.within.kubeconfig, *here, "--yes")
     assert code == 5
     assert "still serves green" in err
-    await run(route, "kill", f"{route.namespace}/chat")
-    code, out, err = await run(route, *here)
+    await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat")
+    code, out, err = await run(route.within.kubeconfig, *here)
     assert (code, "would take" in out) == (0, True), err
-    code, _, err = await run(route, *here, "--yes")
+    code, _, err = await run(route.within.kubeconfig, *here, "--yes")
     assert code == 0, err
     left = await route.main()
     assert left["spec"] == found["spec"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from cluster_command import run
 from living_kube import GREEN, Kind, LivingKube, Namespace, Objects, conclude, on_shared_loop, serve, take_over
 from planner_samples import plan
-from test_kube_kill import run
 
 from activities.kube import KubeClient
 from activities.routers.kube.preview import PlannedWrite, planned_writes, refusals_of
@@ -88,19 +88,19 @@ async def test_the_command_prints_every_write_of_every_object_and_writes_nothing
     canary = {"model": "chat-v2", "buckets": "00-99", "maxLatency": "2000ms"}
     (tmp_path / "canary.yaml").write_text(yaml.safe_dump({"canary": canary}), encoding="utf-8")
     before = await route.main()
-    _, out, err = await run(route, "plan", str(tmp_path / "canary.yaml"), "-o", "json")
+    _, out, err = await run(route.within.kubeconfig, "plan", str(tmp_path / "canary.yaml"), "-o", "json")
     data = json.loads(out)
     objects = [write["object"] for write in data["writes"]]
     assert any(route.canary_name in name for name in objects), (out, err)
     assert any(name.endswith(" chat") for name in objects)
-    _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"), "--diff")
+    _, out, _ = await run(route.within.kubeconfig, "plan", str(tmp_path / "canary.yaml"), "--diff")
     assert "+++ b/" + route.canary_name in out
     assert "0[0-4]" in out
-    _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"), "-o", "yaml")
+    _, out, _ = await run(route.within.kubeconfig, "plan", str(tmp_path / "canary.yaml"), "-o", "yaml")
     written = list(yaml.safe_load_all(out))
     assert (written[0]["verb"], written[0]["name"]) == ("create", route.canary_name)
     await route.within.allow([])
-    _, out, _ = await run(route, "plan", str(tmp_path / "canary.yaml"))
+    _, out, _ = await run(route.within.kubeconfig, "plan", str(tmp_path / "canary.yaml"))
     assert "cannot get" in out
     assert await route.main() == before
     assert await route.canary() is None
