@@ -10,7 +10,7 @@ from cli.actor import asserted_actor
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
 from cli.kill_commands import expect, mark_as_data
-from cli.namespaces import in_namespaces, namespaces_options, no_route
+from cli.namespaces import failures_as_data, in_namespaces, namespaces_options, no_route, tell_failures
 from cli.where import Where, router_of, run, where_options, written_or_told
 
 if TYPE_CHECKING:
@@ -64,10 +64,13 @@ def _freeze_namespaces(
     no_route(route, where)
     done = in_namespaces(where, namespaces, every, lambda client, namespace: freeze_namespace(client, namespace, mark))
     lines = [
-        f"{namespace} is frozen, with {len(routes)} routes. "
+        f"{namespace} is frozen, with {len(marking.routes)} routes. "
         f"`tailramp lift --namespace {namespace} --reason ...` ends it."
-        for namespace, routes in done.items()
+        if marking.mark is not None
+        else f"{namespace} takes new ramps still, and {len(marking.routes)} of its routes are frozen."
+        for namespace, marking in done.items()
     ]
-    data = {namespace: [str(found) for found in routes] for namespace, routes in done.items()}
-    console.answer("\n".join(lines) or "no namespace has a route record", {"frozen": data})
-    return ExitCode.DONE
+    frozen = {namespace: [str(found) for found in marking.routes] for namespace, marking in done.items()}
+    data = {"frozen": frozen, "failed": failures_as_data(done)}
+    console.answer("\n".join(lines) or "no namespace has a route record", data)
+    return tell_failures(console, done)

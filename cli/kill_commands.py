@@ -14,12 +14,13 @@ from cli import files
 from cli.actor import asserted_actor
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
-from cli.namespaces import in_namespaces, namespaces_options, no_route
+from cli.namespaces import failures_as_data, in_namespaces, namespaces_options, no_route, tell_failures
 from cli.where import Where, router_of, run, where_options, written_or_told
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
     from activities.routers import Router
+    from activities.routers.kube.namespace_freeze import Marking
     from tailramp.route_record import Mark, RouteRecord
 
 
@@ -130,19 +131,25 @@ def _lift_namespaces(
 
     no_route(route, where)
     done = in_namespaces(where, namespaces, every, lift_namespace)
-    lines = [
-        f"{namespace}: there was no mark to lift."
-        if mark is None
-        else f"{namespace}: the freeze by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} "
-        f"({mark.reason}), is lifted: {reason}"
-        for namespace, (mark, _) in done.items()
-    ]
     data = {
-        namespace: {"freeze": mark_as_data(mark), "routes": [str(found) for found in routes]}
-        for namespace, (mark, routes) in done.items()
+        namespace: {"freeze": mark_as_data(marking.mark), "routes": [str(found) for found in marking.routes]}
+        for namespace, marking in done.items()
     }
-    console.answer("\n".join(lines) or "no namespace has a route record", {"lifted": data, "reason": reason})
-    return ExitCode.DONE
+    lines = [_lifted_line(namespace, marking, reason) for namespace, marking in done.items()]
+    answer = {"lifted": data, "failed": failures_as_data(done), "reason": reason}
+    console.answer("\n".join(lines) or "no namespace has a route record", answer)
+    return tell_failures(console, done)
+
+
+def _lifted_line(namespace: str, marking: "Marking", reason: str) -> str:
+    mark = marking.mark
+    if mark is not None:
+        return (
+            f"{namespace}: the freeze by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} ({mark.reason}), is lifted: {reason}"
+        )
+    if marking.failures:
+        return f"{namespace} is frozen still, and {len(marking.routes)} of its routes are free."
+    return f"{namespace}: there was no mark to lift."
 
 
 class _How(StrEnum):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tailramp.route_record import RouteRecord
 
 _ROUTES_VARIABLE: Final = "TAILRAMP_ROUTES"
-_IN_CLUSTER: Final = "kubernetes:"
-"""Before a namespace: every route that has its record there."""
 _SORTS: Final = ("started", "route", "phase", "share")
 
 
@@ -161,8 +159,10 @@ def _show_records(console: Console, patterns: tuple[str, ...], context: str | No
 
 def _records(patterns: tuple[str, ...], context: str | None) -> "Iterator[tuple[str, RouteRecord | str]]":
     """Where each record is, and the record or why there is none."""
-    namespaces = [pattern.removeprefix(_IN_CLUSTER) for pattern in patterns if pattern.startswith(_IN_CLUSTER)]
-    yield from _records_in_files([pattern for pattern in patterns if not pattern.startswith(_IN_CLUSTER)])
+    from activities.routers.kube.record_lease import IN_CLUSTER
+
+    namespaces = [pattern.removeprefix(IN_CLUSTER) for pattern in patterns if pattern.startswith(IN_CLUSTER)]
+    yield from _records_in_files([pattern for pattern in patterns if not pattern.startswith(IN_CLUSTER)])
     if namespaces:
         yield from asyncio.run(_records_in_cluster(namespaces, context))
 
@@ -183,24 +183,20 @@ def _records_in_files(patterns: list[str]) -> "Iterator[tuple[str, RouteRecord |
 
 async def _records_in_cluster(namespaces: list[str], context: str | None) -> "list[tuple[str, RouteRecord | str]]":
     from activities.kube import KubeClient
-    from activities.routers import lease_router
-    from activities.routers.kube import lease_routes
-    from tailramp.errors import TailrampError
+    from activities.routers.kube.record_lease import IN_CLUSTER, lease_records
+    from tailramp.errors import Refused, TailrampError
 
     found: list[tuple[str, RouteRecord | str]] = []
     async with KubeClient(context=context) as client:
         for namespace in namespaces:
             try:
-                routes = await lease_routes(client, namespace)
+                records = await lease_records(client, namespace)
             except TailrampError as error:
-                found.append((f"{_IN_CLUSTER}{namespace}", str(error)))
+                found.append((f"{IN_CLUSTER}{namespace}", str(error)))
                 continue
-            for route in routes:
-                router = lease_router(client, route)
-                try:
-                    found.append((router.place, await router.record()))
-                except TailrampError as error:
-                    found.append((router.place, str(error)))
+            found += [
+                (route.place, str(record) if isinstance(record, Refused) else record) for route, record in records
+            ]
     return found
 
 

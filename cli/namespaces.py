@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.console import Console
+from cli.exit_codes import ExitCode
 from cli.where import Where
+from tailramp.errors import Unreachable
 
 if TYPE_CHECKING:
     from activities.kube import KubeClient
+    from activities.routers.kube.namespace_freeze import Marking
 
-T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -43,15 +46,32 @@ def no_route(route: str | None, where: Where) -> None:
 
 
 def in_namespaces(
-    where: Where, namespaces: tuple[str, ...], every: bool, work: "Callable[[KubeClient, str], Awaitable[T]]"
-) -> dict[str, T]:
-    """Do ``work`` in one namespace after the other; returns what it gave, by namespace."""
+    where: Where, namespaces: tuple[str, ...], every: bool, work: "Callable[[KubeClient, str], Awaitable[Marking]]"
+) -> "dict[str, Marking]":
+    """Do ``work`` in one namespace after the other; returns what became of it, by namespace."""
     from activities.kube import KubeClient
     from activities.routers.kube.namespace_freeze import namespaces_with_routes
 
-    async def all_of_them() -> dict[str, T]:
+    async def all_of_them() -> "dict[str, Marking]":
         async with KubeClient(context=where.context) as client:
             chosen = await namespaces_with_routes(client) if every else list(dict.fromkeys(namespaces))
             return {namespace: await work(client, namespace) for namespace in chosen}
 
     return asyncio.run(all_of_them())
+
+
+def failures_as_data(done: "dict[str, Marking]") -> dict[str, str]:
+    return {place: str(error) for marking in done.values() for place, error in marking.failures.items()}
+
+
+def tell_failures(console: Console, done: "dict[str, Marking]") -> ExitCode:
+    """Name on standard error whatever could not be done.  Returns the exit code of all of it."""
+    failures = {place: error for marking in done.values() for place, error in marking.failures.items()}
+    if not failures:
+        return ExitCode.DONE
+    if not console.is_json:
+        console.aside("This could not be done, and all the rest was. Mend it and run the command again:")
+        for place, error in failures.items():
+            console.complain(f"  {place}: {console.say(str(error))}", None, said=True)
+    unreachable = all(isinstance(error, Unreachable) for error in failures.values())
+    return ExitCode.UNREACHABLE if unreachable else ExitCode.REFUSED

@@ -14,9 +14,10 @@ from pathlib import Path
 from activities import telemetry
 from activities.kube import KubeClient
 from activities.routers import Router, lease_router, record_router
-from activities.routers.kube import LeaseRoute, lease_routes
+from activities.routers.kube import LeaseRoute, lease_records
+from activities.routers.kube.record_lease import IN_CLUSTER
 from activities.routers.way_back import blocked_way_back, mark
-from tailramp.errors import TailrampError, Unreachable
+from tailramp.errors import Refused, TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
 from tailramp.route_record import RouteRecord
 from worker.logging_setup import About, Event
@@ -26,8 +27,6 @@ from worker.status_server import observed
 log = logging.getLogger("tailramp.sentinel")
 
 _READ_SECONDS = 2.0
-_IN_CLUSTER = "kubernetes:"
-"""Before a namespace: every route that has its record there."""
 
 Place = Path | LeaseRoute
 
@@ -45,8 +44,8 @@ class Sentinel:
         monotonic: Callable[[], float] = time.monotonic,
         kube: KubeClient | None = None,
     ) -> None:
-        self._patterns = [pattern for pattern in patterns if not pattern.startswith(_IN_CLUSTER)]
-        self._namespaces = [p.removeprefix(_IN_CLUSTER) for p in patterns if p.startswith(_IN_CLUSTER)]
+        self._patterns = [pattern for pattern in patterns if not pattern.startswith(IN_CLUSTER)]
+        self._namespaces = [p.removeprefix(IN_CLUSTER) for p in patterns if p.startswith(IN_CLUSTER)]
         self._monotonic = monotonic
         self._kube = kube or KubeClient()
         self._observers: dict[Place, LeaseObserver] = {}
@@ -61,19 +60,24 @@ class Sentinel:
 
         So a mistyped path, or a record that somebody has taken away, is complained about and not passed over.
         """
-        listed = await asyncio.gather(*(self._routes_in(namespace) for namespace in self._namespaces))
-        found: list[Place] = [*self._files(), *(route for routes in listed for route in routes), *self._observers]
-        return list(dict.fromkeys(found))
+        return list(await self._found())
 
-    async def _routes_in(self, namespace: str) -> list[LeaseRoute]:
+    async def _found(self) -> dict[Place, RouteRecord | Refused | None]:
+        """Every route, with what a list said of it; None where the record is yet to be read."""
+        found: dict[Place, RouteRecord | Refused | None] = dict.fromkeys(self._files())
+        for records in await asyncio.gather(*(self._records_in(namespace) for namespace in self._namespaces)):
+            found.update(records)
+        return found | {place: None for place in self._observers if place not in found}
+
+    async def _records_in(self, namespace: str) -> list[tuple[LeaseRoute, RouteRecord | Refused]]:
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                routes = await lease_routes(self._kube, namespace)
+                records = await lease_records(self._kube, namespace)
         except (TailrampError, TimeoutError) as error:
             self._complain(namespace, str(error) or f"its routes could not be listed within {_READ_SECONDS:g} s")
             return []
         self._unreadable.pop(namespace, None)
-        return routes
+        return records
 
     def _files(self) -> list[Path]:
         found: dict[Path, None] = {}
@@ -95,7 +99,8 @@ class Sentinel:
 
     async def look(self) -> list[str]:
         """Look at every route once, clear those whose lease has lapsed; returns a sentence for each clear."""
-        sentences = await asyncio.gather(*(self._look_at(place) for place in await self.routes()))
+        found = await self._found()
+        sentences = await asyncio.gather(*(self._look_at(place, listed) for place, listed in found.items()))
         return [sentence for sentence in sentences if sentence]
 
     async def _read(self, place: Place, router: Router) -> RouteRecord:
@@ -112,10 +117,12 @@ class Sentinel:
             return record_router(place)
         return lease_router(self._kube, place)
 
-    async def _look_at(self, place: Place) -> str | None:
+    async def _look_at(self, place: Place, listed: RouteRecord | Refused | None) -> str | None:
         router = self._router_of(place)
         try:
-            record = await self._read(place, router)
+            if isinstance(listed, Refused):
+                raise listed
+            record = listed or await self._read(place, router)
             self._unreadable.pop(place, None)
             lapse = self._observers.setdefault(place, LeaseObserver()).observe(record, self._monotonic())
             if lapse is None:

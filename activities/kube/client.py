@@ -205,7 +205,9 @@ class KubeClient:
             raise Changed(f"{path}: {message}")
         if status == 429 or status >= 500:
             raise Unreachable(f"the API server cannot do {method} {path} now ({status} {reason}): {message}")
-        raise Denied(f"the API server refuses {method} {path} ({status} {reason}): {message}")
+        named = (data.get("details") or {}).get("causes") or []
+        causes = frozenset(str(cause.get("reason", "")) for cause in named)
+        raise Denied(f"the API server refuses {method} {path} ({status} {reason}): {message}", causes)
 
     async def _stream(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncIterator[Object]:
         """The lines of an answer that goes on; ends when the server ends it."""

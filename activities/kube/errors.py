@@ -12,4 +12,11 @@ class Changed(Refused):
 
 
 class Denied(Refused):
-    """The API server will not do it however often it is asked: a missing permission, an admission rule, a bad field."""
+    """The API server will not do it however often it is asked: a missing permission, an admission rule, a bad field.
+
+    ``causes`` are the reasons that it names beside its sentence, such as ``NamespaceTerminating``.
+    """
+
+    def __init__(self, message: str, causes: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.causes = causes

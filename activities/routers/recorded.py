@@ -9,7 +9,7 @@ from activities.routers import lease_router
 from activities.routers.kube.record_lease import LeaseRoute, RecordLease
 from activities.routers.protocol import Change, Clear, Renewal, Router, RouteView, Served
 from tailramp.activity_contract import RestoreReport
-from tailramp.errors import Problem, Refused
+from tailramp.errors import Problem
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.route_record import RouteRecord
@@ -29,7 +29,7 @@ class RecordedRouter:
         if self._known is None:
             stored = await self._lease.read()
             if stored is None:
-                raise Refused(f"there is no {self.place}: {self._route.name} has no route record there")
+                raise self._lease.missing()
             self._known = lease_router(self._client, replace(self._route, kind=stored.binding.kind))
         return self._known
 
@@ -76,7 +76,7 @@ class RecordedRouter:
 
     @property
     def place(self) -> str:
-        return f"lease {self._route.namespace}/{self._lease.name}"
+        return self._route.place
 
     async def close(self) -> None:
         if self._owns_client:

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from living_kube import BLUE, LATER_RAMP, Namespace, Objects, kill, on_green, serve, take_over
+from cluster_command import run
+from living_kube import BLUE, LATER_RAMP, Namespace, Objects, kill, on_green, outcome_of, serve, take_over
+from stepping import At, Stepping
 
 from activities.kube.resources import LEASES
 from activities.routers.kube import KubernetesRouter
+from activities.routers.kube.namespace_freeze import freeze_namespace, lift_namespace, namespace_mark
+from activities.routers.kube.planner import MANAGED_BY
+from activities.routers.kube.record_lease import RECORD
 from lab.control_plane import NAMESPACES, ControlPlane
 from tailramp.errors import Frozen, Refused
+from tailramp.route_record import Mark
 
-ROOT = Path(__file__).parents[2]
+SALE, HOLIDAYS = (
+    Mark.model_validate({"at": "2026-03-01T00:00:00Z", "by": "ada", "reason": reason})
+    for reason in ("sale", "holidays")
+)
 
 
 @pytest.fixture
 async def objects(namespace: Namespace) -> AsyncIterator[Objects]:
     async with Objects(namespace, "ingress-nginx") as made:
         yield made
-
-
-async def run(kubeconfig: Path, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of a `tailramp` command that knows a cluster and nothing else."""
-    import asyncio
-
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "LOGNAME": "ada", "PYTHONPATH": str(ROOT)}
-    environment.pop("TAILRAMP_PLATFORM", None)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cli",
-        *arguments,
-        env=environment,
-        cwd=kubeconfig.parent,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 async def test_a_frozen_namespace_holds_its_live_ramps_and_starts_no_new_one(objects: Objects) -> None:
@@ -88,19 +75,89 @@ async def test_a_whole_cluster_is_frozen_by_who_may_see_all_of_it(objects: Objec
     code, _, err = await run(objects.kubeconfig, "freeze", "--all-namespaces", "--reason", "sale")
     assert (code, "leases" in err) == (5, True)
     admin = plane.api.kubeconfig()
-    async with Namespace(plane) as gone, Objects(gone, "gateway-api") as left:
+    async with (
+        Namespace(plane) as gone,
+        Objects(gone, "gateway-api") as left,
+        Namespace(plane) as second,
+        Objects(second, "gateway-api") as others,
+    ):
         await left.begin(BLUE)
         await gone.admin.delete(NAMESPACES, None, gone.name)  # which takes a while, and here for ever
-    async with Namespace(plane) as second, Objects(second, "gateway-api") as others:
         await others.begin(BLUE)
-        code, _, err = await run(admin, "freeze", "--all-namespaces", "--reason", "sale")
+        code, out, err = await run(admin, "freeze", "--all-namespaces", "--reason", "sale")
         assert code == 0, err
-        for route in (objects, others):
+        assert f"{gone.name} is frozen, with 1 routes" in out
+        for route in (objects, others, left):
             assert (await route.router.record()).freeze is not None
         code, _, err = await run(admin, "lift", "--all-namespaces", "--reason", "over")
         assert code == 0, err
         for route in (objects, others):
             assert (await route.router.record()).freeze is None
+
+
+async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing_serve(objects: Objects) -> None:
+    """The namespace has no record yet: a freeze that looks for records finds none, and the start has looked for it."""
+    refused = 0
+    for point in range(100):
+        await objects.reset()
+        freeze = At(point, lambda: freeze_namespace(objects.admin, objects.namespace, SALE))
+        async with Stepping(objects.kubeconfig, before=freeze) as client:
+            ended = await outcome_of(objects.router_with(client).prepare(take_over(), ["green"]))
+        if not freeze.reached:
+            break
+        assert ended is None or isinstance(ended, Frozen), ended
+        refused += ended is not None
+        with pytest.raises(Refused):
+            await objects.router.apply(serve(on_green("00-04"), 2))
+        with pytest.raises(Frozen):
+            await objects.router.prepare(take_over(), ["green"])
+        assert (await lift_namespace(objects.admin, objects.namespace)).mark == SALE
+        await objects.router.prepare(take_over(), ["green"])
+        await objects.router.apply(serve(on_green("00-04"), 2))
+    assert ended is None
+    assert refused > 3, "a start looked for a freeze only before it had left anything to be found"
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_route_from_a_freeze(objects: Objects) -> None:
+    await objects.begin(on_green("00-04"))
+    spoilt = {"name": "tailramp-aaa", "labels": MANAGED_BY, "annotations": {RECORD: "{"}}
+    await objects.admin.create(LEASES, objects.namespace, {"metadata": spoilt})
+    here = ("--namespace", "nowhere", "--namespace", objects.namespace)
+    code, out, err = await run(objects.kubeconfig, "freeze", *here, "--reason", "sale")
+    assert code == 5
+    assert f"{objects.namespace} is frozen, with 1 routes" in out
+    assert "nowhere takes new ramps still" in out
+    assert f"lease {objects.namespace}/tailramp-aaa: " in err
+    assert "nowhere: " in err
+    freeze = (await objects.router.record()).freeze
+    assert freeze is not None
+    code, out, err = await run(objects.kubeconfig, "lift", *here, "--reason", "over", "-o", "json")
+    assert code == 5
+    answer = json.loads(out)
+    assert set(answer["failed"]) == {"nowhere", f"lease {objects.namespace}/tailramp-aaa"}
+    assert answer["lifted"][objects.namespace] == {"freeze": None, "routes": [f"{objects.namespace}/chat"]}
+    assert await namespace_mark(objects.admin, objects.namespace) == freeze
+    await objects.admin.delete(LEASES, objects.namespace, "tailramp-aaa")
+    code, out, err = await run(objects.kubeconfig, "lift", *here[2:], "--reason", "over")
+    assert code == 0, err
+    assert await namespace_mark(objects.admin, objects.namespace) is None
+
+
+async def test_a_lift_takes_no_mark_away_that_was_set_meanwhile(objects: Objects) -> None:
+    for point in range(1, 100):  # before its first call, the mark of which it knows is the later one
+        await objects.begin(on_green("00-04"))
+        await freeze_namespace(objects.admin, objects.namespace, SALE)
+        freeze_again = At(point, lambda: freeze_namespace(objects.admin, objects.namespace, HOLIDAYS))
+        async with Stepping(objects.kubeconfig, before=freeze_again) as client:
+            lifted = await lift_namespace(client, objects.namespace)
+        if not freeze_again.reached:
+            break
+        assert "holidays" in str(lifted.failures[objects.namespace])
+        assert await namespace_mark(objects.admin, objects.namespace) == HOLIDAYS
+        assert (await objects.router.record()).freeze == HOLIDAYS
+        assert (await lift_namespace(objects.admin, objects.namespace)).mark == HOLIDAYS
+    assert point > 3
+    assert lifted.mark == SALE
 
 
 async def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from cluster_command import run
 from living_kube import (
     BLUE,
     GREEN,
@@ -25,19 +26,20 @@ from living_kube import (
     user_in,
 )
 from living_label import LivingLabel
-from test_kube_kill import run
+from stepping import At, Stepping
 
 from activities.kube import KubeClient
 from activities.kube.resources import INGRESSES, LEASES
 from activities.routers import lease_router
 from activities.routers.gateway_label import GatewayLabel
-from activities.routers.kube import lease_routes
+from activities.routers.kube import lease_records
+from activities.routers.kube.namespace_freeze import freeze_namespace, lift_namespace
 from lab.control_plane import ControlPlane
 from lab.process import wait_until
 from tailramp.assignment import Assignment
-from tailramp.errors import Fenced, Refused, Unreachable
+from tailramp.errors import Fenced, Frozen, Refused, Unreachable
 from tailramp.proof import Answer
-from tailramp.route_record import lifted
+from tailramp.route_record import Mark, lifted
 from worker.sentinel import Sentinel
 
 pytestmark = on_shared_loop
@@ -128,13 +130,13 @@ async def test_counters_of_all_gateways_tell_what_was_labelled(route: LivingLabe
 
 async def test_a_kill_from_a_laptop_and_a_sentinel_need_the_record_alone(route: LivingLabel) -> None:
     await begin(route, on_green("00-49"))
-    code, out, err = await run(route, "kill", f"{route.namespace}/chat", "--reason", "complaints")
+    code, out, err = await run(route.within.kubeconfig, "kill", f"{route.namespace}/chat", "--reason", "complaints")
     assert code == 0, err
     assert "green is out (it served 00-49)" in out
     await route.served(BLUE)
     with pytest.raises(Fenced, match="shut off by ada"):
         await give(route, on_green("00-09"), 3)
-    code, _, err = await run(route, "lift", f"{route.namespace}/chat", "--reason", "mended")
+    code, _, err = await run(route.within.kubeconfig, "lift", f"{route.namespace}/chat", "--reason", "mended")
     assert code == 0, err
     await route.label_router.prepare(take_over(LATER_RAMP, override="mended"), ["green"])
     await route.label_router.apply(serve(on_green("00-09"), 9, LATER_RAMP, lease_seconds=30))
@@ -148,8 +150,30 @@ async def test_a_kill_from_a_laptop_and_a_sentinel_need_the_record_alone(route: 
     await route.served(BLUE)
 
 
+async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing_serve(route: LivingLabel) -> None:
+    """The namespace has no record yet: a freeze that looks for records finds none, and the start has looked for it."""
+    mark = Mark.model_validate({"at": "2026-03-01T00:00:00Z", "by": "ada", "reason": "sale"})
+    refused = 0
+    for point in range(100):
+        freeze = At(point, lambda: freeze_namespace(route.admin, route.namespace, mark))
+        async with Stepping(route.within.kubeconfig, before=freeze) as client:
+            router = GatewayLabel(client, route.namespace, "chat", route.platform_router.admin)
+            ended = await outcome_of(router.prepare(take_over(f"ramp-{point}"), ["green"]))
+        if not freeze.reached:
+            break
+        assert ended is None or isinstance(ended, Frozen), ended
+        refused += ended is not None
+        with pytest.raises(Refused):
+            await route.label_router.apply(serve(on_green("00-04"), 9, f"ramp-{point}"))
+        assert (await lift_namespace(route.admin, route.namespace)).mark == mark
+        if await route.admin.find(LEASES, route.namespace, "tailramp-chat"):
+            await route.admin.delete(LEASES, route.namespace, "tailramp-chat")
+    assert ended is None
+    assert refused > 3
+
+
 async def test_off_answers_at_the_gateway_and_lift_brings_everyone_back(route: LivingLabel) -> None:
-    code, _, err = await run(route, "kill", "--platform", str(route.platform_file), "--off")
+    code, _, err = await run(route.within.kubeconfig, "kill", "--platform", str(route.platform_file), "--off")
     assert code == 0, err
 
     async def is_off() -> bool:
@@ -249,7 +273,7 @@ async def test_a_record_that_was_lost_is_known_by_the_gateways_as_closed(route: 
 async def test_uninstall_takes_the_record_and_moves_nobody(route: LivingLabel) -> None:
     await begin(route, on_green("00-49"))
     await route.label_router.clear(roll_back(3))
-    code, _, err = await run(route, "uninstall", "--platform", str(route.platform_file), "--yes")
+    code, _, err = await run(route.within.kubeconfig, "uninstall", "--platform", str(route.platform_file), "--yes")
     assert code == 0, err
     assert await route.admin.find(LEASES, route.namespace, "tailramp-chat") is None
     await route.served(BLUE)
@@ -273,7 +297,7 @@ async def test_two_gateways_are_asked_and_what_one_does_not_say_is_not_known(rou
 async def test_a_route_is_found_by_its_lease_alone_whatever_its_kind(route: LivingLabel) -> None:
     async with KubeClient(route.within.kubeconfig) as client:
         await begin(route, on_green("00-49"))
-        (found,) = await lease_routes(client, route.namespace)
+        ((found, _),) = await lease_records(client, route.namespace)
         assert isinstance(lease_router(client, found), GatewayLabel)
         by_name = lease_router(client, route.lease_route)
         assert (await by_name.record()).assignment == on_green("00-49")

@@ -15,7 +15,7 @@ from planner_samples import plan
 from activities.kube import KubeClient, Resource
 from activities.kube.client import EventKind
 from activities.kube.resources import ENDPOINT_SLICES, SERVICES
-from activities.routers.kube import lease_routes
+from activities.routers.kube import lease_records
 from lab.control_plane import NAMESPACES, ControlPlane
 from tailramp.errors import TailrampError
 from tailramp.route_record import RouteRecord, lifted
@@ -59,7 +59,9 @@ async def life(objects: Objects) -> None:
         await router.apply(serve(on_green("00-04"), 2))
         await router.renew(renew(2))
         await noticed(objects, client)
-        assert [str(route) for route in await lease_routes(client, objects.namespace)] == [f"{objects.namespace}/chat"]
+        assert [str(route) for route, _ in await lease_records(client, objects.namespace)] == [
+            f"{objects.namespace}/chat"
+        ]
         await router.clear(roll_back(3))
         assert (await router.restore(snapshot)).equal
         await router.prepare(take_over("later", override="again"), ["green"])

@@ -15,8 +15,8 @@ from activities.kube import Changed, KubeClient, NotFound
 from activities.kube.resources import LEASES
 from activities.routers.gateway_label.fleet import GatewayFleet, Resolve, addresses_of
 from activities.routers.kube.binding import Binding
-from activities.routers.kube.namespace_freeze import refuse_new_ramp
-from activities.routers.kube.record_lease import RecordLease, Stored
+from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
+from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from gateway.label_document import LABEL_HEADER, LabelDocument
 from tailramp.activity_contract import RestoreReport
@@ -30,7 +30,6 @@ from tailramp.route_record import RouteRecord
 if TYPE_CHECKING:
     import aiohttp
 
-_ATTEMPTS = 10
 _BINDING = Binding(kind="gateway-label", main="")
 
 
@@ -63,7 +62,7 @@ class GatewayLabel:
 
     @property
     def place(self) -> str:
-        return f"lease {self._namespace}/{self._lease.name}"
+        return self._lease.place
 
     async def close(self) -> None:
         if self._owns_client:
@@ -136,7 +135,9 @@ class GatewayLabel:
         described = {"router": "gateway-label", "objects": (self.place,)}
         before = await self.record()
         await refuse_new_ramp(self._client, self._namespace, before, change(before))
-        return await self._write(lambda record: change(record).model_copy(update=described))
+        record = await self._write(lambda record: change(record).model_copy(update=described))
+        await hold_new_ramp(self._client, self._namespace, before, record, self.renew)
+        return record
 
     async def apply(self, change: Change) -> RouteRecord:
         return await self._write(change)
@@ -162,7 +163,7 @@ class GatewayLabel:
             return
 
     async def _write(self, change: Change) -> RouteRecord:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             stored = await self._stored()
             record = change(stored.record)
             if record == stored.record and stored.lease is not None:
@@ -171,7 +172,7 @@ class GatewayLabel:
                 return (await self._lease.write(stored, record, _BINDING)).record
             except (Changed, NotFound):
                 continue
-        raise Unreachable(f"{self._route} was written by somebody else {_ATTEMPTS} times meanwhile")
+        raise restless(self._route)
 
     async def _missing_rights(self) -> list[Problem]:
         verbs = ("get", "create", "patch")
@@ -189,7 +190,7 @@ class GatewayLabel:
         if stored is not None:
             return stored
         if not self._admin:
-            raise Refused(f"there is no {self.place}: {self._route} has no route record there")
+            raise self._lease.missing()
         async with self._gateways() as gateways:
             return Stored(_first_record(self._route, await gateways.known(self._route)), _BINDING)
 

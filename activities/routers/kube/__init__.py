@@ -6,6 +6,6 @@ business, and planners are pure.  The route record is a Lease beside the objects
 
 from activities.routers.kube.binding import Binding, binding_of
 from activities.routers.kube.engine import KubernetesRouter
-from activities.routers.kube.record_lease import LeaseRoute, lease_routes
+from activities.routers.kube.record_lease import LeaseRoute, lease_records
 
-__all__ = ["Binding", "KubernetesRouter", "LeaseRoute", "binding_of", "lease_routes"]
+__all__ = ["Binding", "KubernetesRouter", "LeaseRoute", "binding_of", "lease_records"]

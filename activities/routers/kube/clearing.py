@@ -24,15 +24,13 @@ from activities.routers.kube.planner import (
     labels_of,
     names,
 )
-from activities.routers.kube.record_lease import RecordLease, Stored
+from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
 from activities.routers.kube.writers import others
 from activities.routers.protocol import Clear
 from tailramp.errors import Refused, TailrampError, Unreachable
 from tailramp.route_record import RouteRecord
 
 log = logging.getLogger("tailramp.router")
-
-_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ async def clear_route(clearing: Clearing, change: Clear) -> RouteRecord:
 
     Raises Unreachable, saying what is out and what is not, if anything could not be done: to be tried again.
     """
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         stored = await clearing.stored()
         record = change(stored.record)
         if record is None:
@@ -70,7 +68,7 @@ async def clear_route(clearing: Clearing, change: Clear) -> RouteRecord:
             if attempt.failures:
                 raise Unreachable(f"{record.route}: {'; '.join(attempt.failures)}")
             return record
-    raise Unreachable(f"{clearing.namespace}/{clearing.route} was written by somebody else {_ATTEMPTS} times meanwhile")
+    raise restless(f"{clearing.namespace}/{clearing.route}")
 
 
 def _count_escalation(way: str) -> None:
@@ -155,7 +153,7 @@ class _Attempt:
         """Send everyone back to the slot that was the default before, if the main route points elsewhere."""
 
         async def write() -> None:
-            for _ in range(_ATTEMPTS):
+            for _ in range(ATTEMPTS):
                 main = await self._main()
                 if main is None or not (operations := self._planner.pointed(main, self._target)):
                     return
@@ -164,7 +162,7 @@ class _Attempt:
                 except Changed:
                     continue
                 return
-            raise Unreachable(f"the main route was written {_ATTEMPTS} times meanwhile")
+            raise Unreachable(f"the main route was written {ATTEMPTS} times meanwhile")
 
         await self._guarded(write())
 

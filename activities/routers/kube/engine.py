@@ -18,7 +18,7 @@ from activities.kube.json_patch import annotate, is_unchanged, remove_annotation
 from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
-from activities.routers.kube.namespace_freeze import refuse_new_ramp
+from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
 from activities.routers.kube.planner import (
     DEFAULT,
     EPOCH,
@@ -33,21 +33,18 @@ from activities.routers.kube.planner import (
     names,
 )
 from activities.routers.kube.planners import planner_of
-from activities.routers.kube.record_lease import RecordLease, Stored
+from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
 from activities.routers.kube.rights import missing_rights
 from activities.routers.kube.writers import others, owner_of, written_by_us
 from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from tailramp.activity_contract import RestoreReport
 from tailramp.assignment import Assignment
-from tailramp.errors import Problem, Refused, TailrampError, Unreachable
+from tailramp.errors import Problem, Refused, TailrampError
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.route_record import RouteRecord, SlotRecord, only_lowers
-
-_ATTEMPTS = 10
-"""How often a write that met somebody else's is begun again."""
 
 
 class KubernetesRouter:
@@ -71,7 +68,7 @@ class KubernetesRouter:
 
     @property
     def place(self) -> str:
-        return f"lease {self._namespace}/{self._lease.name}"
+        return self._lease.place
 
     async def close(self) -> None:
         if self._owns_client:
@@ -176,7 +173,7 @@ class KubernetesRouter:
     # Writing.
 
     async def prepare(self, change: Change, slots: Collection[SlotName] = ()) -> RouteRecord:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             binding = await self._binding()
             seen = await self._look(binding)
             stored = await self._stored()
@@ -185,18 +182,20 @@ class KubernetesRouter:
             await refuse_new_ramp(self._client, self._namespace, stored.record, record)
             if seen.main is None:
                 raise Refused(_no_main(binding, self._namespace))
+            before = stored.record
             try:
                 stored = await self._lease.write(stored, record, stored.binding)
+                await hold_new_ramp(self._client, self._namespace, before, record, self.renew)
                 uids = await self._make_canaries(planner, seen, record, slots)
                 await self._send(planner, [Write(seen.main, annotate(seen.main, marks_of(record)))])
                 await self._lease.write(stored, record, stored.binding.model_copy(update={"uids": uids}))
             except Changed:
                 continue
             return record
-        raise self._restless()
+        raise restless(f"{self._namespace}/{self._route}")
 
     async def apply(self, change: Change) -> RouteRecord:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             binding = await self._binding()
             seen = await self._look(binding)
             stored = await self._stored()
@@ -214,10 +213,10 @@ class KubernetesRouter:
             except (Changed, NotFound):
                 continue
             return record
-        raise self._restless()
+        raise restless(f"{self._namespace}/{self._route}")
 
     async def renew(self, change: Change) -> Renewal:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             binding = await self._binding()
             seen, stored = await asyncio.gather(self._look(binding), self._stored())
             record = change(stored.record)
@@ -226,7 +225,7 @@ class KubernetesRouter:
             except Changed:
                 continue
             return Renewal(record, drift_of(planner_of(binding), binding, seen, record))
-        raise self._restless()
+        raise restless(f"{self._namespace}/{self._route}")
 
     async def clear(self, change: Clear) -> RouteRecord:
         return await clear_route(self._clearing, change)
@@ -339,9 +338,7 @@ class KubernetesRouter:
             binding = self._given.model_copy(update={"uids": stored.binding.uids})
             return replace(stored, binding=binding)
         if self._given is None:
-            raise Refused(
-                f"there is no lease {self._namespace}/{self._lease.name}: {self._route} has no route record there"
-            )
+            raise self._lease.missing()
         main = await self._main(self._given)
         if main is None:
             raise Refused(_no_main(self._given, self._namespace))
@@ -357,9 +354,6 @@ class KubernetesRouter:
         )
         kind = planner_of(binding).resource.kind  # which items of a list do not carry
         return Seen(main, tuple({"kind": kind, **canary} for canary in canaries))
-
-    def _restless(self) -> Unreachable:
-        return Unreachable(f"{self._namespace}/{self._route} was written by somebody else {_ATTEMPTS} times meanwhile")
 
 
 def _first_record(route: str, binding: Binding, main: Object) -> RouteRecord:

@@ -4,27 +4,41 @@ The mark is an annotation of the Lease `tailramp` of the namespace.  A ramp that
 one that is live is held by its own route's record, which `freeze` marks as well.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from activities.kube import Changed, Denied, KubeClient
+from activities.kube.client import Object
 from activities.kube.json_patch import annotate, is_unchanged, remove_annotations
 from activities.kube.resources import LEASES
 from activities.routers.kube.planner import MANAGED_BY, annotations_of
-from activities.routers.kube.record_lease import PREFIX, SELECTOR, LeaseRoute, lease_routes
-from tailramp.errors import Frozen, Unreachable
+from activities.routers.kube.record_lease import (
+    ATTEMPTS,
+    PREFIX,
+    SELECTOR,
+    LeaseRoute,
+    lease_records,
+    place_of,
+    restless,
+)
+from tailramp.assignment import Assignment
+from tailramp.errors import Frozen, Refused, TailrampError
 from tailramp.route_record import Mark, RouteRecord, frozen, thawed
 
 NAME = "tailramp"
 FREEZE = "tailramp/freeze"
 
-_ATTEMPTS = 10
+_TERMINATING = "NamespaceTerminating"
 
 
 async def namespace_mark(client: KubeClient, namespace: str) -> Mark | None:
     """The freeze of a namespace, if there is one; a mark that cannot be read counts, as nobody's."""
-    lease = await client.find(LEASES, namespace, NAME)
+    return _mark_of(await client.find(LEASES, namespace, NAME))
+
+
+def _mark_of(lease: Object | None) -> Mark | None:
     text = annotations_of(lease).get(FREEZE) if lease is not None else None
     if text is None:
         return None
@@ -40,34 +54,79 @@ async def refuse_new_ramp(client: KubeClient, namespace: str, before: RouteRecor
         return
     mark = await namespace_mark(client, namespace)
     if mark is not None:
-        raise Frozen(
-            f"the namespace {namespace} is frozen by {mark.by}: {mark.reason}. "
-            f"`tailramp lift --namespace {namespace}` allows ramps again"
-        )
+        raise _frozen_by(namespace, mark)
 
 
-async def freeze_namespace(client: KubeClient, namespace: str, mark: Mark) -> list[LeaseRoute]:
-    """The mark first, so that no route slips through; returns the routes that were marked.
+async def hold_new_ramp(
+    client: KubeClient,
+    namespace: str,
+    before: RouteRecord,
+    taken: RouteRecord,
+    renew: Callable[[Callable[[RouteRecord], RouteRecord]], Awaitable[object]],
+) -> None:
+    """To be asked once more when ``taken`` is stored, and before anything serves: raises Frozen as ``refuse_new_ramp``.
+
+    A freeze that came between that question and the record has not seen the route, so its mark is set here.  Whoever
+    begins a ramp again that has served nobody yet is asked too: it may have ended just before this.
+    """
+    unserved = not taken.closed and taken.assignment == Assignment(default=taken.original_default)
+    if before.ramp == taken.ramp and not unserved:
+        return
+    mark = await namespace_mark(client, namespace)
+    if mark is not None:
+        await renew(lambda record: frozen(record, mark) if record.ramp == taken.ramp else record)
+        raise _frozen_by(namespace, mark)
+
+
+def _frozen_by(namespace: str, mark: Mark) -> Frozen:
+    return Frozen(
+        f"the namespace {namespace} is frozen by {mark.by}: {mark.reason}. "
+        f"`tailramp lift --namespace {namespace}` allows ramps again"
+    )
+
+
+@dataclass
+class Marking:
+    """What became of a freeze or a lift: of the namespace's ``mark``, and of its ``routes`` that were changed.
+
+    ``failures`` is what could not be done, by the Lease that it was about or by the namespace; everything else is done.
+    """
+
+    mark: Mark | None = None
+    routes: list[LeaseRoute] = field(default_factory=list)
+    failures: dict[str, TailrampError] = field(default_factory=dict)
+
+
+async def freeze_namespace(client: KubeClient, namespace: str, mark: Mark) -> Marking:
+    """The mark first, so that no route slips through.
 
     A namespace that is being deleted takes no mark and needs none: no ramp can begin there. Its routes are marked.
     """
+    done = Marking(mark)
     try:
         await _write_mark(client, namespace, mark)
-    except Denied as error:
-        if "is being terminated" not in str(error):
-            raise
-    return await _change_routes(client, namespace, lambda record: frozen(record, mark))
+    except TailrampError as error:
+        if not isinstance(error, Denied) or _TERMINATING not in error.causes:
+            done.mark = None
+            done.failures[namespace] = error
+    await _change_routes(client, namespace, lambda record: frozen(record, mark), done)
+    return done
 
 
-async def lift_namespace(client: KubeClient, namespace: str) -> tuple[Mark | None, list[LeaseRoute]]:
-    """The mark that is lifted, and the routes that are free again; a route that was frozen or killed by itself stays
-    so."""
-    mark = await namespace_mark(client, namespace)
-    if mark is None:
-        return None, []
-    routes = await _change_routes(client, namespace, lambda record: thawed(record, mark))
-    await _write_mark(client, namespace, None)
-    return mark, routes
+async def lift_namespace(client: KubeClient, namespace: str) -> Marking:
+    """A route that was frozen or killed by itself stays so; the mark stays while it stands on any route."""
+    done = Marking()
+    try:
+        mark = await namespace_mark(client, namespace)
+        if mark is None:
+            return done
+        await _change_routes(client, namespace, lambda record: thawed(record, mark), done)
+        if not done.failures:
+            await _remove_mark(client, namespace, mark)
+            done.mark = mark
+    except TailrampError as error:
+        done.failures[namespace] = error
+    return done
 
 
 async def namespaces_with_routes(client: KubeClient) -> list[str]:
@@ -80,38 +139,57 @@ async def namespaces_with_routes(client: KubeClient) -> list[str]:
 
 
 async def _change_routes(
-    client: KubeClient, namespace: str, change: Callable[[RouteRecord], RouteRecord]
-) -> list[LeaseRoute]:
+    client: KubeClient, namespace: str, change: Callable[[RouteRecord], RouteRecord], done: Marking
+) -> None:
+    """Change every record that ``change`` changes; one that cannot be read or written keeps no other from it."""
     from activities.routers import lease_router  # which imports the routers, which refuse by this module
 
-    changed = []
-    for found in await lease_routes(client, namespace):
-        router = lease_router(client, found)
-        before = await router.record()
-        if change(before) != before:
-            await router.renew(change)
-            changed.append(found)
-    return changed
+    try:
+        records = await lease_records(client, namespace)
+    except TailrampError as error:
+        done.failures[namespace] = error
+        return
+    for route, record in records:
+        router = lease_router(client, route)
+        try:
+            if isinstance(record, Refused):
+                raise record
+            if change(record) != record:
+                await router.renew(change)
+                done.routes.append(route)
+        except TailrampError as error:
+            done.failures[route.place] = error
 
 
-async def _write_mark(client: KubeClient, namespace: str, mark: Mark | None) -> None:
-    for _ in range(_ATTEMPTS):
+async def _write_mark(client: KubeClient, namespace: str, mark: Mark) -> None:
+    annotations = {FREEZE: mark.model_dump_json()}
+    for _ in range(ATTEMPTS):
         lease = await client.find(LEASES, namespace, NAME)
         try:
             if lease is None:
-                if mark is not None:
-                    annotations = {FREEZE: mark.model_dump_json()}
-                    metadata = {"name": NAME, "labels": MANAGED_BY, "annotations": annotations}
-                    await client.create(LEASES, namespace, {"metadata": metadata})
-                return
-            operations = (
-                remove_annotations(lease, (FREEZE,))
-                if mark is None
-                else annotate(lease, {FREEZE: mark.model_dump_json()})
-            )
-            if operations:
+                metadata = {"name": NAME, "labels": MANAGED_BY, "annotations": annotations}
+                await client.create(LEASES, namespace, {"metadata": metadata})
+            elif operations := annotate(lease, annotations):
                 await client.patch(LEASES, namespace, NAME, [*is_unchanged(lease), *operations])
         except Changed:
             continue
         return
-    raise Unreachable(f"lease {namespace}/{NAME} was written by somebody else {_ATTEMPTS} times meanwhile")
+    raise restless(place_of(namespace, NAME))
+
+
+async def _remove_mark(client: KubeClient, namespace: str, mark: Mark) -> None:
+    """Raises Frozen if another mark stands there by now."""
+    for _ in range(ATTEMPTS):
+        lease = await client.find(LEASES, namespace, NAME)
+        stands = _mark_of(lease)
+        if lease is None or stands is None:
+            return
+        if stands != mark:
+            raise Frozen(f"{stands.by} has frozen it again meanwhile ({stands.reason}): lift that as well")
+        try:
+            operations = remove_annotations(lease, (FREEZE,))
+            await client.patch(LEASES, namespace, NAME, [*is_unchanged(lease), *operations])
+        except Changed:
+            continue
+        return
+    raise restless(place_of(namespace, NAME))

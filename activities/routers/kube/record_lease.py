@@ -12,13 +12,29 @@ from activities.kube.json_patch import annotate, is_unchanged
 from activities.kube.resources import LEASES
 from activities.routers.kube.binding import Binding, Kind
 from activities.routers.kube.planner import MANAGED_BY, annotations_of
-from tailramp.errors import Refused
+from tailramp.errors import Refused, Unreachable
 from tailramp.route_record import RouteRecord
 
 RECORD = "tailramp/record"
 BINDING = "tailramp/binding"
 PREFIX = "tailramp-"
 SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+
+
+IN_CLUSTER = "kubernetes:"
+"""Before a namespace, where files could be named as well: every route that has its record there."""
+ATTEMPTS = 10
+"""How often a write that met somebody else's is begun again."""
+
+
+def place_of(namespace: str, lease: str) -> str:
+    """A Lease, for people."""
+    return f"lease {namespace}/{lease}"
+
+
+def restless(what: str) -> Unreachable:
+    """After ``ATTEMPTS``."""
+    return Unreachable(f"{what} was written by somebody else {ATTEMPTS} times meanwhile")
 
 
 @dataclass(frozen=True)
@@ -34,22 +50,26 @@ class LeaseRoute:
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 
-
-async def lease_routes(client: KubeClient, namespace: str) -> list[LeaseRoute]:
-    """Every route of the namespace that has a record."""
-    leases = await client.find_all(LEASES, namespace, SELECTOR)
-    return [
-        LeaseRoute(namespace, lease["metadata"]["name"].removeprefix(PREFIX), kind=_kind_of(lease))
-        for lease in leases
-        if lease["metadata"]["name"].startswith(PREFIX)
-    ]
+    @property
+    def place(self) -> str:
+        return place_of(self.namespace, PREFIX + self.name)
 
 
-def _kind_of(lease: Object) -> Kind | None:
-    try:
-        return parsed(lease).binding.kind
-    except Refused:
-        return None
+async def lease_records(client: KubeClient, namespace: str) -> list[tuple[LeaseRoute, RouteRecord | Refused]]:
+    """Every route of the namespace that has a record, and the record, or why it cannot be read."""
+    found: list[tuple[LeaseRoute, RouteRecord | Refused]] = []
+    for lease in await client.find_all(LEASES, namespace, SELECTOR):
+        name = lease["metadata"]["name"]
+        if not name.startswith(PREFIX):
+            continue
+        route = LeaseRoute(namespace, name.removeprefix(PREFIX))
+        try:
+            stored = parsed(lease)
+        except Refused as error:
+            found.append((route, error))
+        else:
+            found.append((replace(route, kind=stored.binding.kind), stored.record))
+    return found
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,14 @@ class RecordLease:
     def name(self) -> str:
         return PREFIX + self._route
 
+    @property
+    def place(self) -> str:
+        return place_of(self._namespace, self.name)
+
+    def missing(self) -> Refused:
+        """What to say where there is none, and nobody knows anything of the route but its name."""
+        return Refused(f"there is no {self.place}: {self._namespace}/{self._route} has no route record there")
+
     async def read(self) -> Stored | None:
         lease = await self._client.find(LEASES, self._namespace, self.name)
         return None if lease is None else parsed(lease)
@@ -94,7 +122,7 @@ class RecordLease:
 def parsed(lease: Object) -> Stored:
     """Raises Refused, naming the Lease, for one that tailramp did not write."""
     annotations = annotations_of(lease)
-    place = f"lease {lease['metadata']['namespace']}/{lease['metadata']['name']}"
+    place = place_of(lease["metadata"]["namespace"], lease["metadata"]["name"])
     try:
         record = RouteRecord.model_validate_json(annotations[RECORD])
         return Stored(record, Binding.model_validate(json.loads(annotations[BINDING])), lease)
