@@ -102,7 +102,10 @@ async def record(
         span = header.spans[number]
         at = left.start if left is not None and number == first else span.start
         while at <= span.end:
-            times, answers = await _piece(metrics, header, range(at, min(span.end, at + (most - 1) * step) + 1, step))
+            wanted = range(at, min(span.end, at + (most - 1) * step) + 1, step)
+            times, answers = await _piece(metrics, header, wanted)
+            if len(times) < len(wanted):
+                most = len(times)  # what was too large once will be so again
             _append(part, [encode(query, number, at, len(times), columns) for query, columns in answers.items()])
             lines += len(answers)
             done += len(times)

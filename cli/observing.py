@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.console import Console, one_line
 from cli.exit_codes import ExitCode
 from cli.failures import RefusedRamp
-from tailramp.errors import Refused
+from tailramp.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
     from activities.metrics import PrometheusMetrics
@@ -64,11 +64,13 @@ def _given(plan: "Plan", share: float) -> dict[str, float]:
 
 
 async def _check(metrics: "PrometheusMetrics", spec: "RampSpec", plan: "Plan") -> None:
-    """Raises RefusedRamp with all that keeps the checks from being asked."""
+    """Raises RefusedRamp with all that keeps the checks from being asked; Unreachable if that is Prometheus itself."""
     from tailramp.checks import all_checks, slot_match
 
     at = int(time.time() - spec.platform.prometheus.lag)
     problems = await metrics.preflight(all_checks(spec), slot_match(spec.platform, plan.baseline), at)
+    if [problem.field for problem in problems] == ["prometheus.url"]:
+        raise Unreachable(str(problems[0]))
     if problems:
         raise RefusedRamp(f"{plan.route} cannot be observed", tuple(str(problem) for problem in problems))
 

@@ -301,7 +301,7 @@ def _without_edge(labels: Labels) -> tuple[Labels, float]:
     return tuple(rest), parse_edge(edge)
 
 
-_split = lru_cache(maxsize=100_000)(_without_edge)
+_split = lru_cache(maxsize=20_000)(_without_edge)
 """A day of ticks brings the same buckets again and again."""
 
 

@@ -4,10 +4,11 @@ A live watch rebuilds what it knows from Prometheus whenever a step begins; here
 was learnt is carried on, and rebuilt only where a live ramp would have forgotten a part of it.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from tailramp import ramp
 from tailramp.activity_contract import WatchRequest
@@ -23,6 +24,10 @@ from tailramp.replay.source import Source
 from tailramp.spec import RampSpec
 from tailramp.watch_request import watch_request
 from tailramp.watching import Outcome, Watching
+
+_SEEN_SECONDS: Final = 86_400
+"""Of verdicts that are kept, beside those of the hold, for a watch that is asked again: one that observes a live route
+has no end."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class _Stretch:
     grid: Grid
     shelf: Shelf
     next: int
-    seen: list[tuple[int, tuple[Verdict, ...]]] = field(default_factory=list)
+    seen: deque[tuple[int, tuple[Verdict, ...]]]
 
 
 class _Playing:
@@ -248,7 +253,8 @@ class _Playing:
         self._remember(request, known)
         shelf = shelf_of(self._spec, self._plan, grid, self._dossiers, settling=settling)
         first = -grid.ticks_in(RUN_UP)
-        self._stretch = _Stretch(request.anchor, settling, slots, grid, shelf, first)
+        kept = grid.ticks_in(_SEEN_SECONDS + (request.hold or timedelta()).total_seconds())
+        self._stretch = _Stretch(request.anchor, settling, slots, grid, shelf, first, deque(maxlen=kept))
         return self._stretch
 
     def _remember(self, request: WatchRequest, known: _Stretch | None) -> None:

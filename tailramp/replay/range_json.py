@@ -148,5 +148,5 @@ def _series(answer: Any, place: str) -> Iterator[tuple[dict[str, str], _Points]]
                 ok = False
             if not ok:
                 raise _Wrong(f"{where}.values[{position}]", "this is no pair of a time in seconds and a value")
-            points[round(seconds)] = points_to
+            points[math.floor(seconds)] = points_to  # half a second is rounded to the even one: every other way
         yield labels, points

@@ -4,9 +4,10 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,19 +134,29 @@ async def test_an_interrupted_recording_goes_on_and_is_the_same_in_the_end(
     assert gzip.decompress(halting.read_bytes()) == gzip.decompress(whole.read_bytes())
 
 
-async def test_too_many_points_at_once_are_asked_for_in_halves(tmp_path: Path, prometheus: PrometheusServer) -> None:
+async def test_too_many_points_at_once_are_asked_for_in_halves(
+    tmp_path: Path, prometheus: PrometheusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     end = int(time.time()) - 60
-    span = Span(start=end - 20_000, end=end, anchor=end)
+    span = Span(start=end - 40_000, end=end, anchor=end)
     query = next(iter(as_counters(*policy(tmp_path), counted(1))))
     header = Header(route="d/c", spec="x", baseline="blue", candidates={}, step=1, spans=(span,), queries=(query,))
     metrics = PrometheusMetrics(prometheus.url, 10)
     out = tmp_path / "many.gz"
+    asked, ask = list[int](), metrics.read_columns
+
+    async def noted(queries: Sequence[str], times: range, native: Collection[str] = ()) -> Any:
+        asked.append(len(times))
+        return await ask(queries, times, native)
+
+    monkeypatch.setattr(metrics, "read_columns", noted)
     try:
-        steps = [progress.done async for progress in record(metrics, header, out, most=20_001)]
+        steps = [progress.done async for progress in record(metrics, header, out, most=40_001)]
     finally:
         metrics.close()
-    assert steps[-1] == 20_001
+    assert steps[-1] == 40_001
     assert max(later - earlier for earlier, later in pairwise(steps)) <= 11_000
+    assert [points for points in asked if points > 11_000] == [40_001, 20_000]  # not again for every piece
 
 
 async def test_a_prometheus_that_cannot_be_reached_leaves_what_was_saved(

@@ -121,12 +121,11 @@ async def test_what_cannot_be_ramped_is_refused_before_temporal_is_asked(folder:
 async def test_an_observation_needs_neither_worker_nor_temporal_but_a_prometheus(folder: Folder) -> None:
     folder.write(platform={"prometheus.url": "http://127.0.0.1:9", "prometheus.timeout": "1s"})
     observed = await folder.run("start", "--observe")
-    assert observed.code == 5
-    assert "cannot be observed" in observed.err
+    assert observed.code == 6
     assert "prometheus.url" in observed.err
     as_json = await folder.run("start", "--observe", "-o", "json")
-    assert as_json.code == 5
-    assert "prometheus.url" in as_json.data["problems"][0]["text"]
+    assert as_json.code == 6
+    assert "prometheus.url" in as_json.data["error"]
 
 
 async def test_options_that_an_observation_alone_can_have_are_refused_without_it(folder: Folder) -> None:

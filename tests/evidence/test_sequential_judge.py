@@ -294,6 +294,13 @@ def test_a_fail_has_all_of_its_numbers_whichever_judge_fails_first(brief: bool) 
     assert shown.jury.restate() == verdict
 
 
+def test_no_risk_is_larger_than_that_every_answer_is_bad() -> None:
+    shown = Shown(errors(BOTH))
+    shown.tick((25, 25), (475, 475))
+    risks = shown.jury.restate().numbers.risks
+    assert [base for _, base in risks] == [1.0] * len(risks) != []
+
+
 def test_the_relative_judge_needs_no_limit_and_takes_incidents_for_what_they_are() -> None:
     check = gateway_errors(rule=RULE).model_copy(update={"judges": (JudgeName.RELATIVE,)})
     shown = Shown(check)

@@ -78,6 +78,18 @@ def test_counters_are_judged_as_the_counts_between_them(tmp_path: Path) -> None:
     assert decisions(play(spec, plan, read(tmp_path, answers))) == expected
 
 
+def test_answers_at_half_seconds_are_the_same_ticks(tmp_path: Path) -> None:
+    spec, plan = policy(tmp_path)
+    answers = as_range_json(as_counters(spec, plan, bad_candidate()))
+    for answer in answers.values():
+        for series in answer["data"]["result"]:
+            series["values"] = [[at + 0.5, value] for at, value in series["values"]]
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps(answers), encoding="utf-8")
+    expected = decisions(play(spec, plan, bound(spec, plan, bad_candidate())))
+    assert decisions(play(spec, plan, read(tmp_path, file))) == expected
+
+
 def test_a_restart_of_a_server_loses_and_invents_nothing(tmp_path: Path) -> None:
     spec, plan = policy(tmp_path)
     counters = as_counters(spec, plan, bad_candidate())

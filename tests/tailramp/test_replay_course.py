@@ -1,5 +1,6 @@
 """A whole ramp over kept counts: the decisions of a live one, at the ticks at which it would have come to them."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from replay_samples import EVERYONE, PLATFORM, START, bound, counted, played, policy
 
 from tailramp.errors import WrongValue
-from tailramp.evidence import VerdictKind
+from tailramp.evidence import Verdict, VerdictKind
 from tailramp.evidence.jury import Jury
 from tailramp.ramp import Block, Phase, WatchOutcome
 from tailramp.replay import course as course_module
@@ -66,6 +67,22 @@ def test_a_ramp_by_evidence_grows_as_far_as_the_counted_users_can_tell(tmp_path:
     passed = [one.after.step for one in course.decided if one.outcome and one.outcome.kind is WatchOutcome.PASSED]
     assert passed == [2]
     assert course.promoted_at is None  # 5 % of the users rule out too little for everyone
+
+
+def test_what_was_seen_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``start --observe`` may wait at one step for weeks."""
+    monkeypatch.setattr(course_module, "_SEEN_SECONDS", 600)
+    canary = EVERYONE.replace("00-99", "00-04")
+    spec, plan = policy(tmp_path, canary)
+    kept = []
+
+    def count(at: int) -> None:
+        if (at - START) % 1800 == 0:
+            kept.append(sum(isinstance(one, Verdict) for one in gc.get_objects()))
+
+    course = play(spec, plan, bound(spec, plan, counted(150)), told=count)
+    assert course.state.phase is Phase.HOLDING
+    assert kept[-1] <= kept[1] + 20
 
 
 def test_what_is_carried_on_is_what_a_live_ramp_rebuilds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

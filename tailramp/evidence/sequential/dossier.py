@@ -163,7 +163,7 @@ class Dossier:
         upper = ratios(log_ratios, told, self._process.spread).upper
         # One bad answer more than was seen: of what has not happened yet it is not known that it never does.
         bad = self._counts[3] + 1.0
-        base = np.divide(bad, self._counts[2], out=np.ones(len(self._rows)), where=self._counts[2] > 0)
+        base = np.divide(bad, self._counts[2], out=np.ones(len(self._rows)), where=self._counts[2] >= bad)
         rows = range(max(0, len(self._rows) - 2), len(self._rows))
         return tuple((float(upper[row]), float(base[row])) for row in rows)
 
