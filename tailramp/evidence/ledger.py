@@ -164,7 +164,11 @@ def _tick(kept: Kept, index: int, at: int) -> CheckTick:
 
 
 class Ledger:
-    """Writes down what the judges of a watch are shown, stretch after stretch."""
+    """Writes down what the judges of a watch are shown, stretch after stretch.
+
+    What is more than a record can hold is left out as a whole: of nine checks at ticks of 15 s, what is longer than
+    some 2½ hours.
+    """
 
     def __init__(
         self, checks: Mapping[SlotName, tuple[Check, ...]], since: int, dossiers: Mapping[tuple[str, str], Dossier]

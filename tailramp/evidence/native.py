@@ -7,6 +7,7 @@ and a guess is refused here as everywhere else.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -38,37 +39,34 @@ def buckets_of(labels: Labels, histogram: Mapping[str, Any]) -> Iterator[Sample]
     yield _at(named, math.inf, float(histogram["count"]))
 
 
-def count_at(cumulative: Mapping[float, float], edge: float) -> float | None:
-    """Return how many answers lie at or below an edge; None if a filled bucket reaches across it.
+def at_edges(cumulative: Mapping[float, float], edges: Sequence[float]) -> dict[float, float]:
+    """Return the cumulative counts at those of the edges at which they are exact, and of all.
 
-    `cumulative` are the counts of `buckets_of` by edge, one histogram's.
+    `cumulative` are the counts of `buckets_of` by edge, one histogram's. An edge is missing if a filled bucket reaches
+    across it.
     """
-    for known, count in cumulative.items():
-        if math.isclose(known, edge, rel_tol=_SAME):
-            return count
-    left, right = _around(cumulative, edge)
-    below = cumulative.get(left, 0.0)
-    return below if cumulative.get(right, 0.0) == below or right == math.inf else None
+    known = sorted(cumulative)
+    found: dict[float, float] = {}
+    for edge in edges:
+        right = bisect_left(known, edge - 2 * _SAME * abs(edge))
+        # A boundary that was computed may lie on either side of the one that is meant.
+        while right < len(known) and known[right] < edge and not math.isclose(known[right], edge, rel_tol=_SAME):
+            right += 1
+        if right < len(known) and math.isclose(known[right], edge, rel_tol=_SAME):
+            found[edge] = cumulative[known[right]]
+            continue
+        below = cumulative[known[right - 1]] if right else 0.0
+        if right == len(known) or known[right] == math.inf or cumulative[known[right]] == below:
+            found[edge] = below
+    return {**found, math.inf: cumulative[math.inf]}
 
 
 def straddled(cumulative: Mapping[float, float], edge: float, unit: str) -> str:
     """Say why nothing can be counted at an edge."""
-    left, right = _around(cumulative, edge)
-    return (
-        f"the native histogram has no bucket boundary at {edge:g} {unit}: one bucket reaches from {left:.4g} to "
-        f"{right:.4g} {unit}"
-    )
-
-
-def at_edges(cumulative: Mapping[float, float], edges: Sequence[float]) -> dict[float, float]:
-    """Return the cumulative counts at those of the edges at which they are exact, and of all."""
-    found = {edge: count for edge in edges if (count := count_at(cumulative, edge)) is not None}
-    return {**found, math.inf: cumulative[math.inf]}
-
-
-def _around(cumulative: Mapping[float, float], edge: float) -> tuple[float, float]:
-    left = max((known for known in cumulative if known < edge), default=-math.inf)
-    return left, min((known for known in cumulative if known > edge), default=math.inf)
+    known = sorted(cumulative)
+    right = bisect_left(known, edge)
+    reach = f"{known[right - 1] if right else -math.inf:.4g} to {known[right] if right < len(known) else math.inf:.4g}"
+    return f"the native histogram has no bucket boundary at {edge:g} {unit}: one bucket reaches from {reach} {unit}"
 
 
 def _at(labels: Labels, edge: float, count: float) -> Sample:

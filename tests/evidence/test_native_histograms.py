@@ -1,12 +1,15 @@
 """Native histograms: exact on a boundary and between filled buckets, refused inside one."""
 
 import math
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailramp.evidence import ArmCounts, Sample
 from tailramp.evidence.counts import HistogramArm
-from tailramp.evidence.native import at_edges, buckets_of, count_at
+from tailramp.evidence.native import EDGES, at_edges, buckets_of
 
 LABELS = (("__name__", "llm_inference_duration_seconds"), ("instance", "a"))
 
@@ -48,7 +51,45 @@ def test_it_reads_as_classic_buckets_of_the_same_name() -> None:
     ],
 )
 def test_counts_are_exact_on_a_boundary_and_between_filled_buckets(edge: float, count: float | None) -> None:
-    assert count_at(cumulative(FIRST), edge) == count
+    assert at_edges(cumulative(FIRST), [edge]).get(edge) == count
+
+
+def one_by_one(cumulative: dict[float, float], edge: float) -> float | None:
+    """What is counted at an edge, by looking at every boundary."""
+    for known in sorted(cumulative):
+        if math.isclose(known, edge, rel_tol=1e-9):
+            return cumulative[known]
+    left = max((known for known in cumulative if known < edge), default=-math.inf)
+    right = min((known for known in cumulative if known > edge), default=math.inf)
+    below = cumulative.get(left, 0.0)
+    return below if cumulative.get(right, 0.0) == below or right == math.inf else None
+
+
+BOUNDARIES = st.one_of(
+    st.sampled_from([*EDGES, -0.001, 0.0, 0.001, *(edge * (1 + 3e-16) for edge in EDGES)]),
+    st.floats(min_value=-10, max_value=1e5, allow_nan=False),
+)
+
+
+@given(st.dictionaries(BOUNDARIES, st.integers(0, 3), max_size=40), st.lists(BOUNDARIES, max_size=20))
+def test_edges_are_found_as_by_looking_at_every_boundary(filled: dict[float, int], edges: list[float]) -> None:
+    counts, below = dict[float, float](), 0.0
+    for boundary in sorted(filled):
+        below += filled[boundary]
+        counts[boundary] = below
+    counts[math.inf] = below + 1
+    asked = [*edges, *counts][:-1]
+    expected = {edge: count for edge in asked if (count := one_by_one(counts, edge)) is not None}
+    assert at_edges(counts, asked) == {**expected, math.inf: below + 1}
+
+
+def test_edges_of_a_fine_histogram_are_found_in_no_time() -> None:
+    """At every tick, of every server, on the loop that a watch shares."""
+    counts = {1.0001**number: float(number) for number in range(100_000)} | {math.inf: 1e6}
+    began = time.process_time()
+    found = at_edges(counts, EDGES)
+    assert time.process_time() - began < 0.2
+    assert found[math.inf] == 1e6
 
 
 def test_nothing_filled_is_nothing_above_any_edge() -> None:
