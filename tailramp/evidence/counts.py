@@ -112,10 +112,13 @@ class SeriesCounter:
         if starting or key in self._start_unknown:
             self._start_unknown.discard(key)
             return
-        # A counter that went down was restarted, and with it all that the same process counts.
-        restarted = last is None or any(value < last.get(counter, 0.0) for counter, value in values.items())
-        for counter in self.growth:
-            self.growth[counter] += values[counter] if restarted or last is None else values[counter] - last[counter]
+        growth = self.growth
+        if last is None or _went_down(last, values):
+            for counter in growth:
+                growth[counter] += values[counter]
+        else:
+            for counter in growth:
+                growth[counter] += values[counter] - last[counter]
 
     @property
     def last(self) -> dict[float, float]:
@@ -134,6 +137,15 @@ class SeriesCounter:
         elif self._common != values.keys():
             self._common &= values.keys()
             self.growth = {counter: grown for counter, grown in self.growth.items() if counter in self._common}
+
+
+def _went_down(last: Mapping[float, float], values: Mapping[float, float]) -> bool:
+    """A counter that went down was restarted, and with it all that the same process counts."""
+    before = last.get
+    for counter, value in values.items():  # noqa: SIM110 - a generator takes twice as long, at every tick of every pod
+        if value < before(counter, 0.0):
+            return True
+    return False
 
 
 class Sifted(NamedTuple):
@@ -167,6 +179,30 @@ def sift(samples: Sequence[Sample]) -> Sifted:
     return Sifted(good, faulty, fault)
 
 
+class Roll:
+    """The series of the last answer.  Most answers are of the same, and what is known of them is not found anew."""
+
+    def __init__(self) -> None:
+        self._labels: list[Labels] = []
+        self._distinct = False
+
+    def values_of(self, samples: Sequence[Sample]) -> list[float] | None:
+        """Return the values of `samples` if they are of the very same series, all distinct, and can all be counters."""
+        # Lists compare by identity first, and the ticks of one answer share their labels.
+        if not self._distinct or [sample.labels for sample in samples] != self._labels:
+            return None
+        values = [sample.value for sample in samples]
+        for value in values:
+            if not 0.0 <= value <= LARGEST_EXACT:
+                return None
+        return values
+
+    def note(self, sifted: Sifted) -> None:
+        """The series of an answer are those of `sifted`."""
+        self._labels = [sample.labels for sample in sifted.good]
+        self._distinct = not sifted.faulty
+
+
 class Arm(Protocol):
     """One slot seen through one check: totals that only grow."""
 
@@ -196,6 +232,7 @@ class RatioArm:
         """
         self._bad_absent_is_zero = bad_absent_is_zero
         self._counters = {"total": SeriesCounter(), "bad": SeriesCounter()}
+        self._rolls = {"total": Roll(), "bad": Roll()}
         self._seen = False
         self.total = ArmCounts()
         self.vanished = False
@@ -205,7 +242,13 @@ class RatioArm:
         """See `Arm.take`."""
         faults: list[str] = []
         for part, counter in self._counters.items():
-            sifted = sift(answers[part])
+            samples, roll = answers[part], self._rolls[part]
+            if (values := roll.values_of(samples)) is not None:
+                for sample, value in zip(samples, values, strict=True):
+                    counter.take(sample.labels, {_ONLY: value}, starting=starting)
+                continue
+            sifted = sift(samples)
+            roll.note(sifted)
             for sample in sifted.good:
                 counter.take(sample.labels, {_ONLY: sample.value}, starting=starting)
             for labels in sifted.faulty:
@@ -234,6 +277,9 @@ class HistogramArm:
         self._wanted = None if others is None else {edge, math.inf, *others}
         self._exact = sorted({edge, *(native_histogram.EDGES if others is None else others)}) if native else None
         self._counter = SeriesCounter()  # cumulative, by edge
+        self._roll = Roll()
+        # Of the roll's histograms, if none is broken: the labels, the edges that are counted and their places in it.
+        self._layout: list[tuple[Labels, list[float], list[int]]] | None = None
         self._seen = False
         self.total = ArmCounts()
         self.edges = self.before = NO_EDGES
@@ -242,6 +288,12 @@ class HistogramArm:
     def take(self, answers: Mapping[str, Sequence[Sample]], *, starting: bool) -> str:
         """See `Arm.take`."""
         samples = answers["buckets"]
+        values = self._roll.values_of(samples) if self._layout is not None else None
+        if values is not None and self._layout is not None:
+            for key, edges, places in self._layout:
+                buckets = dict(zip(edges, [values[place] for place in places], strict=True))
+                self._counter.take(key, buckets, starting=starting)
+            return self._taken(samples, {}, starting=starting)
         sifted = sift(samples)
         histograms, broken = _by_histogram(sifted.good)
         broken |= {_histogram_of(labels): sifted.fault for labels in sifted.faulty}
@@ -260,6 +312,21 @@ class HistogramArm:
                 broken[key] = f'the histogram {spell(key)} has no bucket le="+Inf", which counts all answers'
             else:
                 self._counter.take(key, self._chosen(buckets), starting=starting)
+        self._roll.note(sifted)
+        self._layout = self._laid_out(sifted.good) if not broken and self._exact is None else None
+        return self._taken(samples, broken, starting=starting)
+
+    def _laid_out(self, samples: Sequence[Sample]) -> list[tuple[Labels, list[float], list[int]]]:
+        found: dict[Labels, tuple[list[float], list[int]]] = {}
+        for place, sample in enumerate(samples):
+            key, edge = _split(sample.labels)
+            edges, places = found.setdefault(key, ([], []))
+            if self._wanted is None or edge in self._wanted:
+                edges.append(edge)
+                places.append(place)
+        return [(key, edges, places) for key, (edges, places) in found.items()]
+
+    def _taken(self, samples: Sequence[Sample], broken: Mapping[Labels, str], *, starting: bool) -> str:
         for key in broken:
             self._counter.skip(key, starting=starting)
         self._count()

@@ -45,10 +45,12 @@ class Jury:
         """See `Judge.observe`."""
         if self._failed is not None:
             return self._failed
-        said = _worst([judge.observe(tick) for judge in self._judges])
-        if said.kind is VerdictKind.FAIL:
+        verdicts = [judge.observe(tick) for judge in self._judges]
+        said = _worst(verdicts)
+        if said.kind is VerdictKind.FAIL and self.brief:
             self.brief = False
-        return self._settle(self._with_evidence(said))
+            return self._settle(self._with_evidence(said))
+        return self._settle(self._with_evidence(said, verdicts))
 
     def restate(self) -> Verdict:
         """Return the present verdict with all of its numbers. Before the first tick there is none: AssertionError."""
@@ -61,7 +63,8 @@ class Jury:
             return self._said
         sequential.brief = False
         try:
-            return self._with_evidence(_worst([judge.restate() for judge in self._judges]))
+            verdicts = [judge.restate() for judge in self._judges]
+            return self._with_evidence(_worst(verdicts), verdicts)
         finally:
             sequential.brief = True
 
@@ -77,11 +80,12 @@ class Jury:
             self._failed = verdict
         return verdict
 
-    def _with_evidence(self, verdict: Verdict) -> Verdict:
+    def _with_evidence(self, verdict: Verdict, verdicts: Sequence[Verdict] = ()) -> Verdict:
+        """`verdicts`: what all judges have just said, if the sequential one's numbers are still those."""
         sequential = self.sequential
         if sequential is None or verdict.judge == sequential.name:
             return verdict
-        known = sequential.numbers
+        known = next((one.numbers for one in verdicts if one.judge == sequential.name), None) or sequential.numbers
         numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
         told = verdict.kind is VerdictKind.BLIND
         reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark}"

@@ -44,16 +44,24 @@ class LimitProcess:
     def observe(self, n: ArrayLike, x: ArrayLike, seconds: float, eta: Array) -> Array:
         """Take `n` answers of which `x` were bad, shape (rows,) each, and return the e-values; `eta` tempers them."""
         n, x = np.asarray(n, dtype=float), np.asarray(x, dtype=float)
-        usable = np.isfinite(n) & np.isfinite(x) & (n >= 0) & (x >= 0)
-        x = np.where(usable, x, 0.0)
-        n = np.where(usable, np.maximum(n, x), 0.0)
+        if not ((x >= 0.0).all() and (n >= x).all() and (n < np.inf).all()):
+            usable = np.isfinite(n) & np.isfinite(x) & (n >= 0) & (x >= 0)
+            x = np.where(usable, x, 0.0)
+            n = np.where(usable, np.maximum(n, x), 0.0)
         weight = np.minimum(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
         self._due[:] = 0.0
         self._unplaced -= weight
         told = (eta * x)[:, None] * self._bad + (eta * (n - x))[:, None] * self._good
-        with np.errstate(over="ignore", divide="ignore"):
-            grown = np.exp(np.minimum(np.log(self._since + (weight / len(_FACTORS))[:, None]) + told, 700.0))
+        grown = self._since + (weight / len(_FACTORS))[:, None]
+        with np.errstate(divide="ignore"):
+            np.log(grown, out=grown)
+        grown += told
+        np.minimum(grown, 700.0, out=grown)
+        np.exp(grown, out=grown)
         total = grown.sum(axis=1)
-        self._since = grown * np.minimum(1.0, self._most / np.maximum(total, 1e-300))[:, None]
-        self.evidence = self._since.sum(axis=1) + self._unplaced
+        if (total > self._most).any():
+            grown *= np.minimum(1.0, self._most / np.maximum(total, 1e-300))[:, None]
+            total = grown.sum(axis=1)
+        self._since = grown
+        self.evidence = total + self._unplaced
         return self.evidence
