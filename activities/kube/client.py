@@ -8,7 +8,9 @@ may talk to two clusters in one process.
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -33,6 +35,9 @@ SECONDS = 5.0
 
 WATCH_SECONDS = 30
 """After which the API server ends a watch, so that one on a connection that has died is noticed."""
+
+_SHORTEST_STREAM_SECONDS = 1.0
+"""A stream that ends sooner is begun again only after as long a pause: the next one may end as soon."""
 
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _FAILED_TEST = "the server rejected our request due to an error in our request"
@@ -139,16 +144,21 @@ class KubeClient:
                 version = str(page.get("metadata", {}).get("resourceVersion", ""))
                 yield Event(EventKind.LISTED, page.get("items", []))
             query = [*chosen, ("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", version)]
-            async for said in self._stream(path, [*query, ("timeoutSeconds", str(WATCH_SECONDS))]):
-                found = said.get("object", {})
-                if said.get("type") == "ERROR":
-                    if found.get("code") != HTTPStatus.GONE:
-                        raise Unreachable(f"the watch of {path} broke off: {found.get('message', 'no reason given')}")
-                    version = ""
-                    break
-                version = str(found.get("metadata", {}).get("resourceVersion", version))
-                if said.get("type") in {"ADDED", "MODIFIED", "DELETED"}:
-                    yield Event(EventKind.GONE if said["type"] == "DELETED" else EventKind.CHANGED, [found])
+            begun = time.monotonic()
+            async with aclosing(self._stream(path, [*query, ("timeoutSeconds", str(WATCH_SECONDS))])) as lines:
+                async for said in lines:
+                    found = said.get("object", {})
+                    if said.get("type") == "ERROR":
+                        if found.get("code") != HTTPStatus.GONE:
+                            why = found.get("message", "no reason given")
+                            raise Unreachable(f"the watch of {path} broke off: {why}")
+                        version = ""
+                        break
+                    version = str(found.get("metadata", {}).get("resourceVersion", version))
+                    if said.get("type") in {"ADDED", "MODIFIED", "DELETED"}:
+                        yield Event(EventKind.GONE if said["type"] == "DELETED" else EventKind.CHANGED, [found])
+            if time.monotonic() - begun < _SHORTEST_STREAM_SECONDS:
+                await asyncio.sleep(_SHORTEST_STREAM_SECONDS)
 
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Raises Changed if an object of that name is there already."""
@@ -209,7 +219,7 @@ class KubeClient:
         causes = frozenset(str(cause.get("reason", "")) for cause in named)
         raise Denied(f"the API server refuses {method} {path} ({status} {reason}): {message}", causes)
 
-    async def _stream(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncIterator[Object]:
+    async def _stream(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncGenerator[Object, None]:
         """The lines of an answer that goes on; ends when the server ends it."""
         import aiohttp
 

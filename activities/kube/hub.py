@@ -5,7 +5,8 @@ A process may watch hundreds of ramps; a connection for each of them would leave
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tailramp.kube")
 
 _AGAIN_SECONDS = 1.0
+_AGAIN_SECONDS_AT_MOST = 30.0
 
 
 @dataclass
@@ -30,8 +32,9 @@ class _Shared:
 class WatchHub:
     """See the module.  A watch lives as long as somebody listens to it."""
 
-    def __init__(self, client: "KubeClient") -> None:
+    def __init__(self, client: "KubeClient", sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._client = client
+        self._sleep = sleep
         self._shared: dict[tuple[Resource, str], _Shared] = {}
 
     @asynccontextmanager
@@ -54,16 +57,25 @@ class WatchHub:
                     await shared.task
 
     async def _watch(self, resource: Resource, namespace: str, shared: _Shared) -> None:
-        told = ""
+        from activities.kube.client import EventKind  # which has a hub
+
+        told, pause = "", _AGAIN_SECONDS
         while True:
+            begun = time.monotonic()
             try:
                 async with aclosing(self._client.watch(resource, namespace)) as events:
                     async for event in events:
-                        told = ""
+                        if event.kind is not EventKind.LISTED:  # which also those may see who may not watch
+                            told, pause = "", _AGAIN_SECONDS
                         for queue in shared.listeners:
                             queue.put_nowait(event)
             except TailrampError as error:
                 if str(error) != told:
                     log.warning("%s in %s cannot be watched: %s", resource.plural, namespace, error)
                 told = str(error)
-                await asyncio.sleep(_AGAIN_SECONDS)
+            except Exception:
+                log.exception("%s in %s cannot be watched", resource.plural, namespace)
+            if time.monotonic() - begun > _AGAIN_SECONDS_AT_MOST:
+                pause = _AGAIN_SECONDS
+            await self._sleep(pause)
+            pause = min(2 * pause, _AGAIN_SECONDS_AT_MOST)

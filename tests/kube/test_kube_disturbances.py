@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from aiohttp import web
 from living_kube import Kind, Namespace, Objects, on_green, renew, serve
 
 from activities.kube import Denied, KubeClient
-from activities.kube.client import EventKind
+from activities.kube.client import Event, EventKind
+from activities.kube.hub import WatchHub
 from activities.kube.resources import INGRESSES, LEASES
 from activities.routers.kube.record_lease import PREFIX
 from lab.process import wait_until
@@ -129,7 +134,7 @@ async def test_many_listeners_share_one_watch_and_the_last_one_ends_it(namespace
         assert begun == 2
 
 
-async def test_a_watch_that_is_forbidden_says_so_and_does_not_hammer_the_api_server(namespace: Namespace) -> None:
+async def test_a_watch_that_is_forbidden_or_not_answered_says_so(namespace: Namespace) -> None:
     await namespace.allow(
         [{"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["get", "list", "delete"]}]
     )
@@ -144,3 +149,69 @@ async def test_a_watch_that_is_forbidden_says_so_and_does_not_hammer_the_api_ser
                 await anext(client.watch(INGRESSES, namespace.name))
         finally:
             namespace.plane.api.thaw()
+
+
+class _Scripted(KubeClient):
+    """A client whose watches go as they are told: each of ``watches`` is the events of one, and how it ends."""
+
+    def __init__(self, watches: list[tuple[list[EventKind], Exception]]) -> None:
+        super().__init__()
+        self._watches = iter(watches)
+
+    async def watch(self, *_: object, **__: object) -> AsyncGenerator[Event, None]:
+        events, end = next(self._watches)
+        for kind in events:
+            yield Event(kind, [])
+        raise end
+
+
+async def test_a_watch_that_cannot_be_had_is_asked_for_less_and_less_often_until_it_tells_something() -> None:
+    """Who may list and not watch is told ``LISTED`` every time: that is no sign that things are better."""
+    listed, denied = [EventKind.LISTED], Denied("the API server refuses to watch")
+    watches: list[tuple[list[EventKind], Exception]] = [(listed, denied)] * 7
+    watches += [([EventKind.LISTED, EventKind.CHANGED], Unreachable("it broke off")), (listed, KeyError("metadata"))]
+    pauses: list[float] = []
+    all_gone = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == len(watches):
+            all_gone.set()
+            await asyncio.Event().wait()
+
+    async with WatchHub(_Scripted(watches), pause).events(INGRESSES, "llm"), asyncio.timeout(5):
+        await all_gone.wait()
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 1, 2]
+
+
+@pytest.mark.parametrize("ends", ["at once", "as gone"])
+async def test_a_stream_that_ends_at_once_each_time_is_begun_anew_with_pauses(ends: str, tmp_path: Path) -> None:
+    watched: list[float] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if "watch" not in request.query:
+            return web.json_response({"metadata": {"resourceVersion": "7"}, "items": []})
+        watched.append(time.monotonic())
+        gone = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
+        return web.Response(text="" if ends == "at once" else json.dumps(gone) + "\n")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    config = {"clusters": [cluster], "users": [{"name": "u", "user": {}}], "contexts": [context]}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps({**config, "current-context": "c"}), encoding="utf-8")
+    try:
+        async with KubeClient(kubeconfig) as client, client.hub.events(INGRESSES, "llm"):
+
+            async def thrice() -> bool:
+                return len(watched) >= 3
+
+            await wait_until(thrice, 10, "three streams")
+    finally:
+        await runner.cleanup()
+    assert watched[2] - watched[0] >= 2
