@@ -150,8 +150,8 @@ class GatewayLabelRouter(FileModel):
 
     @property
     def lease_file(self) -> Path:
-        """Beside the route file: until when it may be trusted."""
-        return self.file.with_name(f"{self.file.name}.lease")
+        """Until when the route file may be trusted; in a folder of its own, since Envoy watches that of its routes."""
+        return self.file.parent / "lease" / self.file.name
 
     @property
     def data_plane(self) -> str:

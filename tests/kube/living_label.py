@@ -66,7 +66,7 @@ class LivingLabel(LivingKube):
             admin_port=self._admin,
             route_config_name=f"{self.namespace}/chat",
             route_file=self.route_file,
-            lease_file=self.route_file.with_name("routes.json.lease"),
+            lease_file=self.route_file.parent / "lease" / self.route_file.name,
             salt=SALT,
             salt_id="demo",
             clusters=dict.fromkeys(("blue", "green"), self.traefik.address),
@@ -119,6 +119,12 @@ class LivingLabel(LivingKube):
             return (await self.label_router.read()).loaded.answer is Answer.YES
 
         await wait_until(has_loaded, 10, "the gateway has loaded the record")
+
+    async def route_reads(self) -> int:
+        """How often Envoy has read its routes."""
+        async with self.http.get(f"{self.envoy.admin_url}/stats?filter=rds.*update_attempt") as response:
+            text = await response.text()
+        return int(text.rpartition(":")[2])
 
     async def _end_follower(self) -> None:
         await self.follower.kill()

@@ -6,11 +6,12 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from living_kube import Namespace
 from living_label import GATEWAY, GATEWAY_ROLE_FILE, role_of
 
-from activities.kube import KubeClient, Resource
+from activities.kube import Denied, KubeClient, Resource
 from activities.kube.client import EventKind
 from activities.kube.resources import LEASES, SERVICES
 from cli.gateway_command import _gateway, _identity
@@ -52,7 +53,31 @@ def test_the_platform_file_beside_them_makes_a_gateway() -> None:
     )
     assert set(gateway.clusters.values()) == {"alb.llm:80"}
     assert gateway.behind_host == "chat-gateway.llm"
-    assert gateway.lease_file == Path("/var/lib/tailramp/gateway/routes.json.lease")
+    assert gateway.lease_file == Path("/var/lib/tailramp/gateway/lease/routes.json")
+
+
+def test_envoy_serves_until_its_answers_are_over_and_only_it_can_read_the_secret() -> None:
+    """It ends at once on SIGTERM, with whatever it is answering; what does not ask for probes needs no secret."""
+    (pod,) = [document["spec"]["template"]["spec"] for document in documents() if document["kind"] == "Deployment"]
+    containers = {container["name"]: container for container in [*pod["initContainers"], *pod["containers"]]}
+    program, seconds = containers["envoy"]["lifecycle"]["preStop"]["exec"]["command"]
+    assert program == "sleep"
+    assert 60 <= int(seconds) <= pod["terminationGracePeriodSeconds"] - 5
+    mounts = {name: {mount["name"] for mount in container["volumeMounts"]} for name, container in containers.items()}
+    assert mounts == {
+        "bootstrap": {"platform", "gateway"},
+        "follow": {"platform", "gateway"},
+        "envoy": {"probe", "gateway"},
+    }
+
+
+@pytest.mark.parametrize("name", ["tailramp-another", ""])
+async def test_a_gateway_sees_no_record_but_its_own(namespace: Namespace, name: str) -> None:
+    await namespace.allow(role_of(GATEWAY_ROLE_FILE)["rules"])
+    await namespace.admin.create(LEASES, namespace.name, {"metadata": {"name": "tailramp-another"}})
+    async with KubeClient(namespace.kubeconfig) as client:
+        with pytest.raises(Denied, match="cannot list"):
+            await anext(client.watch(LEASES, namespace.name, name=name))
 
 
 async def test_the_role_of_a_gateway_is_enough_to_follow_a_record(namespace: Namespace) -> None:

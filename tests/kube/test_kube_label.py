@@ -106,6 +106,20 @@ async def test_users_are_served_as_the_record_says_and_no_request_fails_from_the
     assert await route.admin.find_all(INGRESSES, route.namespace) == objects
 
 
+async def test_routes_that_stand_are_read_once_however_often_they_are_trusted_anew(route: LivingLabel) -> None:
+    """Envoy reads every file of its routes' folder anew when one of it is renamed into place."""
+    lease_file = route.platform_router.lease_file
+    before = await route.route_reads()
+    trusted = set()
+
+    async def trusted_often() -> bool:
+        trusted.add(lease_file.read_text(encoding="utf-8"))
+        return len(trusted) > 4
+
+    await wait_until(trusted_often, 30, "the routes are trusted anew again and again")
+    assert await route.route_reads() == before
+
+
 async def test_forged_and_doubled_labels_and_buckets_change_nothing(route: LivingLabel) -> None:
     await begin(route, on_green("00-49"))
     forged = {"X-Model-Route": "green", "x-model-route": "green", "X-User-Bucket": "03", "X_Model_Route": "green"}
