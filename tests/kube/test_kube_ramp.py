@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from living_kube import USER, Namespace
+from living_kube import ROLE_FILE, USER, Namespace
+from living_label import GATEWAY_ROLE_FILE, role_of
 
+from activities.kube import KubeClient
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES
 from activities.routers.kube.record_lease import parsed
 from lab.client_log import ClientRequest, read_log, users_seen_on_both, violations
 from lab.kube_world import KubeWorld
+from lab.label_world import LabelWorld
 from lab.process import wait_until
 from tailramp.assignment import Assignment
 from tailramp.ramp import Phase
@@ -26,7 +30,12 @@ QUICK = {"steps": ["25%", "100%"], "hold": "3s", "bake": "3s"}
 
 @pytest.fixture
 async def world(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
-    world = KubeWorld(tmp_path / "world", namespace.plane, namespace.name, request.param, USER, seed=3, ramp=QUICK)
+    folder, plane = tmp_path / "world", namespace.plane
+    if request.param == "gateway-label":
+        await namespace.allow([*role_of(ROLE_FILE)["rules"], *role_of(GATEWAY_ROLE_FILE)["rules"]])
+        world: KubeWorld = LabelWorld(folder, plane, namespace.name, USER, seed=3, ramp=QUICK)
+    else:
+        world = KubeWorld(folder, plane, namespace.name, request.param, USER, seed=3, ramp=QUICK)
     async with world:
         world.start_worker()
         yield world
@@ -35,6 +44,12 @@ async def world(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: 
 async def record_of(world: KubeWorld) -> RouteRecord:
     async with world.plane.api.client() as admin:
         return parsed(await admin.get(LEASES, world.namespace, "tailramp-chat")).record
+
+
+async def specs_of(world: KubeWorld, admin: KubeClient) -> dict[str, Any]:
+    """Of every object that the route is made of, by name."""
+    resource = INGRESSES if world.kind == "ingress-nginx" else HTTP_ROUTES
+    return {item["metadata"]["name"]: item["spec"] for item in await admin.find_all(resource, world.namespace)}
 
 
 def requests_of(world: KubeWorld) -> list[ClientRequest]:
@@ -53,7 +68,7 @@ def broken_promises(requests: list[ClientRequest], growth_ended: float | None) -
     return counted.moved_back_and_forth
 
 
-@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api"], indirect=True)
+@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api", "gateway-label"], indirect=True)
 async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld) -> None:
     users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
     try:
@@ -70,11 +85,10 @@ async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld
     assert broken_promises(requests, None) == 0
 
 
-@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api"], indirect=True)
-async def test_a_bad_candidate_is_rolled_back_and_its_object_is_gone(world: KubeWorld) -> None:
-    resource = INGRESSES if world.kind == "ingress-nginx" else HTTP_ROUTES
+@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api", "gateway-label"], indirect=True)
+async def test_a_bad_candidate_is_rolled_back_and_the_objects_are_as_they_were(world: KubeWorld) -> None:
     async with world.plane.api.client() as admin:
-        found = await admin.get(resource, world.namespace, "chat")
+        found = await specs_of(world, admin)
         users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
         try:
             handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
@@ -89,9 +103,7 @@ async def test_a_bad_candidate_is_rolled_back_and_its_object_is_gone(world: Kube
         finally:
             await users.terminate()
         assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
-        left = await admin.find_all(resource, world.namespace)
-    assert [item["metadata"]["name"] for item in left] == ["chat"]
-    assert left[0]["spec"] == found["spec"]
+        assert await specs_of(world, admin) == found
     requests = requests_of(world)
     assert any(request.variant == "green" and request.sent > struck for request in requests)
     assert [request for request in requests if not request.ok and request.variant != "green"] == []
