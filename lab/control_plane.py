@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from activities.kube import Changed, KubeClient, Resource
+from activities.kube.resources import INGRESS_CLASSES
 from lab import programs
 from lab.api_server import ApiServer
 from lab.etcd_server import EtcdServer
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False)
 GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
 
 INGRESS_CLASS = "nginx"

@@ -9,14 +9,13 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from activities.kube.resources import HTTP_ROUTES, INGRESSES, SERVICES, Resource
+from activities.kube.resources import GATEWAYS, HTTP_ROUTES, INGRESSES, SERVICES
 from gateway.envoy import EnvoyGateway
 from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS, ControlPlane
 from lab.server import Server
 from lab.traefik_server import TraefikServer
 from lab.world import World
 
-GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 NAME = "chat"
 
 Kind = Literal["ingress-nginx", "gateway-api"]

@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from activities.kube import Denied, KubeClient, NotFound, Resource
+from activities.kube import Denied, KubeClient, NotFound
 from activities.kube.client import Object
-from activities.kube.resources import ENDPOINT_SLICES, HTTP_ROUTES, INGRESSES
+from activities.kube.resources import GATEWAYS, HTTP_ROUTES, INGRESS_CLASSES, INGRESSES
+from activities.routers.kube.endpoints import ready_endpoints
 from activities.routers.kube.planner import annotations_of
 from cli.doctor.findings import Result, finding, good, unseen
 from tailramp.errors import TailrampError
@@ -18,9 +19,6 @@ from tailramp.spec import Backend, GatewayApiRouter, IngressNginxRouter, Platfor
 
 if TYPE_CHECKING:
     from tailramp.route_record import RouteRecord
-
-INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False)
-GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 
 _AREA: Final = "cluster"
 _CLASS: Final = "kubernetes.io/ingress.class"
@@ -132,14 +130,6 @@ async def _capacity(
 
 
 async def _ready(namespace: str, backend: Backend | ServiceBackend, client: KubeClient) -> int | None:
-    """How many endpoints of a Service are ready; None where nobody computes them."""
     if isinstance(backend, Backend) and (backend.group, backend.kind) != ("", "Service"):
         return None
-    try:
-        slices = await client.find_all(ENDPOINT_SLICES, namespace, f"kubernetes.io/service-name={backend.name}")
-    except TailrampError:
-        return None
-    if not slices:
-        return None
-    endpoints = [endpoint for part in slices for endpoint in part.get("endpoints") or []]
-    return sum((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints)
+    return await ready_endpoints(client, namespace, backend.name)

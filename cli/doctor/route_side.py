@@ -12,7 +12,7 @@ from cli.doctor.findings import Result, finding, good, unseen
 from tailramp.errors import InvalidFile, Refused, TailrampError
 from tailramp.evidence import Check, gateway_errors
 from tailramp.proof import Answer
-from tailramp.spec import EnvoyFileRouter, PlatformFile, load_spec
+from tailramp.spec import EnvoyFileRouter, GatewayLabelRouter, PlatformFile, load_spec
 
 if TYPE_CHECKING:
     import aiohttp
@@ -45,13 +45,8 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
         if record is not None:
             for result in _record(record, platform):
                 yield result
-            view = await router.read()
-            for said in view.loaded.findings:
-                text = f"{said.question}: {said.answer} ({said.seen})"
-                mend = "Look for update_rejected in Envoy's log, and make Envoy watch this file"
-                if not isinstance(platform.router, EnvoyFileRouter):
-                    mend = "Look at the object's conditions, and at who else writes it"
-                yield good("gateway", text) if said.answer is Answer.YES else finding("gateway", text, mend)
+            for result in await _data_plane(platform, router):
+                yield result
         if isinstance(platform.router, EnvoyFileRouter):
             yield _writable(platform.router.file)
         else:
@@ -70,6 +65,26 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
         for name, url in (("gateway", platform.router.gateway), ("Prometheus", platform.prometheus.url)):
             yield await _clock(name, url, http)
         yield await _sentinel(sentinel, http)
+
+
+async def _data_plane(platform: PlatformFile, router: "Router") -> list[Result]:
+    """What the data plane says of the assignment that the record holds."""
+    if isinstance(platform.router, EnvoyFileRouter):
+        mend = "Look for update_rejected in Envoy's log, and make Envoy watch this file"
+    else:
+        mend = "Look at the object's conditions, and at who else writes it"
+    try:
+        findings = (await router.read()).loaded.findings
+    except TailrampError as error:
+        return [] if isinstance(platform.router, GatewayLabelRouter) else [finding("gateway", str(error), mend)]
+    results = []
+    for said in findings:
+        text = f"{said.question}: {said.answer} ({said.seen})"
+        if said.answer is Answer.YES:
+            results.append(good("gateway", text))
+        elif not isinstance(platform.router, GatewayLabelRouter):  # of whose gateways preflight says what to mend
+            results.append(finding("gateway", text, mend))
+    return results
 
 
 def _record(record: "RouteRecord", platform: PlatformFile) -> list[Result]:

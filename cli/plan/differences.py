@@ -1,7 +1,7 @@
 """The exact difference that each write of a ramp makes to each object, computed as the router computes it."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 THE_RAMP: Final = "the-new-ramp"
 """Stands for the ramp's id, which only its start gives it."""
 
+_Document = RouteDocument | LabelDocument
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -37,33 +39,30 @@ def route_file_differences(path: Path, spec: RampSpec, plan: Plan, override: str
 
     Raises Refused as the ramp's own first write would, and for a file that is none.
     """
-    before = RouteDocument.parse(path.read_text(encoding="utf-8"))
-    differences = []
-    for label, record in records_of(before.record, spec, plan, override):
-        after = before.with_record(record)
-        lines = difflib.unified_diff(
-            before.text().splitlines(), after.text().splitlines(), f"a/{path}", f"b/{path}", lineterm=""
-        )
-        written = {"when": label, "verb": "replace", "file": str(path), "content": after.data}
-        differences.append(Difference(label, str(path), "\n".join(lines), written))
-        before = after
-    return differences
+    first = RouteDocument.parse(path.read_text(encoding="utf-8"))
+    records = records_of(first.record, spec, plan, override)
+    documents = [(label, first.with_record(record)) for label, record in records]
+    return list(_document_differences(str(path), first, documents, {"verb": "replace", "file": str(path)}))
 
 
 def label_differences(record: RouteRecord, spec: RampSpec, plan: Plan, override: str | None) -> list[Difference]:
     """The same for a route whose gateways follow the record: what each of them is given.  Raises Refused."""
-    name = "every gateway's routes"
-    before = LabelDocument.of(record)
-    differences = []
-    for label, changed in records_of(record, spec, plan, override):
-        after = LabelDocument.of(changed)
+    first = LabelDocument.of(record)
+    documents = [(label, LabelDocument.of(changed)) for label, changed in records_of(record, spec, plan, override)]
+    done = {"verb": "follow", "gateways": spec.platform.router.data_plane}
+    return list(_document_differences("every gateway's routes", first, documents, done))
+
+
+def _document_differences(
+    name: str, before: _Document, documents: Iterable[tuple[str, _Document]], done: dict[str, str]
+) -> Iterator[Difference]:
+    """From each document to the next; ``done`` is what is done with one."""
+    for label, after in documents:
         lines = difflib.unified_diff(
             before.text().splitlines(), after.text().splitlines(), f"a/{name}", f"b/{name}", lineterm=""
         )
-        written = {"when": label, "verb": "follow", "gateways": spec.platform.router.data_plane, "content": after.data}
-        differences.append(Difference(label, name, "\n".join(lines), written))
+        yield Difference(label, name, "\n".join(lines), {"when": label, **done, "content": after.data})
         before = after
-    return differences
 
 
 def object_differences(sight: "Sight", spec: RampSpec, plan: Plan, override: str | None) -> list[Difference]:

@@ -22,7 +22,7 @@ from aiohttp import web
 
 from activities.clients import Clients
 from activities.kube import KubeClient, Resource
-from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES, SERVICES
+from activities.kube.resources import GATEWAYS, HTTP_ROUTES, INGRESSES, LEASES, SERVICES
 from activities.probe import Prober
 from activities.routers import make_router
 from activities.routers.kube import Binding, KubernetesRouter, LeaseRoute
@@ -64,7 +64,6 @@ WORKLOAD_RULES: list[dict[str, Any]] = yaml.safe_load(
 )["rules"]
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
-GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 
 _NUMBERS = itertools.count(1)
 

@@ -82,6 +82,19 @@ async def test_a_gateway_sees_no_record_but_its_own(namespace: Namespace, name: 
 
 async def test_the_role_of_a_gateway_is_enough_to_follow_a_record(namespace: Namespace) -> None:
     await namespace.allow(role_of(GATEWAY_ROLE_FILE)["rules"])
+    await follow(namespace)
+
+
+@pytest.mark.parametrize("verb", role_of(GATEWAY_ROLE_FILE)["rules"][0]["verbs"])
+async def test_nothing_of_the_role_of_a_gateway_could_be_left_out(namespace: Namespace, verb: str) -> None:
+    (rule,) = role_of(GATEWAY_ROLE_FILE)["rules"]
+    await namespace.allow([{**rule, "verbs": [other for other in rule["verbs"] if other != verb]}])
+    with pytest.raises(Denied):
+        await follow(namespace)
+
+
+async def follow(namespace: Namespace) -> None:
+    """Everything that a gateway does with the cluster."""
     async with KubeClient(namespace.kubeconfig) as client:
         watch = client.watch(LEASES, namespace.name, name="tailramp-chat")
         async with contextlib.aclosing(watch) as events:

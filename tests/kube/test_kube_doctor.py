@@ -25,10 +25,10 @@ from living_kube import (
 from planner_samples import plan
 
 from activities.kube import KubeClient
-from activities.kube.resources import ENDPOINT_SLICES
+from activities.kube.resources import ENDPOINT_SLICES, INGRESS_CLASSES
 from cli.doctor.cluster_side import examine_cluster
 from lab.api_server import CRDS
-from lab.control_plane import INGRESS_CLASSES, ControlPlane
+from lab.control_plane import ControlPlane
 from lab.process import wait_until
 from tailramp.route_record import RouteRecord
 from tailramp.spec import PlatformFile

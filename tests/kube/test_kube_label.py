@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -162,6 +163,15 @@ async def test_a_kill_from_a_laptop_and_a_sentinel_need_the_record_alone(route: 
         (sentence,) = await sentinel.look()
     assert "green is out" in sentence
     await route.served(BLUE)
+
+
+async def test_the_doctor_says_once_and_with_the_right_mend_what_a_gateway_has_not_loaded(route: LivingLabel) -> None:
+    await route.follower.kill()
+    await route.label_router.prepare(take_over(), ["green"])
+    await give(route, on_green("00-49"), 2)
+    _, out, _ = await run(route.within.kubeconfig, "doctor", "--platform", str(route.platform_file), "-o", "json")
+    said = [result for result in json.loads(out) if "version" in result["text"]]
+    assert [(result["state"], "tailramp follow" in result["mend"]) for result in said] == [("finding", True)], said
 
 
 async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing_serve(route: LivingLabel) -> None:

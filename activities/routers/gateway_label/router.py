@@ -6,7 +6,6 @@ can be half done.  A gateway that is cut off from the record sends everyone to t
 it last saw has run out; so does every gateway when nobody can write the record any more.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from activities.routers.gateway_label.fleet import GatewayFleet, Resolve, addres
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
 from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
+from activities.routers.kube.rights import RIGHTS_ON_RECORDS, missing_rights
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from gateway.label_document import LABEL_HEADER, LabelDocument
 from tailramp.activity_contract import RestoreReport
@@ -103,7 +103,7 @@ class GatewayLabel:
         return (await self.record()).assignment.describe()
 
     async def preflight(self, plan: Plan) -> list[Problem]:
-        if problems := await self._missing_rights():
+        if problems := await missing_rights(self._client, self._namespace, RIGHTS_ON_RECORDS):
             return problems
         try:
             view = await self.read()
@@ -173,16 +173,6 @@ class GatewayLabel:
             except (Changed, NotFound):
                 continue
         raise restless(self._route)
-
-    async def _missing_rights(self) -> list[Problem]:
-        verbs = ("get", "create", "patch")
-        allowed = await asyncio.gather(*(self._client.review(LEASES, self._namespace, verb) for verb in verbs))
-        mend = "Give it the Role of deploy/kubernetes there"
-        return [
-            Problem("router", f"this process may not {verb} leases in namespace {self._namespace}", mend)
-            for verb, may in zip(verbs, allowed, strict=True)
-            if not may
-        ]
 
     async def _stored(self) -> Stored:
         """What the Lease holds; where there is none, what the gateways serve."""

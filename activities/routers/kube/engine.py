@@ -15,9 +15,10 @@ from dataclasses import replace
 from activities.kube import Changed, KubeClient, NotFound
 from activities.kube.client import Event, EventKind, Object
 from activities.kube.json_patch import annotate, is_unchanged, remove_annotations
-from activities.kube.resources import ENDPOINT_SLICES, LEASES, SERVICES
+from activities.kube.resources import LEASES, SERVICES
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
+from activities.routers.kube.endpoints import ready_endpoints
 from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
 from activities.routers.kube.planner import (
     DEFAULT,
@@ -34,7 +35,7 @@ from activities.routers.kube.planner import (
 )
 from activities.routers.kube.planners import planner_of
 from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
-from activities.routers.kube.rights import missing_rights
+from activities.routers.kube.rights import missing_rights, rights_on_routes
 from activities.routers.kube.writers import others, owner_of, written_by_us
 from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
@@ -120,15 +121,10 @@ class KubernetesRouter:
             backend = (await self._binding()).backends[slot]
             if (backend.group, backend.kind) != ("", "Service"):
                 return None
-            selector = f"kubernetes.io/service-name={backend.name}"
-            slices = await self._client.find_all(ENDPOINT_SLICES, self._namespace, selector)
-            if slices:
-                return any(_is_ready(endpoint) for part in slices for endpoint in part.get("endpoints") or [])
-            service = await self._client.find(SERVICES, self._namespace, backend.name)
-            # Nobody computes the endpoints of a Service that selects nothing.
-            return None if service is not None and not service["spec"].get("selector") else False
         except (TailrampError, KeyError):
             return None
+        count = await ready_endpoints(self._client, self._namespace, backend.name)
+        return None if count is None else count > 0
 
     async def snapshot(self) -> str:
         binding = await self._binding()
@@ -141,7 +137,7 @@ class KubernetesRouter:
         binding = await self._binding()
         planner = planner_of(binding)
         field = "router.ingress" if binding.kind == "ingress-nginx" else "router.httpRoute"
-        if problems := await missing_rights(self._client, self._namespace, planner):
+        if problems := await missing_rights(self._client, self._namespace, rights_on_routes(planner)):
             return problems
         try:
             main, routes, services = await asyncio.gather(
@@ -393,11 +389,6 @@ def _digests(planner: Planner, main: Object) -> str:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _is_ready(endpoint: Object) -> bool:
-    # Absent means ready, says the API.
-    return (endpoint.get("conditions") or {}).get("ready") is not False
 
 
 def _no_main(binding: Binding, namespace: str) -> str:
