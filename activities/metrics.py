@@ -31,7 +31,6 @@ from tailramp.evidence import (
     Answer,
     Check,
     CheckBook,
-    HistogramCheck,
     Labels,
     RawSeries,
     Reading,
@@ -40,6 +39,7 @@ from tailramp.evidence import (
     Verdict,
 )
 from tailramp.evidence.answerable import problems_of, questions
+from tailramp.evidence.checks import native_queries, queries_of
 from tailramp.evidence.native import buckets_of
 from tailramp.secret_reference import is_reference, resolve
 from tailramp.spec import Prometheus
@@ -145,7 +145,7 @@ class PrometheusMetrics:
 
     async def read(self, checks: Sequence[Check], slots: Sequence[SlotMatch], at: int) -> Reading:
         """Return what every query of the checks says of every slot at unix time `at`; failures are in the answers."""
-        return await self._read_queries(_queries(checks, slots), at, _native(checks, slots))
+        return await self._read_queries(queries_of(checks, slots), at, native_queries(checks, slots))
 
     async def read_range(
         self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int, step: int
@@ -153,7 +153,7 @@ class PrometheusMetrics:
         """Return the readings of every `step` seconds from `start` to `end`, both included: the same as `read` at
         each of them.
         """
-        return await self.read_queries_range(_queries(checks, slots), start, end, step, _native(checks, slots))
+        return await self.read_queries_range(queries_of(checks, slots), start, end, step, native_queries(checks, slots))
 
     async def read_queries_range(
         self, queries: Sequence[str], start: int, end: int, step: int, native: Collection[str] = ()
@@ -183,8 +183,8 @@ class PrometheusMetrics:
         A query that is no plain selector has no scrapes; its value at every second stands for them. Raises Unreachable
         if any query is not answered: a recount must not be made from half of the scrapes.
         """
-        native = _native(checks, slots)
-        answers = await self._ask_all(_queries(checks, slots), lambda query: self._scrapes(query, start, end, native))
+        native = native_queries(checks, slots)
+        answers = await self._ask_all(queries_of(checks, slots), lambda query: self._scrapes(query, start, end, native))
         for answer in answers.values():
             if isinstance(answer, str):
                 raise Unreachable(f"the scrapes cannot be read: {answer}")
@@ -192,7 +192,7 @@ class PrometheusMetrics:
 
     async def preflight(self, checks: Sequence[Check], baseline: SlotMatch, at: int) -> list[Problem]:
         """Say what keeps the checks from being answered for the baseline at unix time `at`; empty if nothing does."""
-        reading = await self._read_queries(questions(checks, baseline), at, _native(checks, [baseline]))
+        reading = await self._read_queries(questions(checks, baseline), at, native_queries(checks, [baseline]))
         faults = {answer.fault for answer in reading.answers.values()}
         if "" not in faults and len(faults) == 1:
             mend = "Check prometheus.url, and that it can be reached from the worker"
@@ -325,16 +325,6 @@ async def advance(metrics: PrometheusMetrics, book: CheckBook, index: int) -> li
 def _just_the_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Authentication by what is in the headers; without one, requests would put a password of ~/.netrc over them."""
     return request
-
-
-def _queries(checks: Sequence[Check], slots: Sequence[SlotMatch]) -> list[str]:
-    return list(dict.fromkeys(query for check in checks for slot in slots for query in check.queries(slot).values()))
-
-
-def _native(checks: Sequence[Check], slots: Sequence[SlotMatch]) -> frozenset[str]:
-    """The queries whose series are native histograms."""
-    asked = [check for check in checks if isinstance(check, HistogramCheck) and check.native]
-    return frozenset(_queries(asked, slots))
 
 
 def _filled(answer: tuple[Sample, ...] | str) -> Answer:

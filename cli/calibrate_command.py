@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,10 @@ _PLACE: Final = ("checks", "sequential", "noise")
 _LONGEST: Final = timedelta(days=14)
 
 
+def _label_option(option: str, default: str, text: str) -> Callable[[Callable[..., ExitCode]], Callable[..., ExitCode]]:
+    return click.option(option, metavar="LABEL", default=default, show_default=True, type=files.TextType(), help=text)
+
+
 @click.command("calibrate")
 @click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
 @files.platform_option
@@ -46,22 +51,8 @@ _LONGEST: Final = timedelta(days=14)
     type=files.TextType(),
     help="Slots that served the same model all the time; else the busiest slot is compared with itself.",
 )
-@click.option(
-    "--bucket-label",
-    metavar="LABEL",
-    default="bucket",
-    show_default=True,
-    type=files.TextType(),
-    help="The label that names the bucket of a user.",
-)
-@click.option(
-    "--server-label",
-    metavar="LABEL",
-    default="instance",
-    show_default=True,
-    type=files.TextType(),
-    help="The label that tells one server from another.",
-)
+@_label_option("--bucket-label", "bucket", "The label that names the bucket of a user.")
+@_label_option("--server-label", "instance", "The label that tells one server from another.")
 @click.option("--dry-run", is_flag=True, help="Show the change of the platform file, and leave it as it is.")
 @output_option
 @click.pass_obj

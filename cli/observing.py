@@ -7,12 +7,13 @@ trust it with a route. No worker is needed: the judges run here, on what Prometh
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.console import Console, one_line
 from cli.exit_codes import ExitCode
 from cli.failures import RefusedRamp
+from cli.moments import clock, iso
 from tailramp.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from tailramp.replay.course import Course, Decided
     from tailramp.spec import RampSpec
 
-_FOREVER: Final = 32_503_680_000
-"""The year 3000."""
+_TO_THE_SECOND: Final = "%H:%M:%S"
 
 
 def observe(
@@ -34,20 +34,20 @@ def observe(
     from activities.observing import LiveCounts, shares_served
     from tailramp.plan import make_plan
     from tailramp.replay.course import play
+    from tailramp.replay.source import LATEST, given_shares, seats_of
 
     slots = list(spec.platform.slots)
-    default = baseline or slots[0]
-    if default not in slots:
-        raise Refused(f"--baseline: {default} is no slot: there are {', '.join(slots)}")
-    others = [slot for slot in slots if slot != default]
-    plan = make_plan(spec, default=default, candidates=others[: len(spec.candidates)])
+    if baseline is not None and baseline not in slots:
+        raise Refused(f"--baseline: {baseline} is no slot: there are {', '.join(slots)}")
+    default, candidates = seats_of(spec, baseline)
+    plan = make_plan(spec, default=default, candidates=candidates)
     metrics = PrometheusMetrics.of(spec.platform.prometheus)
     with asyncio.Runner() as runner:
         try:
             runner.run(_check(metrics, spec, plan))
-            shares = _given(plan, share) if share is not None else runner.run(shares_served(spec, plan))
+            shares = given_shares(plan, share) if share is not None else runner.run(shares_served(spec, plan))
             began = int(time.time())
-            last = _FOREVER if wait is None else began + round(wait.total_seconds())
+            last = LATEST if wait is None else began + round(wait.total_seconds())
             account = _Account(console, plan, began)
             account.begins(shares)
             counts = LiveCounts(
@@ -57,10 +57,6 @@ def observe(
         finally:
             metrics.close()
     return account.ends(course)
-
-
-def _given(plan: "Plan", share: float) -> dict[str, float]:
-    return {**dict.fromkeys(plan.slots, share / len(plan.slots)), plan.baseline: 1.0 - share}
 
 
 async def _check(metrics: "PrometheusMetrics", spec: "RampSpec", plan: "Plan") -> None:
@@ -97,13 +93,15 @@ class _Account:
         say = self._console.say
         data = {
             "event": "decision",
-            "at": _iso(decided.at),
+            "at": iso(decided.at),
             "phase": decided.after.phase,
             "step": decided.after.step,
             "sentence": sentence_of(decided),
             "verdicts": [verdict.model_dump(mode="json") for verdict in decided.verdicts],
         }
-        self._console.answer(f"{_clock(decided.at)}  {say(one_line(sentence_of(decided)))}", data, said=True)
+        self._console.answer(
+            f"{clock(decided.at, _TO_THE_SECOND)}  {say(one_line(sentence_of(decided)))}", data, said=True
+        )
 
     def told(self, at: int, verdicts: "Sequence[Verdict]") -> None:
         if at <= self._latest:
@@ -114,8 +112,8 @@ class _Account:
             if self._kinds.get(key) == verdict.kind:
                 continue
             self._kinds[key] = verdict.kind
-            data = {"event": "check", "at": _iso(at), **verdict.model_dump(mode="json", exclude={"at"})}
-            line = f"{_clock(at)}  {verdict.check} {verdict.kind}: {say(one_line(verdict.reason))}"
+            data = {"event": "check", "at": iso(at), **verdict.model_dump(mode="json", exclude={"at"})}
+            line = f"{clock(at, _TO_THE_SECOND)}  {verdict.check} {verdict.kind}: {say(one_line(verdict.reason))}"
             self._console.answer(line, data, said=True)
 
     def ends(self, course: "Course") -> ExitCode:
@@ -140,17 +138,9 @@ class _Account:
             "phase": course.state.phase,
             "reason": course.state.stop,
             "step": course.state.step,
-            "promoted_at": _iso(course.promoted_at),
-            "rolled_back_at": _iso(course.rolled_back_at),
+            "promoted_at": iso(course.promoted_at),
+            "rolled_back_at": iso(course.rolled_back_at),
             "failed_checks": list(course.failed_checks),
         }
         self._console.answer(f"{text}. Nothing was written", data)
         return code
-
-
-def _iso(at: int | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
-
-
-def _clock(at: int) -> str:
-    return f"{datetime.fromtimestamp(at, UTC).astimezone():%H:%M:%S}"

@@ -12,6 +12,7 @@ import click
 from cli import files
 from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
+from cli.moments import iso
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def record_command(
             "bytes": size,
             "ticks": done,
             "queries": len(header.queries),
-            "from": datetime.fromtimestamp(first, UTC).isoformat(),
-            "to": datetime.fromtimestamp(last, UTC).isoformat(),
+            "from": iso(first),
+            "to": iso(last),
             "digest": header.spec,
         },
     )
@@ -131,9 +132,9 @@ class _Asked:
         """One grid over the whole time.  Raises Refused."""
         from tailramp.replay.counters import run_up
         from tailramp.replay.recording import Span
+        from tailramp.replay.source import seats_of
 
-        slots = list(self.spec.platform.slots)
-        default = self.baseline or slots[0]
+        default, others = seats_of(self.spec, self.baseline)
         step = self._step()
         first, last = int(self.since.timestamp()), self.last
         if last - first < step or first <= 0:
@@ -141,7 +142,6 @@ class _Asked:
         if (last - first) // step > _MOST_TICKS:
             raise Refused(f"this is more than {_MOST_TICKS:,} ticks: record a shorter time, or with a longer --step")
         span = Span(start=first - run_up(step), end=first + (last - first) // step * step, anchor=first)
-        others = [slot for slot in slots if slot != default]
         models = [candidate.model for candidate in self.spec.candidates]
         return self._header(step, default, dict(zip(others, models, strict=False)), (span,))
 
@@ -160,8 +160,11 @@ class _Asked:
         return int(step.total_seconds())
 
     def _header(self, step: int, baseline: str, candidates: dict[str, str], spans: "tuple[Span, ...]") -> "Header":
+        from tailramp.checks import all_checks, slot_match
+        from tailramp.evidence.checks import native_queries
         from tailramp.replay.recording import Header
 
+        matches = [slot_match(self.spec.platform, slot) for slot in self.spec.platform.slots]
         return Header(
             route=self.spec.platform.route.full_name,
             spec=self.spec.digest,
@@ -170,18 +173,8 @@ class _Asked:
             step=step,
             spans=spans,
             queries=_queries(self.spec),
-            native=_native(self.spec),
+            native=native_queries(all_checks(self.spec), matches),
         )
-
-
-def _native(spec: "RampSpec") -> tuple[str, ...]:
-    """Of what is asked, what native histograms answer."""
-    from tailramp.checks import all_checks, slot_match
-    from tailramp.evidence import HistogramCheck
-
-    found = [check for check in all_checks(spec) if isinstance(check, HistogramCheck) and check.native]
-    slots = [slot_match(spec.platform, slot) for slot in spec.platform.slots]
-    return tuple(dict.fromkeys(check.all_edges_query(slot) for check in found for slot in slots))
 
 
 def _queries(spec: "RampSpec") -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """``tailramp replay``: what a policy would have decided about counts that were kept."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import click
 from cli import files
 from cli.console import Console, one_line, output_option
 from cli.exit_codes import ExitCode
+from cli.moments import clock, iso
 from cli.replay_beside import peers_as_lines, recompute_record, write_plots
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def replay_command(
     counts = counted(spec, plan, source) if wants_counts else []
     if compare:
         peers = compare_peers(counts, int(spec.platform.checks.tick.total_seconds()))
-        data["compare"] = [{"rule": peer.rule, "slot": peer.slot, "rolled_back_at": _iso(peer.at)} for peer in peers]
+        data["compare"] = [{"rule": peer.rule, "slot": peer.slot, "rolled_back_at": iso(peer.at)} for peer in peers]
         lines += ["", *peers_as_lines(console, course, peers)]
     if plots is not None:
         written = write_plots(counts, course, plots)
@@ -122,6 +123,7 @@ def _prepared(
     from tailramp.replay.opening import open_counts
     from tailramp.replay.policy import at_the_pace_of, leaving_out
     from tailramp.replay.recording import Recorded
+    from tailramp.replay.source import seats_of
     from tailramp.replay.windows import CsvCounts
     from tailramp.spec import load_spec
 
@@ -134,9 +136,8 @@ def _prepared(
     if isinstance(counts, Recorded):
         tried = [slot for slot in counts.header.candidates if slot in slots]
         baseline = baseline or (counts.header.baseline if counts.header.baseline in slots else None)
-    default = baseline or slots[0]
-    others = [slot for slot in dict.fromkeys([*tried, *slots]) if slot != default]
-    plan = make_plan(spec, default=default, candidates=others[: len(spec.candidates)])
+    default, candidates = seats_of(spec, baseline, tried)
+    plan = make_plan(spec, default=default, candidates=candidates)
     checks = checks_by_slot(spec, plan)
     source: Source
     if isinstance(counts, CsvCounts):
@@ -160,21 +161,16 @@ def _as_lines(console: Console, spec: "RampSpec", course: "Course", source: "Sou
     on = ", ".join(f"{slot} {format_share(round(share, 4))}" for slot, share in shares.items())
     length = format_duration(timedelta(seconds=course.last - course.first))
     lines = [
-        say(f"{_clock(course.first, full=True)}, {length}, a count every {source.step} s; users: {on}"),
+        say(f"{clock(course.first, '%Y-%m-%d %H:%M:%S %z')}, {length}, a count every {source.step} s; users: {on}"),
         say(f"policy: {course.plan.shares}; {limits(spec)}"),
         "",
     ]
     rows = []
     for one in course.decided:
         after = format_duration(timedelta(seconds=one.at - course.first))
-        rows.append((_clock(one.at), f"+{after}", say(one_line(sentence_of(one)))))
+        rows.append((clock(one.at, "%m-%d %H:%M:%S"), f"+{after}", say(one_line(sentence_of(one)))))
     lines += table(rows, widest=400) if rows else []
     return [*lines, "", say(_conclusion(course))]
-
-
-def _clock(at: int, *, full: bool = False) -> str:
-    moment = datetime.fromtimestamp(at, UTC).astimezone()
-    return f"{moment:%Y-%m-%d %H:%M:%S %z}" if full else f"{moment:%m-%d %H:%M:%S}"
 
 
 def sentence_of(one: "Decided") -> str:
@@ -215,27 +211,23 @@ def _conclusion(course: "Course") -> str:
     return f"the counts end at {place}: neither promoted nor rolled back"
 
 
-def _iso(at: int | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
-
-
 def _as_data(spec: "RampSpec", plan: "Plan", course: "Course", failures: list[str]) -> dict[str, Any]:
     return {
         "digest": spec.digest,
         "route": plan.route,
-        "from": _iso(course.first),
-        "to": _iso(course.last),
+        "from": iso(course.first),
+        "to": iso(course.last),
         "ticks": course.ticks,
         "phase": course.state.phase,
         "reason": course.state.stop,
         "blocked_by": sorted(course.state.blocked_by),
         "paused": course.state.paused,
-        "promoted_at": _iso(course.promoted_at),
-        "rolled_back_at": _iso(course.rolled_back_at),
+        "promoted_at": iso(course.promoted_at),
+        "rolled_back_at": iso(course.rolled_back_at),
         "failed_checks": list(course.failed_checks),
         "decisions": [
             {
-                "at": _iso(one.at),
+                "at": iso(one.at),
                 "after_seconds": one.at - course.first,
                 "outcome": None if one.outcome is None else one.outcome.kind,
                 "phase": one.after.phase,

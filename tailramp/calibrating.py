@@ -63,7 +63,7 @@ class GroupCounts:
         self.queries = {part: without(bucket_label, query) for part, query in check.queries(group).items()}
         self.labels: dict[str, set[str]] = {}
         """The labels that its series have had, each with its values."""
-        self.native = is_native(check)
+        self.native = check.has_native_answers
         self._arm = check.arm()
 
     def take(self, reading: Reading, *, starting: bool) -> bool:
@@ -93,7 +93,7 @@ class PairCounts:
 
     def __init__(self, check: Check, pair: Pair, rows: Sequence[float | None], bucket_label: str) -> None:
         self.pair = pair
-        self.native = is_native(check)
+        self.native = check.has_native_answers
         self._rows = rows
         self._groups = [GroupCounts(check, group, bucket_label) for group in pair.groups]
         self._before: Array | None = None
@@ -126,7 +126,7 @@ class BucketCounts:
     """The totals of one check by bucket of the users, over some slots that serve the same model."""
 
     def __init__(self, check: Check, slots: Sequence[SlotMatch], rows: Sequence[float | None], label: str) -> None:
-        self.native = is_native(check)
+        self.native = check.has_native_answers
         self._label = label
         self._rows = rows
         self._queries = [check.queries(slot) for slot in slots]
@@ -222,11 +222,6 @@ def with_edges(check: Check, rows: Sequence[float | None]) -> Check:
     if not isinstance(check, HistogramCheck):
         return check
     return check.model_copy(update={"ladder": tuple(edge for edge in rows if edge is not None)})
-
-
-def is_native(check: Check) -> bool:
-    """Whether its queries return native histograms."""
-    return isinstance(check, HistogramCheck) and check.native
 
 
 def is_label(name: str) -> bool:

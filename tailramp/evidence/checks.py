@@ -9,7 +9,7 @@ Queries return raw counters, never rates: see `counts`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -121,6 +121,11 @@ class _CheckBase(BaseModel):
         return Dossier(self.sequential, limit=self.limit, limit_edge=self.limit_edge, since=since)
 
     @property
+    def has_native_answers(self) -> bool:
+        """Whether its queries return native histograms."""
+        return False
+
+    @property
     def limit_edge(self) -> float | None:
         """The bucket edge of the limit; None where nothing is counted by buckets."""
         return None
@@ -197,6 +202,11 @@ class HistogramCheck(_CheckBase):
         return {"buckets": render(self.buckets, f'{slot.of(self.source)},le=~"{edges}|\\\\+Inf"')}
 
     @property
+    def has_native_answers(self) -> bool:
+        """See `_CheckBase.has_native_answers`."""
+        return self.native
+
+    @property
     def limit_edge(self) -> float | None:
         """See `_CheckBase.limit_edge`."""
         return self.edge
@@ -252,6 +262,17 @@ class HangingCheck(_CheckBase):
 
 
 Check = Annotated[RatioCheck | HistogramCheck | HangingCheck, Field(discriminator="kind")]
+
+
+def queries_of(checks: Iterable[Check], slots: Collection[SlotMatch]) -> tuple[str, ...]:
+    """Everything that the checks ask about the slots, each query once."""
+    asked = (query for check in checks for slot in slots for query in check.queries(slot).values())
+    return tuple(dict.fromkeys(asked))
+
+
+def native_queries(checks: Iterable[Check], slots: Collection[SlotMatch]) -> tuple[str, ...]:
+    """Those of them that return native histograms."""
+    return queries_of((check for check in checks if check.has_native_answers), slots)
 
 
 def _spellings(edge: float) -> str:

@@ -184,12 +184,11 @@ class Roll:
 
     def __init__(self) -> None:
         self._labels: list[Labels] = []
-        self._distinct = False
 
     def values_of(self, samples: Sequence[Sample]) -> list[float] | None:
-        """Return the values of `samples` if they are of the very same series, all distinct, and can all be counters."""
+        """Return the values of `samples` if they are of the very same series and can all be counters."""
         # Lists compare by identity first, and the ticks of one answer share their labels.
-        if not self._distinct or [sample.labels for sample in samples] != self._labels:
+        if [sample.labels for sample in samples] != self._labels:
             return None
         values = [sample.value for sample in samples]
         for value in values:
@@ -198,9 +197,8 @@ class Roll:
         return values
 
     def note(self, sifted: Sifted) -> None:
-        """The series of an answer are those of `sifted`."""
+        """Remember the good series of an answer: each of them comes once in it."""
         self._labels = [sample.labels for sample in sifted.good]
-        self._distinct = not sifted.faulty
 
 
 class Arm(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 from tailramp.assignment import Assignment
 from tailramp.errors import InvalidFile, Problem, Refused
 from tailramp.evidence.book import RUN_UP
-from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch
+from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch, queries_of
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.reading import Answer, Reading, Sample
 from tailramp.evidence.shelf import Shelf
@@ -15,6 +15,7 @@ from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.replay.recording import Header, Recorded, Series, Span
 from tailramp.replay.selector import Selector
+from tailramp.replay.source import given_shares
 
 Answers = Sequence[Sequence[Series]]
 """The series of one query, by span."""
@@ -47,7 +48,7 @@ class Counters:
     def show(self, shelf: Shelf, grid: Grid, index: int) -> None:
         """See ``Source``."""
         if shelf is not self._asking:
-            self._asking, self._asked = shelf, _queries_of(shelf)
+            self._asking, self._asked = shelf, queries_of(shelf.checks, shelf.slots)
         at = grid.time(index)
         place = self._place(at)
         if place is None:
@@ -83,7 +84,7 @@ class Counters:
         """As they were given or recorded; else the slots' parts of all answers."""
         slots = (plan.baseline, *plan.slots)
         if self._share is not None:
-            return {**dict.fromkeys(plan.slots, self._share / len(plan.slots)), plan.baseline: 1.0 - self._share}
+            return given_shares(plan, self._share)
         served = [span.served for span in self._header.spans if span.served is not None and span.anchor <= at]
         if served:
             return {slot: served[-1].share_of(slot) for slot in slots}
@@ -222,11 +223,6 @@ def _least(series: Series, ago: int) -> Series:
         known = [one for one in series.values[max(0, index - ago + 1) : index + 1] if one is not None]
         values.append(min(known, default=None) if value is not None else None)
     return Series(series.labels, series.start, values)
-
-
-def _queries_of(shelf: Shelf) -> tuple[str, ...]:
-    asked = (query for slot in shelf.slots for check in shelf.checks for query in check.queries(slot).values())
-    return tuple(dict.fromkeys(asked))
 
 
 def _flat(answers: Answers) -> Iterable[Series]:

@@ -19,9 +19,9 @@ from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.replay.counters import Counters, of_series
 from tailramp.replay.recording import Series, Span
+from tailramp.replay.source import LATEST, Wrong
 
 _AS_IT_CAME: Final = 'Save it as Prometheus returns it: {"status": "success", "data": {"resultType": "matrix", …}}'
-_LATEST: Final = 32_503_680_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_range_json(lines: Iterable[str], file: Path) -> RangeAnswers:
     try:
         named = {query: list(_series(answer, query)) for query, answer in _by_query(data).items()}
         rest = [one for place, answer in _without_query(data) for one in _series(answer, place)]
-    except _Wrong as wrong:
+    except Wrong as wrong:
         raise refuse(wrong.field, wrong.reason, wrong.mend) from None
     times = sorted({at for _, points in (*rest, *(one for many in named.values() for one in many)) for at in points})
     if len(times) < 2:
@@ -93,12 +93,6 @@ def read_range_json(lines: Iterable[str], file: Path) -> RangeAnswers:
     )
 
 
-class _Wrong(Exception):
-    def __init__(self, field: str, reason: str, mend: str = _AS_IT_CAME) -> None:
-        super().__init__(reason)
-        self.field, self.reason, self.mend = field, reason, mend
-
-
 def _is_answer(data: Any) -> bool:
     return isinstance(data, dict) and ("status" in data or "resultType" in data or "data" in data)
 
@@ -112,41 +106,43 @@ def _without_query(data: Any) -> list[tuple[str, Any]]:
         return [(f"[{index}]", answer) for index, answer in enumerate(data)]
     if isinstance(data, dict):
         return [("", data)] if _is_answer(data) else []
-    raise _Wrong("(file)", "this is no answer of Prometheus")
+    raise Wrong("(file)", "this is no answer of Prometheus", _AS_IT_CAME)
 
 
 def _series(answer: Any, place: str) -> Iterator[tuple[dict[str, str], _Points]]:
-    """Labels and points of every series.  Raises _Wrong with the field."""
+    """Labels and points of every series.  Raises Wrong with the field."""
     at = f"{place}." if place else ""
     if not isinstance(answer, dict):
-        raise _Wrong(place or "(file)", "this is no answer of Prometheus")
+        raise Wrong(place or "(file)", "this is no answer of Prometheus", _AS_IT_CAME)
     if answer.get("status", "success") != "success":
-        raise _Wrong(f"{at}status", f"Prometheus refused the query: {str(answer.get('error'))[:200]}", "Mend the query")
+        raise Wrong(f"{at}status", f"Prometheus refused the query: {str(answer.get('error'))[:200]}", "Mend the query")
     data = answer.get("data", answer)
     kind = data.get("resultType") if isinstance(data, dict) else None
     if kind != "matrix":
-        raise _Wrong(f"{at}data.resultType", f"this is {kind!r} and no matrix", "Ask /api/v1/query_range")
+        raise Wrong(f"{at}data.resultType", f"this is {kind!r} and no matrix", "Ask /api/v1/query_range")
     result = data.get("result")
     if not isinstance(result, list):
-        raise _Wrong(f"{at}data.result", "this is no list of series")
+        raise Wrong(f"{at}data.result", "this is no list of series", _AS_IT_CAME)
     for index, one in enumerate(result):
         where = f"{at}data.result[{index}]"
         labels, values = (one.get("metric"), one.get("values")) if isinstance(one, dict) else (None, None)
         if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-            raise _Wrong(f"{where}.metric", "these are no labels")
+            raise Wrong(f"{where}.metric", "these are no labels", _AS_IT_CAME)
         if not isinstance(values, list):
             native = isinstance(one, dict) and "histograms" in one
             told = "these are native histograms; classic buckets with a label le are needed"
-            raise _Wrong(f"{where}.values", told if native else "this is no list of values")
+            raise Wrong(f"{where}.values", told if native else "this is no list of values", _AS_IT_CAME)
         points: _Points = {}
         for position, point in enumerate(values):
             try:
                 when, value = point
                 seconds, points_to = float(when), float(value)
-                ok = math.isfinite(seconds) and 0 < seconds < _LATEST
+                ok = math.isfinite(seconds) and 0 < seconds < LATEST
             except (TypeError, ValueError, OverflowError):
                 ok = False
             if not ok:
-                raise _Wrong(f"{where}.values[{position}]", "this is no pair of a time in seconds and a value")
+                raise Wrong(
+                    f"{where}.values[{position}]", "this is no pair of a time in seconds and a value", _AS_IT_CAME
+                )
             points[math.floor(seconds)] = points_to  # half a second is rounded to the even one: every other way
         yield labels, points

@@ -1,13 +1,25 @@
 """What a replay reads: counts with their times, whatever file they come from."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 from tailramp.assignment import Assignment
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
+from tailramp.spec import RampSpec
+
+LATEST: Final = 32_503_680_000
+"""The year 3000, in unix seconds: larger numbers are milliseconds."""
+
+
+class Wrong(Exception):
+    """What is wrong at one place of a file: the field, why, what to write instead, and what stands there."""
+
+    def __init__(self, field: str, reason: str, mend: str, value: str | None = None) -> None:
+        super().__init__(reason)
+        self.field, self.reason, self.mend, self.value = field, reason, mend, value
 
 
 class Source(Protocol):
@@ -25,3 +37,18 @@ class Source(Protocol):
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:
         """When the recorded ramp began to serve ``assignment``, not before ``at``; None if it is not known to have."""
+
+
+def given_shares(plan: Plan, share: float) -> dict[SlotName, float]:
+    """The part of the users of every slot if ``share``, 0 to 1, is that of all candidates together."""
+    return {**dict.fromkeys(plan.slots, share / len(plan.slots)), plan.baseline: 1.0 - share}
+
+
+def seats_of(
+    spec: RampSpec, baseline: SlotName | None, tried: Sequence[SlotName] = ()
+) -> tuple[SlotName, tuple[SlotName, ...]]:
+    """The slot of the baseline, by default the first, and those of the candidates: the ``tried`` ones, then others."""
+    slots = list(spec.platform.slots)
+    default = baseline or slots[0]
+    others = [slot for slot in dict.fromkeys([*tried, *slots]) if slot != default]
+    return default, tuple(others[: len(spec.candidates)])

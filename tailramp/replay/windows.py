@@ -23,13 +23,13 @@ from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
+from tailramp.replay.source import LATEST, Wrong, given_shares
 
 COLUMNS = ("time", "arm", "metric", "edge", "count")
 ALL, BAD = "", "bad"
 CANDIDATE, BASELINE = "candidate", "baseline"
 
 _MOST_LINES = 20_000_000
-_LATEST = 32_503_680_000  # the year 3000: larger numbers are milliseconds
 _AS_ABOVE = f"Write the columns {','.join(COLUMNS)}"
 
 Series = dict[int, float]
@@ -66,7 +66,7 @@ def read_csv(lines: Iterable[str], file: Path) -> CsvCounts:
             if not cells:
                 continue
             if len(cells) != len(COLUMNS):
-                raise _Wrong("(columns)", f"this line has {len(cells)} columns", _AS_ABOVE)
+                raise Wrong("(columns)", f"this line has {len(cells)} columns", _AS_ABOVE)
             at, arm, metric, edge, count = cells
             if at not in times:
                 times[at] = _time(at)
@@ -76,16 +76,16 @@ def read_csv(lines: Iterable[str], file: Path) -> CsvCounts:
                 column = columns[arm, metric, edge] = {}
             if at in column:
                 mend = "Add up what several servers counted, one line for each window"
-                raise _Wrong("time", f"{arm} {metric} {edge}".strip() + " has this window twice", mend, at)
+                raise Wrong("time", f"{arm} {metric} {edge}".strip() + " has this window twice", mend, at)
             value = _number(count)
             if value is None:
-                raise _Wrong("count", "this is no count", "Write a number of 0 or more", count)
+                raise Wrong("count", "this is no count", "Write a number of 0 or more", count)
             column[at] = value
             if reader.line_num > _MOST_LINES:
-                raise _Wrong("(file)", f"the file has more than {_MOST_LINES:,} lines", "Split it by time")
+                raise Wrong("(file)", f"the file has more than {_MOST_LINES:,} lines", "Split it by time")
         if not columns:
-            raise _Wrong("(file)", "there are no counts below the columns", "Write one count a line")
-    except _Wrong as wrong:
+            raise Wrong("(file)", "there are no counts below the columns", "Write one count a line")
+    except Wrong as wrong:
         line = reader.line_num or None
         problem = Problem(wrong.field, wrong.reason, wrong.mend, value=wrong.value, file=file, line=line)
         raise InvalidFile([problem]) from None
@@ -99,27 +99,19 @@ def read_csv(lines: Iterable[str], file: Path) -> CsvCounts:
     return CsvCounts(file, series)
 
 
-class _Wrong(Exception):
-    """What is wrong with the line that is being read: the column, why, what to write instead, and what stands there."""
-
-    def __init__(self, field: str, reason: str, mend: str, value: str | None = None) -> None:
-        super().__init__(reason)
-        self.field, self.reason, self.mend, self.value = field, reason, mend, value
-
-
 def _check_header(header: tuple[str, ...]) -> None:
     if not header:
-        raise _Wrong("(file)", "the file is empty", _AS_ABOVE)
+        raise Wrong("(file)", "the file is empty", _AS_ABOVE)
     if header != COLUMNS:
-        raise _Wrong("(columns)", "these are not the columns of counts", _AS_ABOVE, ",".join(header)[:80])
+        raise Wrong("(columns)", "these are not the columns of counts", _AS_ABOVE, ",".join(header)[:80])
 
 
 def _check_series(arm: str, metric: str, edge: str) -> None:
     for column, text in (("arm", arm), ("metric", metric)):
         if not text:
-            raise _Wrong(column, "is empty", "Write candidate or baseline, and the name of a check")
+            raise Wrong(column, "is empty", "Write candidate or baseline, and the name of a check")
     if edge not in {ALL, BAD} and _number(edge) is None:
-        raise _Wrong("edge", "this is no edge", "Leave it empty, or write bad or a number of seconds", edge)
+        raise Wrong("edge", "this is no edge", "Leave it empty, or write bad or a number of seconds", edge)
 
 
 def _number(text: str) -> float | None:
@@ -139,12 +131,12 @@ def _time(text: str) -> int:
         try:
             moment = datetime.fromisoformat(text.strip())
         except ValueError:
-            raise _Wrong("time", "this is no time", mend, text) from None
+            raise Wrong("time", "this is no time", mend, text) from None
         if moment.tzinfo is None:
-            raise _Wrong("time", "this time has no zone", mend, text) from None
+            raise Wrong("time", "this time has no zone", mend, text) from None
         seconds = moment.timestamp()
-    if not 0 < seconds < _LATEST:
-        raise _Wrong("time", "no window ends at this time", f"{mend}; seconds, not milliseconds", text)
+    if not 0 < seconds < LATEST:
+        raise Wrong("time", "no window ends at this time", f"{mend}; seconds, not milliseconds", text)
     return math.ceil(seconds)
 
 
@@ -278,8 +270,7 @@ class Windows:
     def shares(self, plan: Plan, at: int) -> Mapping[SlotName, float]:  # noqa: ARG002
         """As they were given; else the slots' parts of all answers, which users who are unequally busy may bend."""
         if self._share is not None:
-            each = self._share / len(plan.slots)
-            return {**dict.fromkeys(plan.slots, each), plan.baseline: 1.0 - self._share}
+            return given_shares(plan, self._share)
         metric = next(iter(self._counts.metrics))
         seen = {slot: sum(self._counts.series.get((arm, metric, ALL), {}).values()) for slot, arm in self._arms.items()}
         total = sum(seen.values())
