@@ -24,6 +24,7 @@ from lab.client_log import (
     users_seen_on_both,
     violations,
 )
+from lab.process import wait_until
 from lab.route_history import RouteHistory
 from lab.world import SALT, World
 from tailramp.buckets import BucketFunction
@@ -113,6 +114,8 @@ async def play(
         try:
             await driver.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
             spec = world.spec(world.models[candidate])
+            baseline = next(slot for slot in world.models if slot != candidate)
+            await wait_until(lambda: _scraped(spec, baseline), 60, "Prometheus has the baseline's counters")
             handle = await start_ramp(world.client, spec, actor="demo")
             view = asyncio.ensure_future(on_ramp(handle)) if on_ramp else None
             incident = await _unfold(act, world, handle, candidate, fault_step)
@@ -142,6 +145,17 @@ async def play(
         workflow_id=handle.id,
         seconds=time.monotonic() - began,
     )
+
+
+async def _scraped(spec: RampSpec, baseline: str) -> bool:
+    """Whether a ramp that starts now is not refused because nobody has been counted yet."""
+    platform = spec.platform
+    metrics = PrometheusMetrics(platform.prometheus.url, timeout=20)
+    try:
+        checks = checks_of(platform, spec.candidate)
+        return not await metrics.preflight(checks, slot_match(platform, baseline), int(time.time()))
+    finally:
+        metrics.close()
 
 
 async def _end_of(handle: RampHandle, most_seconds: float) -> RampResult:
