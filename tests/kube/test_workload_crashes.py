@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from living_kube import Namespace
-from test_kube_fence import At, Stepping, Stopped, die
+from stepping import At, Stepping, Stopped, die
 from test_workload_objects import (
     LATER,
     POD_AUTOSCALERS,
