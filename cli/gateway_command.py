@@ -86,6 +86,12 @@ class ModelType(click.ParamType[tuple[str, str]]):
 @click.option(
     "--bootstrap", type=click.Path(path_type=Path, dir_okay=False), help="Write the configuration here, not to output."
 )
+@click.option("--behind", metavar="URL", help="The gateway that reads the bucket, for a route of Kubernetes objects.")
+@click.option(
+    "--routes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write there the rule by which everyone is handed on to it.",
+)
 @click.option("--default", metavar="SLOT", help="Who serves everyone; else the first slot with a --model.")
 @click.option("--model", "models", type=ModelType(), multiple=True, help="What runs in a slot; once for each slot.")
 @output_option
@@ -101,6 +107,8 @@ def gateway_command(
     jwks_file: Path | None,
     access_log: Path | None,
     bootstrap: Path | None,
+    behind: str | None,
+    routes: Path | None,
     default: str | None,
     models: tuple[tuple[str, str], ...],
 ) -> ExitCode:
@@ -109,6 +117,9 @@ def gateway_command(
     Prints Envoy's bootstrap, for `envoy -c FILE`: header rules, buckets, signed probes and a cluster for each slot.
     With --model, the route file of the platform file is written too, with everyone on the default; one that is there
     already is left as it is, since a ramp may be using it.
+
+    Where an Ingress or an HTTPRoute decides, this Envoy stands in front of it and computes the bucket: --behind says
+    where everyone is handed on to, and --routes where the rule for that is written.
     """
     from tailramp.spec import load_platform
 
@@ -119,11 +130,20 @@ def gateway_command(
         admin=admin,
         probe_secret_file=probe_secret_file,
         access_log=access_log,
+        behind=(behind, routes),
         identity=_identity(spec.identity, jwt_issuer, jwt_audience, jwks_file),
     )
     text = json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
     done = {"bootstrap": str(bootstrap) if bootstrap else None, "route": None, "route_written": False}
     lines = []
+    if models and routes is not None:
+        raise click.UsageError("--model is for the first route file of envoy-file: here everyone is handed on")
+    if routes is not None:
+        from gateway.pass_on_document import pass_on_document
+
+        written = _write(gateway.route_file, pass_on_document(spec.route.full_name))
+        done |= {"route": str(gateway.route_file), "route_written": written}
+        lines.append(f"{gateway.route_file} is written")
     if models and spec.router.kind == "gateway-label":
         raise click.UsageError("--model is for the first route file of envoy-file: `tailramp follow` writes this one")
     if models:
@@ -150,17 +170,14 @@ def _gateway(
     probe_secret_file: Path | None,
     access_log: Path | None,
     identity: dict[str, Any],
+    behind: tuple[str | None, Path | None] = (None, None),
 ) -> "EnvoyGateway":
-    """Raises Refused for a platform whose gateway is another one, or whose settings Envoy could not start with."""
+    """Raises Refused for settings that Envoy could not start with."""
     from pydantic import ValidationError
 
     from gateway.envoy import EnvoyGateway
 
     router = platform.router
-    if router.kind not in {"envoy-file", "gateway-label"}:
-        raise Refused(
-            f"router.kind is {router.kind}: this command makes Envoy's configuration, for envoy-file and gateway-label"
-        )
     if router.probe_secret is not None and probe_secret_file is None:
         raise Refused(
             "router.probeSecret is set: say with --probe-secret-file where Envoy finds the same secret. "
@@ -174,7 +191,7 @@ def _gateway(
             admin_port=admin[1],
             route_config_name=platform.route.full_name,
             **identity,
-            **_behind(platform),
+            **_behind(platform, *behind),
             probe_path=router.probe_path,
             probe_secret_file=probe_secret_file,
             access_log=access_log,
@@ -184,17 +201,29 @@ def _gateway(
         raise Refused(f"Envoy cannot start with this: {told}") from None
 
 
-def _behind(platform: "PlatformFile") -> dict[str, Any]:
-    """The files that change during a ramp, and where each slot is: at its servers, or at the gateway behind."""
-    from tailramp.spec import GatewayLabelRouter
+def _behind(platform: "PlatformFile", behind: str | None, routes: Path | None) -> dict[str, Any]:
+    """The route file, and where each slot is: at its servers, or, all of them or each by its label, at the gateway
+    behind."""
+    from gateway.pass_on_document import BEHIND
+    from tailramp.spec import EnvoyFileRouter, GatewayLabelRouter
 
     router = platform.router
+    if not isinstance(router, EnvoyFileRouter | GatewayLabelRouter):
+        if behind is None or routes is None:
+            raise Refused(
+                f"router.kind is {router.kind}: say with --behind where the gateway is that reads the bucket, and with "
+                "--routes where the rule is written that hands everyone on to it"
+            )
+        host = urlsplit(router.gateway).hostname
+        clusters = {BEHIND: _endpoint("--behind", behind)}
+        return {"route_file": routes.absolute(), "clusters": clusters, "behind_host": host}
+    if behind is not None or routes is not None:
+        raise Refused(f"--behind and --routes are for a route of Kubernetes objects: router.kind is {router.kind}")
     if isinstance(router, GatewayLabelRouter):
         behind = _endpoint("router.behind", router.behind)
         host = urlsplit(router.gateway).hostname
         files = {"route_file": router.file, "lease_file": router.lease_file, "behind_host": host}
         return {**files, "clusters": dict.fromkeys(platform.slots, behind)}
-    assert router.kind == "envoy-file"  # noqa: S101 - the caller has refused the others
     clusters = {slot: _endpoint(f"slots.{slot}.url", settings.url) for slot, settings in platform.slots.items()}
     return {"route_file": router.file, "clusters": clusters}
 

@@ -5,12 +5,12 @@ Envoy stays in front: it computes the buckets, and sends everyone on to Traefik.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from activities.kube.resources import GATEWAYS, HTTP_ROUTES, INGRESSES, SERVICES
 from gateway.envoy import EnvoyGateway
+from gateway.pass_on_document import BEHIND, pass_on_document
 from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS, ControlPlane
 from lab.server import Server
 from lab.traefik_server import TraefikServer
@@ -61,19 +61,13 @@ class KubeWorld(World):
         return self.traefik.admin_url.removeprefix("http://"), "/metrics"
 
     def _gateway(self) -> EnvoyGateway:
-        everything = {"ingress": self.traefik.address}
+        everything = {BEHIND: self.traefik.address}
         return super()._gateway().model_copy(update={"clusters": everything})
 
     def _write_route_file(self) -> None:
         """The front sends everyone on to Traefik, whoever they are."""
-        entry = {"match": {"prefix": "/"}, "route": {"cluster": "ingress", "timeout": "0s"}}
-        config = {
-            "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            "name": self.route,
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [entry]}],
-        }
         self.route_file.parent.mkdir(parents=True, exist_ok=True)
-        self.route_file.write_text(json.dumps({"version_info": "0", "resources": [config]}), encoding="utf-8")
+        self.route_file.write_text(pass_on_document(self.route), encoding="utf-8")
 
     async def _make_route(self) -> None:
         async with self.plane.api.client() as admin:

@@ -37,6 +37,9 @@ CATALOG: Final[dict[str, str]] = {
     "Write the configuration here, not to output.": "把配置写到这个文件，而不是标准输出。",
     "Who serves everyone; else the first slot with a --model.": "由哪个槽位服务所有人；不指定时用第一个给出 --model 的槽位。",
     "What runs in a slot; once for each slot.": "槽位里运行什么模型；每个槽位写一次。",
+    "Where an Ingress or an HTTPRoute decides, this Envoy stands in front of it and computes the bucket: --behind says where everyone is handed on to, and --routes where the rule for that is written.": "由 Ingress 或 HTTPRoute 决定去向时，这个 Envoy 位于它前面，负责计算分桶：--behind 指定把所有人转给谁，--routes 指定把这条转发规则写到哪里。",
+    "The gateway that reads the bucket, for a route of Kubernetes objects.": "读取分桶的网关，用于由 Kubernetes 对象组成的路由。",
+    "Write there the rule by which everyone is handed on to it.": "把转发所有人的那条规则写到这个文件。",
     # calibrate
     "Measure how much a service's answers differ although nothing is wrong.": "测量一切正常时服务的回答本身有多大差异。",
     "FILE is the researcher's file: its limits say which bucket edges are compared. From the service's own Prometheus come tau (how much the users of one bucket differ from those of another), phi0 (how many bad answers come together) and sigma0 (how much servers differ for minutes), and into the platform file, under checks.sequential.noise, go the upper ends of their intervals; nothing else in it changes.": "FILE 是研究员的文件：其中的上限决定比较哪些直方图边界。从服务自己的 Prometheus 得出 tau（不同分桶的用户相差多少）、phi0（坏回答成群出现的程度）和 sigma0（服务器在几分钟内相差多少），把各区间的上端写入平台文件的 checks.sequential.noise；文件其余内容不变。",

@@ -90,6 +90,7 @@ def test_the_first_route_file_serves_everyone_from_the_default_and_is_written_on
         ({}, (*MODELS, "--model", "teal=chat-v3"), "--model names teal: the slots are blue, green"),
         ({}, (*MODELS, "--default", "teal"), "--default is teal: the slots are blue, green"),
         ({"probeSecret": "${TAILRAMP_PROBE_SECRET}"}, (), "say with --probe-secret-file"),
+        ({}, ("--behind", "http://ingress"), "--behind and --routes are for a route of Kubernetes objects"),
         ({}, ("--admin", "0.0.0.0:8080"), "give the admin interface its own"),
     ],
 )
@@ -99,6 +100,34 @@ def test_what_envoy_could_not_start_with_is_refused(
     done = gateway(platform(folder, **router), *arguments)
     assert done.exit_code != 0
     assert said in f"{done.output}{done.exception}"
+
+
+INGRESS = {
+    "kind": "ingress-nginx",
+    "ingress": "chat",
+    "gateway": "http://chat.example:8080",
+    "backends": {slot: {"name": slot, "port": 80} for slot in ("blue", "green")},
+}
+
+
+def test_before_an_ingress_everyone_is_handed_on_to_what_reads_it(folder: Path) -> None:
+    path, routes = platform(folder), folder / "edge" / "routes.json"
+    content = {**yaml.safe_load(path.read_text(encoding="utf-8")), "router": INGRESS}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    done = gateway(path)
+    assert "say with --behind" in f"{done.output}{done.exception}"
+    behind = ("--behind", "http://ingress-nginx:81", "--routes", str(routes))
+    assert gateway(path, *behind, *MODELS).exit_code == 2
+    assert not routes.exists()
+    done = gateway(path, *behind)
+    assert done.exit_code == 0, done.output
+    (cluster,) = json.loads(done.stdout)["static_resources"]["clusters"]
+    (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert endpoint["endpoint"]["address"]["socket_address"] == {"address": "ingress-nginx", "port_value": 81}
+    assert cluster["health_checks"][0]["http_health_check"]["host"] == "chat.example"
+    (config,) = json.loads(routes.read_text(encoding="utf-8"))["resources"]
+    assert config["name"] == "chat/completions"
+    assert config["virtual_hosts"][0]["routes"][0]["route"]["cluster"] == cluster["name"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from activities.routers import make_router
 from activities.routers.kube import Binding, KubernetesRouter, LeaseRoute
 from activities.routers.kube.binding import Reference
 from gateway.envoy import EnvoyGateway
+from gateway.pass_on_document import BEHIND, pass_on_document
 from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS, NAMESPACES, ControlPlane
 from lab.envoy_server import EnvoyServer
 from lab.process import free_port, wait_until
@@ -354,13 +354,7 @@ class LivingKube:
         """Envoy computes the bucket and sends everyone on to Traefik, whatever it is."""
         routes = self._folder / "front" / "routes.json"
         routes.parent.mkdir(parents=True)
-        entry = {"match": {"prefix": "/"}, "route": {"cluster": "ingress", "timeout": "0s"}}
-        config = {
-            "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            "name": f"{self.namespace}/chat",
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [entry]}],
-        }
-        routes.write_text(json.dumps({"version_info": "0", "resources": [config]}), encoding="utf-8")
+        routes.write_text(pass_on_document(f"{self.namespace}/chat"), encoding="utf-8")
         gateway = EnvoyGateway(
             listener_port=free_port(),
             admin_port=free_port(),
@@ -368,7 +362,7 @@ class LivingKube:
             route_file=routes,
             salt=SALT,
             salt_id="demo",
-            clusters={"ingress": self.traefik.address},
+            clusters={BEHIND: self.traefik.address},
         )
         self.url = f"http://127.0.0.1:{gateway.listener_port}"
         return EnvoyServer(self._folder / "envoy", gateway.bootstrap())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import yaml
+from cluster_command import run
 from living_kube import (
     BLUE,
     GREEN,
@@ -19,6 +24,8 @@ from living_kube import (
 from multidict import CIMultiDict
 
 from activities.routers.kube.planner import NOBODY
+from lab.envoy_server import EnvoyServer
+from lab.process import free_port
 from tailramp.assignment import Assignment
 from tailramp.proof import Answer
 
@@ -30,6 +37,32 @@ async def move(route: LivingKube, answers: Answers, assignment: Assignment, epoc
     await route.router.apply(serve(assignment, epoch))
     await route.served(assignment)
     answers.allowed = (assignment,)
+
+
+async def test_the_gateway_that_the_command_makes_computes_the_bucket_and_believes_none(
+    route: LivingKube, tmp_path: Path
+) -> None:
+    await route.serve(on_green("00-49"))
+    platform, bootstrap, port = tmp_path / "tailramp.yaml", tmp_path / "envoy.json", free_port()
+    data = route.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
+    platform.write_text(yaml.safe_dump(data), encoding="utf-8")
+    made = ["gateway", "--platform", str(platform), "--bootstrap", str(bootstrap)]
+    made += ["--behind", f"http://{route.traefik.address}", "--routes", str(tmp_path / "edge" / "routes.json")]
+    made += ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}"]
+    code, _, err = await run(route.within.kubeconfig, *made)
+    assert code == 0, err
+    envoy = EnvoyServer(tmp_path / "envoy", json.loads(bootstrap.read_text(encoding="utf-8")))
+    await envoy.start()
+    try:
+        for sent, slot in (
+            ({"X-User-Id": user_in("03")}, "green"),
+            ({"X-User-Id": user_in("70")}, "blue"),
+            ({"X-User-Bucket": "03"}, "blue"),
+        ):
+            async with route.http.get(f"http://127.0.0.1:{port}/v1/models", headers=sent) as response:
+                assert (response.status, response.headers["X-Tailramp-Variant"]) == (200, slot), sent
+    finally:
+        await envoy.kill()
 
 
 async def test_users_are_moved_and_taken_back_without_a_failed_or_wrong_answer(route: LivingKube) -> None:
