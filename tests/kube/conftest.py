@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from living_kube import USER, WORKLOAD_RULES, LivingKube, Namespace
+from kube_namespace import USER, WORKLOAD_RULES, Namespace
+from living_kube import LivingKube
 
 from lab import programs
 from lab.control_plane import ControlPlane

@@ -7,234 +7,41 @@ its slot.
 from __future__ import annotations
 
 import asyncio
-import copy
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import aiohttp
 import pytest
-import yaml
 from aiohttp import web
+from kube_namespace import Namespace
+from kube_objects import Kind
+from record_changes import BLUE, RAMP, serve, take_over
 
 from activities.clients import Clients
-from activities.kube import KubeClient, Resource
+from activities.kube import Resource
 from activities.kube.resources import GATEWAYS, HTTP_ROUTES, INGRESSES, LEASES, SERVICES
 from activities.probe import Prober
 from activities.routers import make_router
-from activities.routers.kube import Binding, KubernetesRouter, LeaseRoute
-from activities.routers.kube.binding import Reference
+from activities.routers.kube import KubernetesRouter, LeaseRoute
 from gateway.envoy import EnvoyGateway
 from gateway.pass_on_document import BEHIND, pass_on_document
-from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS, NAMESPACES, ControlPlane
+from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS
 from lab.envoy_server import EnvoyServer
 from lab.process import free_port, wait_until
 from lab.traefik_server import TraefikServer
 from lab.user_population import users_in
-from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketFunction, BucketSet
+from tailramp.assignment import Assignment
+from tailramp.buckets import BucketFunction
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer
-from tailramp.route_record import (
-    Clearer,
-    Mark,
-    RouteRecord,
-    SlotRecord,
-    cleared,
-    concluded,
-    killed,
-    renewed,
-    served,
-    taken_over,
-)
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
-Kind = Literal["ingress-nginx", "gateway-api"]
-
 SALT = "demo-2026"
-USER = "tailramp"
-RAMP = "0f0e0d0c-0000-4000-8000-000000000001"
-LATER_RAMP = "0f0e0d0c-0000-4000-8000-000000000002"
-BLUE, GREEN = Assignment(default="blue"), Assignment(default="green")
-ROLE_FILE = Path(__file__).parents[2] / "deploy" / "kubernetes" / "route-access" / "role.yaml"
-WORKLOAD_RULES: list[dict[str, Any]] = yaml.safe_load(
-    (ROLE_FILE.parents[1] / "workload-access" / "role.yaml").read_text(encoding="utf-8")
-)["rules"]
-ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
-ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
-
-_NUMBERS = itertools.count(1)
-
 on_shared_loop = pytest.mark.asyncio(loop_scope="module")
 """For tests that share a data plane with the others of their file."""
-
-
-def on_green(buckets: str, default: str = "blue") -> Assignment:
-    return Assignment(default=default, rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
-
-
-def take_over(
-    ramp: str = RAMP, baseline: str = "blue", candidate: str = "green", override: str | None = None
-) -> Callable[[RouteRecord], RouteRecord]:
-    candidates = {candidate: SlotRecord(model="chat-v2", digest="d2")}
-    return lambda record: taken_over(record, ramp=ramp, baseline=baseline, candidates=candidates, override=override)
-
-
-def serve(
-    assignment: Assignment, epoch: int, ramp: str = RAMP, lease_seconds: float = 90.0
-) -> Callable[[RouteRecord], RouteRecord]:
-    return lambda record: served(record, ramp=ramp, epoch=epoch, assignment=assignment, lease_seconds=lease_seconds)
-
-
-def renew(epoch: int, ramp: str = RAMP) -> Callable[[RouteRecord], RouteRecord]:
-    return lambda record: renewed(record, ramp=ramp, epoch=epoch)
-
-
-def conclude(epoch: int, ramp: str = RAMP) -> Callable[[RouteRecord], RouteRecord]:
-    return lambda record: concluded(record, ramp=ramp, epoch=epoch)
-
-
-def roll_back(epoch: int = 0, ramp: str = RAMP) -> Callable[[RouteRecord], RouteRecord | None]:
-    return lambda record: cleared(record, by=Clearer.ROLLBACK, reason="a test", ramp=ramp, epoch=epoch)
-
-
-def kill(record: RouteRecord) -> RouteRecord:
-    return killed(record, Mark.model_validate({"at": "2026-03-01T00:00:00Z", "by": "ada", "reason": "a test"}))
-
-
-class Namespace:
-    """A namespace of the control plane with a user who may do what `deploy/kubernetes` gives, and nothing else."""
-
-    def __init__(self, plane: ControlPlane) -> None:
-        self.plane = plane
-        self.name = f"t{next(_NUMBERS)}"
-        self.admin = plane.api.client()
-        self.kubeconfig = plane.api.kubeconfig(USER)
-        self._rules: list[dict[str, Any]] = []
-
-    async def __aenter__(self) -> Namespace:
-        await self.admin.create(NAMESPACES, None, {"metadata": {"name": self.name}})
-        await self.allow_what_is_deployed()
-        return self
-
-    async def allow_what_is_deployed(self) -> None:
-        rules = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8"))["rules"]
-        if rules != self._rules:
-            await self.allow(rules)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.admin.close()
-
-    async def allow(self, rules: list[dict[str, Any]]) -> None:
-        """Let the user do just this from now on."""
-        self._rules = copy.deepcopy(rules)
-        role = await self.admin.find(ROLES, self.name, USER)
-        if role is None:
-            await self.admin.create(ROLES, self.name, {"metadata": {"name": USER}, "rules": rules})
-            reference = {"apiGroup": ROLES.group, "kind": "Role", "name": USER}
-            subject = {"apiGroup": ROLES.group, "kind": "User", "name": USER}
-            body = {"metadata": {"name": USER}, "roleRef": reference, "subjects": [subject]}
-            await self.admin.create(ROLE_BINDINGS, self.name, body)
-        else:
-            await self.admin.patch(ROLES, self.name, USER, [{"op": "replace", "path": "/rules", "value": rules}])
-        async with self.plane.api.client(USER) as client:
-            wanted = {
-                (group, kind, verb)
-                for rule in rules
-                for group in rule["apiGroups"]
-                for kind in rule["resources"]
-                for verb in rule["verbs"]
-            }
-            known = [(INGRESSES, "delete"), (HTTP_ROUTES, "delete"), (LEASES, "delete"), (SERVICES, "list")]
-
-            async def taken_up() -> bool:
-                answers = [await client.review(kind, self.name, verb) for kind, verb in known]
-                return answers == [(kind.group, kind.plural, verb) in wanted for kind, verb in known]
-
-            await wait_until(taken_up, 10, "the role is taken up")
-
-
-class Objects:
-    """The objects of a route without any data plane: what the API server holds is all that is looked at."""
-
-    def __init__(self, namespace: Namespace, kind: Kind) -> None:
-        self.kind = kind
-        self.namespace = namespace.name
-        self.admin = namespace.admin
-        self.within = namespace
-        self.kubeconfig = namespace.kubeconfig
-        self._client = KubeClient(namespace.kubeconfig)
-
-    async def __aenter__(self) -> Objects:
-        if self.kind == "ingress-nginx":
-            for slot in ("blue", "green", "red"):
-                ports = [{"name": "http", "port": 8000}]
-                spec = {"type": "ExternalName", "externalName": "localhost", "ports": ports}
-                await self.admin.create(SERVICES, self.namespace, {"metadata": {"name": f"chat-{slot}"}, "spec": spec})
-        await self.admin.create(self.resource, self.namespace, self.main_route())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
-
-    @property
-    def resource(self) -> Resource:
-        return INGRESSES if self.kind == "ingress-nginx" else HTTP_ROUTES
-
-    @property
-    def canary_name(self) -> str:
-        return "chat-canary" if self.kind == "ingress-nginx" else "chat-green-canary"
-
-    def main_route(self) -> dict[str, Any]:
-        if self.kind == "ingress-nginx":
-            service = {"service": {"name": "chat-blue", "port": {"name": "http"}}}
-            paths = [{"path": path, "pathType": "Prefix", "backend": service} for path in ("/", "/v1")]
-            spec: dict[str, Any] = {"ingressClassName": INGRESS_CLASS, "rules": [{"http": {"paths": paths}}]}
-        else:
-            spec = {"parentRefs": [{"name": "public"}], "rules": [{"backendRefs": [self.backend("blue")]}]}
-        return {"metadata": {"name": "chat"}, "spec": spec}
-
-    def backend(self, slot: str) -> dict[str, Any]:
-        if self.kind == "ingress-nginx":
-            return {"name": f"chat-{slot}", "port": "http"}
-        return {"group": "traefik.io", "kind": "TraefikService", "name": f"{slot}@file"}
-
-    @property
-    def binding(self) -> Binding:
-        backends = {slot: Reference.model_validate(self.backend(slot)) for slot in ("blue", "green", "red")}
-        return Binding(kind=self.kind, main="chat", backends=backends, exact=False)
-
-    @property
-    def router(self) -> KubernetesRouter:
-        return self.router_with(self._client)
-
-    def router_with(self, client: KubeClient, binding: Binding | None = None) -> KubernetesRouter:
-        return KubernetesRouter(client, self.namespace, "chat", binding or self.binding)
-
-    async def reset(self) -> None:
-        """As if nothing had ever been here."""
-        for found in await self.admin.find_all(self.resource, self.namespace):
-            await self.admin.delete(self.resource, self.namespace, found["metadata"]["name"])
-        if await self.admin.find(LEASES, self.namespace, "tailramp-chat"):
-            await self.admin.delete(LEASES, self.namespace, "tailramp-chat")
-        await self.admin.create(self.resource, self.namespace, self.main_route())
-
-    async def begin(self, served: Assignment | None) -> None:
-        """A ramp that serves ``served``; None: no ramp yet."""
-        await self.reset()
-        if served is None:
-            return
-        await self.router.prepare(take_over(), ["green"])
-        if served != BLUE:
-            await self.router.apply(serve(served, 2))
-
-    async def main(self) -> dict[str, Any]:
-        return await self.admin.get(self.resource, self.namespace, "chat")
-
-    async def canary(self) -> dict[str, Any] | None:
-        return await self.admin.find(self.resource, self.namespace, self.canary_name)
 
 
 class LivingKube:

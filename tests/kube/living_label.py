@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from living_kube import BLUE, ROLE_FILE, SALT, LivingKube, Namespace
+from kube_namespace import ROLE_FILE, Namespace
+from living_kube import SALT, LivingKube
+from record_changes import BLUE
 
 from activities.kube.resources import INGRESSES, LEASES
 from activities.routers import make_router

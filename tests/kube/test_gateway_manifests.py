@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from living_kube import Namespace
+from kube_namespace import Namespace
 from living_label import GATEWAY, GATEWAY_ROLE_FILE, role_of
 
 from activities.kube import Denied, KubeClient, Resource

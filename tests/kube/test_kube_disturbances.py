@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from living_kube import Kind, Namespace, Objects, on_green, renew, serve
+from kube_namespace import Namespace
+from kube_objects import Kind, Objects
+from record_changes import on_green, renew, serve
 
 from activities.kube import Denied, KubeClient
 from activities.kube.client import Event, EventKind

@@ -10,19 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from cluster_command import run
-from living_kube import (
-    BLUE,
-    GATEWAYS,
-    ROLE_FILE,
-    LivingKube,
-    Namespace,
-    Objects,
-    on_green,
-    on_shared_loop,
-    serve,
-    take_over,
-)
+from kube_namespace import ROLE_FILE, Namespace
+from kube_objects import Objects
+from living_kube import GATEWAYS, LivingKube, on_shared_loop
 from planner_samples import plan
+from record_changes import BLUE, on_green, serve, take_over
 
 from activities.kube import KubeClient
 from activities.kube.resources import ENDPOINT_SLICES, INGRESS_CLASSES

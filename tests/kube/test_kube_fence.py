@@ -10,20 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from living_kube import (
-    GREEN,
-    LATER_RAMP,
-    RAMP,
-    Namespace,
-    Objects,
-    conclude,
-    kill,
-    on_green,
-    outcome_of,
-    roll_back,
-    serve,
-    take_over,
-)
+from kube_namespace import Namespace
+from kube_objects import Objects
+from living_kube import outcome_of
+from record_changes import GREEN, LATER_RAMP, RAMP, conclude, kill, on_green, roll_back, serve, take_over
 from stepping import At, Stepping, die
 
 from activities.routers.kube import KubernetesRouter

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 from cluster_command import run
-from living_kube import BLUE, LATER_RAMP, Namespace, Objects, kill, on_green, outcome_of, serve, take_over
+from kube_namespace import Namespace
+from kube_objects import Objects
+from living_kube import outcome_of
+from record_changes import BLUE, LATER_RAMP, kill, on_green, serve, take_over
 from stepping import At, Stepping
 
 from activities.kube.resources import LEASES

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster_command import run
-from living_kube import BLUE, GREEN, LATER_RAMP, LivingKube, conclude, on_green, on_shared_loop, renew, serve, take_over
+from living_kube import LivingKube, on_shared_loop
+from record_changes import BLUE, GREEN, LATER_RAMP, conclude, on_green, renew, serve, take_over
 
 from activities.kube import KubeClient
 from activities.kube.resources import LEASES

@@ -9,24 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from cluster_command import run
-from living_kube import (
-    BLUE,
-    GREEN,
-    LATER_RAMP,
-    Answers,
-    Namespace,
-    conclude,
-    kill,
-    on_green,
-    on_shared_loop,
-    outcome_of,
-    renew,
-    roll_back,
-    serve,
-    take_over,
-    user_in,
-)
+from kube_namespace import Namespace
+from living_kube import Answers, on_shared_loop, outcome_of, user_in
 from living_label import LivingLabel
+from record_changes import BLUE, GREEN, LATER_RAMP, conclude, kill, on_green, renew, roll_back, serve, take_over
 from stepping import At, Stepping
 
 from activities.kube import KubeClient

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from living_kube import BLUE, GREEN, Namespace, Objects, kill, on_green, roll_back, serve
+from kube_namespace import Namespace
+from kube_objects import Objects
+from record_changes import BLUE, GREEN, kill, on_green, roll_back, serve
 
 from activities.kube import KubeClient, Resource
 from lab.control_plane import ControlPlane

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from living_kube import USER, Namespace
+from kube_namespace import USER, Namespace
 
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES
 from activities.routers.kube.record_lease import parsed

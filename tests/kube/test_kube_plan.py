@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from cluster_command import run
-from living_kube import GREEN, Kind, LivingKube, Namespace, Objects, conclude, on_shared_loop, serve, take_over
+from kube_namespace import Namespace
+from kube_objects import Kind, Objects
+from living_kube import LivingKube, on_shared_loop
 from planner_samples import plan
+from record_changes import GREEN, conclude, serve, take_over
 
 from activities.kube import KubeClient
 from activities.routers.kube.preview import PlannedWrite, planned_writes, refusals_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from living_kube import ROLE_FILE, USER, Namespace
+from kube_namespace import ROLE_FILE, USER, Namespace
 from living_label import GATEWAY_ROLE_FILE, role_of
 
 from activities.kube import KubeClient

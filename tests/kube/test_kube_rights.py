@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from living_kube import ROLE_FILE, Namespace, Objects, kill, on_green, renew, roll_back, serve, take_over
+from kube_namespace import ROLE_FILE, Namespace
+from kube_objects import Objects
 from planner_samples import plan
+from record_changes import kill, on_green, renew, roll_back, serve, take_over
 
 from activities.kube import KubeClient, Resource
 from activities.kube.client import EventKind

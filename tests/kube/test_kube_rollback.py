@@ -10,18 +10,9 @@ from typing import Any
 
 import pytest
 from broken_api import HANG, BrokenApi
-from living_kube import (
-    BLUE,
-    GREEN,
-    LATER_RAMP,
-    Namespace,
-    Objects,
-    on_green,
-    renew,
-    roll_back,
-    serve,
-    take_over,
-)
+from kube_namespace import Namespace
+from kube_objects import Objects
+from record_changes import BLUE, GREEN, LATER_RAMP, on_green, renew, roll_back, serve, take_over
 
 from activities import telemetry
 from activities.kube import KubeClient, Resource

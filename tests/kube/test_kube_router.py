@@ -7,21 +7,9 @@ from pathlib import Path
 
 import yaml
 from cluster_command import run
-from living_kube import (
-    BLUE,
-    GREEN,
-    RAMP,
-    Answers,
-    LivingKube,
-    conclude,
-    on_green,
-    on_shared_loop,
-    roll_back,
-    serve,
-    take_over,
-    user_in,
-)
+from living_kube import Answers, LivingKube, on_shared_loop, user_in
 from multidict import CIMultiDict
+from record_changes import BLUE, GREEN, RAMP, conclude, on_green, roll_back, serve, take_over
 
 from activities.routers.kube.planner import NOBODY
 from lab.envoy_server import EnvoyServer

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from living_kube import BLUE, Namespace
+from kube_namespace import Namespace
+from record_changes import BLUE
 
 from activities.kube import KubeClient, Resource
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, SERVICES

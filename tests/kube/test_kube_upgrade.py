@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from living_kube import USER, Namespace
+from kube_namespace import USER, Namespace
 
 from activities.kube.resources import LEASES
 from activities.routers.kube.record_lease import parsed

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from living_kube import ROLE_FILE, USER, Namespace
+from kube_namespace import ROLE_FILE, USER, Namespace
 
 from activities.kube.resources import DEPLOYMENTS, PODS
 from cli.ramps import Ramp

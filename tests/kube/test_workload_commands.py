@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from cluster_command import run
-from living_kube import GREEN as ON_GREEN
-from living_kube import RAMP, LivingKube, Namespace, conclude, roll_back, serve, take_over
+from kube_namespace import Namespace
+from living_kube import LivingKube
+from record_changes import GREEN as ON_GREEN
+from record_changes import RAMP, conclude, roll_back, serve, take_over
 from test_kube_workload_ramp import RULES, deployment
 
 from activities.kube.resources import DEPLOYMENTS

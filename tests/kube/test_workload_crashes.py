@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from living_kube import Namespace
+from kube_namespace import Namespace
 from stepping import At, Stepping, Stopped, die
 from test_workload_objects import (
     LATER,

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from living_kube import WORKLOAD_RULES, Namespace
+from kube_namespace import WORKLOAD_RULES, Namespace
 
 from activities.kube import KubeClient, Resource
 from activities.kube.resources import (
