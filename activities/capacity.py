@@ -148,7 +148,8 @@ class CapacityActivities:
         """The workloads of this ramp are its own from now on: whatever an earlier one still writes comes too late."""
         holder = _holder(request, router, lambda record: _foreign(record, request.ramp))
         for slot in (plan.baseline, *plan.slots):
-            await make_workload(request.spec.platform, slot, self._clients).claim(holder)
+            workload = make_workload(request.spec.platform, slot, self._clients)
+            await workload.claim(holder, serves=slot == plan.baseline)
 
     async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: Place) -> bool:
         """Put a model into its slot, with the servers that the first step needs."""

@@ -19,7 +19,7 @@ class External:
     async def written_by(self) -> str | None:
         return None
 
-    async def claim(self, holder: Holder) -> None:
+    async def claim(self, holder: Holder, *, serves: bool) -> None:
         """Nobody here writes it."""
 
     async def prepare(self, model: str, holder: Holder) -> bool:  # noqa: ARG002

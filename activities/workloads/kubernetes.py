@@ -106,12 +106,12 @@ class KubernetesWorkload:
 
     # Writing.
 
-    async def claim(self, holder: Holder) -> None:
+    async def claim(self, holder: Holder, *, serves: bool) -> None:
         places = [(self._shape.resource, self._settings.name)]
         if (scaler := await self._autoscaler()) is not None:
             places.append((scaler.resource, scaler.found["metadata"]["name"]))
         for resource, name in places:
-            await self._hold(resource, name, lambda _: (), holder)
+            await self._hold(resource, name, lambda _: (), holder, anew=serves)
 
     async def prepare(self, model: str, holder: Holder) -> bool:
         return await self._hold(
@@ -151,8 +151,13 @@ class KubernetesWorkload:
         name: str,
         change: Callable[[Object], tuple[FieldValue, ...]],
         holder: Holder,
+        *,
+        anew: bool = False,
     ) -> bool:
-        """Write fields, with notes; returns whether any of them was otherwise."""
+        """Write fields, with notes; returns whether any of them was otherwise.
+
+        ``anew``: what another ramp has noted is forgotten, so that what stands now is what was found.
+        """
         changed = False
 
         def operations(found: Object) -> list[Operation]:
@@ -160,7 +165,9 @@ class KubernetesWorkload:
             fields = change(found)
             writes = written(found, fields)
             changed = changed or bool(writes)
-            notes = Notes.on(found) or Notes(route=self._route, slot=self._slot, ramp=holder.ramp)
+            notes = Notes.on(found)
+            if notes is None or (anew and notes.ramp != holder.ramp):
+                notes = Notes(route=self._route, slot=self._slot, ramp=holder.ramp)
             notes = notes.model_copy(update={"ramp": holder.ramp}).with_fields(found, fields)
             return [*writes, *notes.mark(found)]
 
@@ -196,6 +203,8 @@ class KubernetesWorkload:
             if notes is None or (holder is not None and notes.ramp != holder.ramp):
                 return unmark(found) if holder is None else []
             touched = True
+            if holder is None and serves:  # the ramp that wrote is over, and its servers are those that users have
+                return unmark(found)
             back: list[FieldValue] = []
             for at, noted in notes.fields.items():
                 here = value_at(found, at)

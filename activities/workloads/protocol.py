@@ -80,8 +80,11 @@ class Workload(Protocol):
     async def written_by(self) -> str | None:
         """The ramp whose writes stand here now; None if nobody's do."""
 
-    async def claim(self, holder: Holder) -> None:
-        """Note whose it is now, so that a late write of an earlier ramp meets a changed object."""
+    async def claim(self, holder: Holder, *, serves: bool) -> None:
+        """Note whose it is now, so that a late write of an earlier ramp meets a changed object.
+
+        ``serves``: everyone is served there, so that what an earlier ramp has made of it is what this one finds.
+        """
 
     async def prepare(self, model: str, holder: Holder) -> bool:
         """Let the servers run ``model``.  False if nothing had to be written."""
@@ -95,8 +98,8 @@ class Workload(Protocol):
     async def restore(self, holder: Holder | None, *, serves: bool) -> Restored:
         """Put back what the holder's ramp wrote; None: what any ramp wrote.
 
-        ``serves``: users are served there, so that what runs stays.  Fields that somebody else has changed since are
-        left.
+        ``serves``: users are served there, so that what runs stays, and of ramps that are over also how many run.
+        Fields that somebody else has changed since are left.
         """
 
     async def retire(self, servers: int | None, holder: Holder) -> None:

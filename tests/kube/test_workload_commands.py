@@ -110,7 +110,7 @@ async def test_uninstall_puts_workloads_back_as_they_were_found(living: LivingKu
     assert await deployed(living, "green") == (2, "toy/chat-v0:1")
 
 
-async def test_uninstall_keeps_the_model_that_serves_everyone(living: LivingKube, tmp_path: Path) -> None:
+async def test_uninstall_keeps_the_model_that_serves_everyone_and_all_of_its_servers(living: LivingKube, tmp_path: Path) -> None:
     path = platform_file(living, tmp_path)
     await living.router.prepare(take_over(), ["green"])
     await put(living, load_platform(path), "green", "chat-v2")
@@ -119,4 +119,4 @@ async def test_uninstall_keeps_the_model_that_serves_everyone(living: LivingKube
     await living.served(ON_GREEN)
     code, out, err = await run(living, "uninstall", "--platform", str(path), "--yes")
     assert code == 0, out + err
-    assert await deployed(living, "green") == (2, "toy/chat-v2:1")
+    assert await deployed(living, "green") == (3, "toy/chat-v2:1")

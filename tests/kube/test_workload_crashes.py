@@ -36,7 +36,7 @@ ALONE_AND_SCALED = [
 
 
 async def forward(slot: Slot, by: Holder) -> None:
-    await slot.workload.claim(by)
+    await slot.workload.claim(by, serves=False)
     await slot.workload.prepare("chat-v2", by)
     await slot.workload.scale(4, by)
 

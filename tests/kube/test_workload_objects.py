@@ -240,6 +240,21 @@ async def test_where_users_are_served_only_the_number_goes_back(slot: Slot) -> N
     assert inside(back)[0]["spec"]["containers"][0]["image"] == "toy/chat-v2:1"
 
 
+async def test_a_ramp_that_goes_back_leaves_the_servers_that_an_earlier_one_has_promoted(slot: Slot) -> None:
+    """Nothing had come to say that the promoted ramp was over: its notes still stand when the next one begins."""
+    await slot.make(replicas=1)
+    await slot.workload.prepare("chat-v2", holder())
+    await slot.workload.scale(8, holder())
+    await slot.workload.claim(holder(LATER), serves=True)
+    await slot.workload.scale(9, holder(LATER))
+    await slot.workload.claim(holder(LATER), serves=True)  # its worker has died, and another begins again
+    assert (await slot.workload.restore(holder(LATER), serves=True)).left == ()
+    stands = await slot.read()
+    assert stands["spec"]["replicas"] == 8
+    assert inside(stands)[0]["spec"]["containers"][0]["image"] == "toy/chat-v2:1"
+    assert "tailramp" not in str(stands["metadata"].get("annotations"))
+
+
 async def test_after_a_promotion_what_stands_is_normal_and_the_old_slot_shrinks(slot: Slot) -> None:
     await slot.make()
     await slot.workload.prepare("chat-v2", holder())
@@ -277,7 +292,7 @@ async def test_an_earlier_ramps_write_comes_too_late_once_a_later_one_has_claime
         asked += 1
         if asked > 1:
             raise Fenced("llm/chat is held by another ramp", holder=LATER, epoch=9)
-        await slot.workload.claim(holder(LATER))
+        await slot.workload.claim(holder(LATER), serves=False)
 
     with pytest.raises(Fenced):
         await slot.workload.scale(0, Holder(RAMP, frozen_once))
