@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, WatchOutcome, clock, is_final
+from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, WatchOutcome, clock, has_room, is_final
 from tailramp.spec import Candidate, LatencyKind, RampSpec
 from tailramp.units import format_duration, format_share
 
@@ -126,9 +126,9 @@ def next_event(plan: Plan | None, state: RampState, now: datetime) -> str:
             return f"{plan.step(state.step).label}, once the freeze is lifted"
         case Phase.PROMOTING if Block.FREEZE in state.blocked_by and not state.default_moved:
             return f"{plan.candidate} becomes the default, once the freeze is lifted"
-        case Phase.SHIFTING if plan.needs_room and state.room != plan.step(state.step).assignment:
+        case Phase.SHIFTING if not has_room(plan, state, plan.step(state.step).assignment):
             return f"{plan.step(state.step).label}, once its servers are ready"
-        case Phase.PROMOTING if plan.needs_room and not state.default_moved and state.room != plan.promoting:
+        case Phase.PROMOTING if not state.default_moved and not has_room(plan, state, plan.promoting):
             return f"{plan.candidate} becomes the default, once its servers are ready"
         case Phase.SHIFTING:
             return f"{plan.step(state.step).label} is applied and proven by responses"

@@ -27,6 +27,7 @@ from tailramp.ramp.actions import (
     Shrink,
     Watch,
     Withdraw,
+    has_room,
     is_final,
     next_action,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "concluded",
     "default_moved",
     "freeze_met",
+    "has_room",
     "hold_back_ended",
     "is_final",
     "next_action",

@@ -137,7 +137,7 @@ def next_action(plan: Plan | None, state: RampState) -> Action:
             held = _may_not_grow(state) or state.blocked_by & {Block.APPROVAL, *_INCIDENTS}
             if held:
                 return Watch(WatchMode.GUARD)
-            return MoveDefault() if _has_room(plan, state, plan.promoting) else MakeRoom(plan.promoting, watched=True)
+            return MoveDefault() if has_room(plan, state, plan.promoting) else MakeRoom(plan.promoting, watched=True)
         case Phase.BAKING if state.baked:
             return EndHoldBack() if state.applied != plan.promoted else Conclude()
         case Phase.BAKING:
@@ -152,7 +152,7 @@ def _shifting(plan: Plan, state: RampState) -> Action:
     step = plan.step(state.step)
     if watched and state.blocked_by & _INCIDENTS:  # seen while servers were waited for
         return Watch(WatchMode.GUARD)
-    return Shift(step) if _has_room(plan, state, step.assignment) else MakeRoom(step.assignment, watched)
+    return Shift(step) if has_room(plan, state, step.assignment) else MakeRoom(step.assignment, watched)
 
 
 def _holding(plan: Plan, state: RampState) -> Action:
@@ -170,7 +170,8 @@ def _still_served(state: RampState) -> tuple[SlotName, ...]:
     return tuple(rule.slot for rule in rules if rule.slot in state.withdrawn)
 
 
-def _has_room(plan: Plan, state: RampState, assignment: Assignment) -> bool:
+def has_room(plan: Plan, state: RampState, assignment: Assignment) -> bool:
+    """Whether ``assignment`` may be served as far as servers go: they were found to be there, or are none of ours."""
     return not plan.needs_room or state.room == assignment
 
 

@@ -28,12 +28,13 @@ def paused(state: RampState, now: datetime) -> RampState:
 
 
 def resumed(state: RampState, now: datetime) -> RampState:
+    """Servers that were there before a pause may be gone: they are asked for anew."""
     if not state.paused or state.phase.is_terminal:
         return state
     held = state.held
     if state.phase in {Phase.HOLDING, Phase.BAKING}:
         held = (*held, Interval(start=now))
-    return state.model_copy(update={"paused": False, "held": held, "tolerated": frozenset()})
+    return state.model_copy(update={"paused": False, "held": held, "tolerated": frozenset(), "room": None})
 
 
 def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
@@ -77,13 +78,18 @@ def withdrawn(plan: Plan, state: RampState, slots: Collection[SlotName], reason:
 
 
 def spent(state: RampState, word: SpendWord, detail: str) -> RampState:
-    """Over the cap everyone goes back.  A spend that nobody knows is not zero: the ramp holds until it is known."""
+    """Over the cap everyone goes back.  A spend that nobody knows is not zero: the ramp holds until it is known.
+
+    Servers that were there before that may be gone: they are asked for anew.
+    """
     if word is SpendWord.EXHAUSTED:
         return stopped(state, Reason.BUDGET_EXHAUSTED, detail)
     if state.phase.is_terminal or state.phase.is_rollback or state.stop is not None:
         return state
     blocked = state.blocked_by | {Block.BUDGET} if word is SpendWord.UNKNOWN else state.blocked_by - {Block.BUDGET}
-    return state if blocked == state.blocked_by else state.model_copy(update={"blocked_by": blocked})
+    if blocked == state.blocked_by:
+        return state
+    return state.model_copy(update={"blocked_by": blocked, "room": None})
 
 
 def acknowledged(state: RampState) -> RampState:

@@ -83,8 +83,10 @@ def blinded(state: RampState) -> RampState:
 
 
 def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
-    """A watch saw ``blocks``, of those that a watch can see."""
-    return state.model_copy(update={"blocked_by": state.blocked_by - WATCHED_BLOCKS | blocks})
+    """A watch saw ``blocks``, of those that a watch can see.  After a freeze servers are asked for anew."""
+    after = state.blocked_by - WATCHED_BLOCKS | blocks
+    room = None if Block.FREEZE in state.blocked_by - after else state.room
+    return state.model_copy(update={"blocked_by": after, "room": room})
 
 
 def advanced(plan: Plan, state: RampState, next_step: int | None = None) -> RampState:
@@ -174,8 +176,8 @@ def room_missing(state: RampState) -> RampState:
 
 
 def freeze_met(state: RampState) -> RampState:
-    """A shift was refused because the route is frozen: nothing has moved."""
-    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.FREEZE}})
+    """A shift was refused because the route is frozen: nothing has moved.  Nobody keeps its servers meanwhile."""
+    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.FREEZE}, "room": None})
 
 
 DAY = 86_400

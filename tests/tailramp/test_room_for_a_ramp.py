@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tailramp import ramp
 from tailramp.assignment import Assignment
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Phase, RampState, WatchMode
+from tailramp.ramp import Block, Phase, RampState, SpendWord, WatchMode
 
 BLUE = Assignment(default="blue")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -68,6 +69,31 @@ def test_what_the_guards_saw_meanwhile_holds_the_shift(sized: Plan, block: Block
 def test_a_ramp_that_may_not_grow_asks_for_no_servers(sized: Plan, changes: dict[str, object]) -> None:
     assert ramp.next_action(sized, shifting(sized, 2, **changes)) == ramp.Watch(WatchMode.GUARD)
     assert ramp.next_action(sized, shifting(sized, 1, **changes)) == ramp.AwaitPerson()
+
+
+def met_freeze(state: RampState) -> RampState:
+    return ramp.freeze_met(state)
+
+
+def saw_freeze(state: RampState) -> RampState:
+    return ramp.blocks_changed(ramp.blocks_changed(state, frozenset({Block.FREEZE})), frozenset())
+
+
+def lost_the_spend(state: RampState) -> RampState:
+    return ramp.spent(ramp.spent(state, SpendWord.UNKNOWN, ""), SpendWord.WITHIN, "")
+
+
+def rested(state: RampState) -> RampState:
+    return ramp.resumed(ramp.paused(state, NOON), NOON)
+
+
+@pytest.mark.parametrize("wait", [met_freeze, saw_freeze, lost_the_spend, rested])
+def test_after_a_wait_in_which_servers_may_have_gone_they_are_asked_for_anew(
+    sized: Plan, wait: Callable[[RampState], RampState]
+) -> None:
+    second = sized.step(2).assignment
+    waited = ramp.blocks_changed(wait(shifting(sized, 2, room=second)), frozenset())
+    assert ramp.next_action(sized, waited) == ramp.MakeRoom(second, watched=True)
 
 
 def test_after_a_shrink_room_is_made_anew(sized: Plan) -> None:
