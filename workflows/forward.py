@@ -1,7 +1,6 @@
 """The way forward: everything that may give the candidate traffic, and the watching in between."""
 
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -140,7 +139,7 @@ class Forward(Servers):
 
     async def _shrink(self, assignment: Assignment) -> None:
         """Lower the candidate's traffic: on the rollback queue, retried for ever, whatever else waits."""
-        self._state = ramp.with_next_epoch(self._state)
+        self._state, since = ramp.with_next_epoch(self._state), workflow.now()
         common = {"spec": self._spec, "ramp": self._ramp, "plan": self._have_plan, "assignment": assignment}
         write = contract.WriteRequest(**common, epoch=self._state.epoch)
         label = f"shrink to {assignment.describe()}"
@@ -151,7 +150,7 @@ class Forward(Servers):
         self._state = ramp.shrunk(self._have_plan, self._state, assignment, workflow.now())
         sentence = f"shrunk: {assignment.describe()}, proven by {len(evidence.findings)} answers"
         self._record(DecisionKind.SHIFTED, sentence, evidence=evidence.model_dump(mode="json"))
-        await self._lower(assignment)
+        await self._lower(assignment, since)
 
     async def _withdraw(self, slots: tuple[SlotName, ...], assignment: Assignment) -> None:
         """Take the users of some candidates back, with proof, on the rollback queue; the others do not notice.
@@ -159,6 +158,7 @@ class Forward(Servers):
         Without proof in time everybody goes back: nobody watches the others meanwhile.
         """
         state = self._state = ramp.with_next_epoch(self._state)
+        since = workflow.now()
         common = {"spec": self._spec, "ramp": self._ramp}
         reasons = {slot: state.withdrawn[slot] for slot in slots}
         who = " + ".join(slots)
@@ -181,7 +181,7 @@ class Forward(Servers):
         self._state = ramp.taken_back(self._state, assignment)
         sentence = f"{who} serves nobody, proven by {len(evidence.findings)} answers: {assignment.describe()}"
         self._record(DecisionKind.ZERO_PROVEN, sentence, evidence=evidence.model_dump(mode="json"))
-        await self._lower(assignment)
+        await self._lower(assignment, since)
 
     async def _serve(self, assignment: Assignment, name: str, label: str) -> "workflow.ActivityHandle[Evidence]":
         """Apply an assignment and begin to prove it; both share one time limit."""
@@ -197,8 +197,8 @@ class Forward(Servers):
             Evidence,
             f"{name}-verify",
             f"prove {label} by responses",
-            # Nobody may have decided for longer than the limit; Temporal accepts no limit that is over already.
-            limit=max(options.SHIFT_LIMIT - (workflow.now() - since), timedelta(seconds=1)),
+            # Nobody may have decided for longer than the limit.
+            limit=options.left_of_shift(since, workflow.now()),
         )
 
     def _meet_freeze(self, error: ActivityError, name: str) -> None:

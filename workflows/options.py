@@ -7,7 +7,7 @@ becomes a decision.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from temporalio.common import RetryPolicy
@@ -44,6 +44,12 @@ def _retry(first: float, longest: float, attempts: int = 0, *, final: Sequence[s
 SHIFT_LIMIT: Final = timedelta(seconds=75)
 """Apply and verify together: no watch runs meanwhile, and the candidate's lease must outlast it."""
 
+
+def left_of_shift(since: datetime, now: datetime) -> timedelta:
+    """What is left of the limit of a shift that was decided at ``since``; Temporal takes none that is over already."""
+    return max(SHIFT_LIMIT - (now - since), timedelta(seconds=1))
+
+
 PREFLIGHT: Final = Options(
     task_queue=WATCH_QUEUE,
     start_to_close=timedelta(seconds=60),
@@ -74,10 +80,11 @@ LOWER: Final = Options(
     start_to_close=timedelta(seconds=10),
     heartbeat=timedelta(seconds=5),
     retry=_retry(1, 5),
-    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    cancellation=ActivityCancellationType.TRY_CANCEL,
     schedule_to_close=timedelta(seconds=20),
 )
-"""No watch runs meanwhile: what does not succeed at once waits for the next step."""
+"""No watch runs meanwhile: what does not succeed at once waits for the next step.  A rollback waits for none of it: it
+closes the record that every write here asks."""
 APPLY: Final = Options(
     task_queue=WATCH_QUEUE,
     start_to_close=timedelta(seconds=10),

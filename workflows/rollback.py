@@ -66,7 +66,8 @@ class Rollback(Servers):
             )
             self._record(DecisionKind.RESTORED, f"the route is {same}")
         self._state = ramp.rolled_back(self._state, report.assignment)
-        if report.held:
+        # Before preflight the record is not the ramp's, and cannot say of its workloads whether they are.
+        if report.held or self._plan is None:
             await self._leave_workloads()
         self._record(DecisionKind.ENDED, f"rolled back: {self._state.stop}: {detail}", reason=str(self._state.stop))
 

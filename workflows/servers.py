@@ -5,7 +5,7 @@ Nothing here takes traffic away, and nothing that takes traffic away waits for i
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -100,18 +100,32 @@ class Servers(RampBase):
         self._state = ramp.room_made(self._state, assignment)
         self._record(DecisionKind.ROOM_MADE, f"servers are ready: {report.sentence}")
 
-    async def _lower(self, applied: Assignment) -> None:
-        """Let go of servers that a smaller share does not need; a ramp goes on whether it succeeds or not."""
+    async def _lower(self, applied: Assignment, since: datetime) -> None:
+        """Let go of servers that a smaller share does not need; a ramp goes on whether it succeeds or not.
+
+        ``since`` is when that share was decided: the lease runs from there, and no watch renews it meanwhile.
+        """
         plan = self._have_plan
         if not plan.needs_room:
             return
+        if self._room is not None:  # for a share that is not to come now
+            self._room[1].cancel()
+            self._room = None
         request = contract.RoomRequest(
             spec=self._spec, ramp=self._ramp, plan=plan, serving=applied, assignment=applied, waits=False
         )
+        most = options.LOWER.schedule_to_close or options.SHIFT_LIMIT
+        handle = self._start(
+            contract.MAKE_ROOM,
+            options.LOWER,
+            request,
+            contract.RoomReport,
+            "lower-room",
+            "let servers go",
+            min(most, options.left_of_shift(since, workflow.now())),
+        )
         try:
-            await self._settled(
-                self._start(contract.MAKE_ROOM, options.LOWER, request, contract.RoomReport, "lower-room")
-            )
+            await self._settled(handle)
         except ActivityError as error:
             if is_failure(error, contract.FENCED):
                 raise

@@ -110,7 +110,9 @@ async def test_uninstall_puts_workloads_back_as_they_were_found(living: LivingKu
     assert await deployed(living, "green") == (2, "toy/chat-v0:1")
 
 
-async def test_uninstall_keeps_the_model_that_serves_everyone_and_all_of_its_servers(living: LivingKube, tmp_path: Path) -> None:
+async def test_uninstall_keeps_the_model_that_serves_everyone_and_all_of_its_servers(
+    living: LivingKube, tmp_path: Path
+) -> None:
     path = platform_file(living, tmp_path)
     await living.router.prepare(take_over(), ["green"])
     await put(living, load_platform(path), "green", "chat-v2")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
+import pytest
 from ramp_specs import TWO_STEPS, ramp_spec
-from scripted import Ramp, ScriptedWorld, answers, clear_finds, ends, fails, new_route, waits
+from scripted import Ramp, ScriptedWorld, answers, clear_finds, ends, fails, ignores_cancel, new_route, waits
 
 from tailramp import activity_contract as contract
 from tailramp.ramp import Block, Phase, WatchOutcome
 from tailramp.route_record import Clearer
+from workflows import options
 
 
 async def start(world: ScriptedWorld, **fields: object) -> Ramp:
@@ -53,6 +56,18 @@ async def test_what_preflight_refuses_is_put_back(world: ScriptedWorld) -> None:
 
 async def test_an_abort_while_a_model_is_loading_ends_the_wait_and_puts_it_back(world: ScriptedWorld) -> None:
     world.on("prepare", waits())
+    ramp = await start(world)
+    await world.reached("prepare")
+    await ramp.abort()
+    assert (await ramp.result()).phase is Phase.ROLLED_BACK
+    assert world.deeds == ["prepare", "clear", "leave"]
+
+
+async def test_an_abort_while_a_model_is_loading_puts_it_back_also_where_the_record_is_an_earlier_ramps(
+    world: ScriptedWorld,
+) -> None:
+    world.on("prepare", waits())
+    world.on("clear", clear_finds(cleared_by=Clearer.ROLLBACK, reason="unhealthy", held=False))
     ramp = await start(world)
     await world.reached("prepare")
     await ramp.abort()
@@ -132,13 +147,59 @@ async def test_under_a_kill_mark_workloads_are_left_alone(world: ScriptedWorld) 
     assert "leave" not in world.deeds
 
 
+async def shrink(ramp: Ramp, buckets: str = "00-09") -> None:
+    spec = ramp_spec((await ramp.status()).route.partition("/")[2], buckets=buckets, steps=TWO_STEPS, sized=True)
+    await ramp.set_target(spec)
+
+
 async def test_a_smaller_target_lets_servers_go_after_the_users(world: ScriptedWorld) -> None:
     ramp = await start(world, buckets="00-39")
     await world.reached("hold 2")
-    spec = ramp_spec((await ramp.status()).route.partition("/")[2], buckets="00-09", steps=TWO_STEPS, sized=True)
-    await ramp.set_target(spec)
+    await shrink(ramp)
     await world.until(lambda: bool(world.all("lower ")), "the servers that go")
     (lowered,) = world.all("lower ")
     assert [str(rule.buckets) for rule in lowered.request.assignment.rules] == ["00-09"]
     verified = max(index for index, deed in enumerate(world.deeds) if deed.startswith("verify"))
     assert verified < world.deeds.index(lowered.label)
+
+
+async def test_a_rollback_does_not_wait_for_servers_that_are_let_go(world: ScriptedWorld) -> None:
+    answered = asyncio.Event()
+    world.on("lower 3", ignores_cancel(answered))
+    ramp = await start(world, buckets="00-39")
+    await world.reached("hold 2")
+    await shrink(ramp)
+    await world.reached("lower 3")
+    await ramp.abort()
+    async with asyncio.timeout(3):
+        await world.reached("clear")
+    assert "lower 3" not in world.ended
+    answered.set()
+    assert (await ramp.result()).phase is Phase.ROLLED_BACK
+
+
+async def test_servers_are_let_go_in_what_the_shrink_has_left_of_its_time(
+    world: ScriptedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No watch renews the lease meanwhile: all of it together stays below it."""
+    monkeypatch.setattr(options, "SHIFT_LIMIT", timedelta(seconds=6))
+    ramp = await start(world, buckets="00-39")
+    await world.reached("hold 2")
+    await shrink(ramp)
+    await world.reached("lower 3")
+    limits = [
+        event.activity_task_scheduled_event_attributes.schedule_to_close_timeout.ToTimedelta()
+        for event in (await ramp.handle.fetch_history()).events
+        if event.activity_task_scheduled_event_attributes.activity_id.startswith("lower-room")
+    ]
+    assert len(limits) == 1
+    assert timedelta(seconds=1) <= limits[0] <= timedelta(seconds=6)
+
+
+async def test_servers_for_a_share_that_is_not_to_come_are_waited_for_no_longer(world: ScriptedWorld) -> None:
+    world.on("room 2", waits())
+    ramp = await start(world, buckets="00-39")
+    await world.reached("room 2")
+    await shrink(ramp, "00-01")
+    await world.until(lambda: bool(world.all("lower ")), "the servers that go")
+    await world.until(lambda: "room 2" in world.ended, "the end of the wait")
