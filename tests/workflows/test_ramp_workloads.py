@@ -154,7 +154,7 @@ async def shrink(ramp: Ramp, buckets: str = "00-09") -> None:
 
 async def test_a_smaller_target_lets_servers_go_after_the_users(world: ScriptedWorld) -> None:
     ramp = await start(world, buckets="00-39")
-    await world.reached("hold 2")
+    await world.reached("hold 3")
     await shrink(ramp)
     await world.until(lambda: bool(world.all("lower ")), "the servers that go")
     (lowered,) = world.all("lower ")
@@ -167,7 +167,7 @@ async def test_a_rollback_does_not_wait_for_servers_that_are_let_go(world: Scrip
     answered = asyncio.Event()
     world.on("lower 3", ignores_cancel(answered))
     ramp = await start(world, buckets="00-39")
-    await world.reached("hold 2")
+    await world.reached("hold 3")
     await shrink(ramp)
     await world.reached("lower 3")
     await ramp.abort()
@@ -184,7 +184,7 @@ async def test_servers_are_let_go_in_what_the_shrink_has_left_of_its_time(
     """No watch renews the lease meanwhile: all of it together stays below it."""
     monkeypatch.setattr(options, "SHIFT_LIMIT", timedelta(seconds=6))
     ramp = await start(world, buckets="00-39")
-    await world.reached("hold 2")
+    await world.reached("hold 3")
     await shrink(ramp)
     await world.reached("lower 3")
     limits = [
