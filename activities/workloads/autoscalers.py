@@ -33,6 +33,10 @@ class Autoscaler:
         """``horizontalpodautoscaler chat-green``."""
         return f"{self.resource.kind.lower()} {self.found['metadata']['name']}"
 
+    def at_least(self, servers: int) -> int:
+        """The lower bound for ``servers``: a HorizontalPodAutoscaler knows none below one."""
+        return max(servers, 1) if self.resource is POD_AUTOSCALERS else servers
+
 
 async def autoscaler_of(client: KubeClient, namespace: str, resource: Resource, name: str) -> Autoscaler | None:
     """What scales the object of that name; None if nothing does.

@@ -128,7 +128,7 @@ class KubernetesWorkload:
 
         scaler = await self._autoscaler()
         if scaler is not None:
-            floor = (FieldValue(scaler.floor, servers),)
+            floor = (FieldValue(scaler.floor, scaler.at_least(servers)),)
             await self._hold(scaler.resource, scaler.found["metadata"]["name"], lambda _: floor, holder)
         await self._hold(self._shape.resource, self._settings.name, resized if scaler is None else woken, holder)
 

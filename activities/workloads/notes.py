@@ -74,16 +74,22 @@ def written(found: Object, fields: tuple[FieldValue, ...]) -> list[Operation]:
         if field.value is None:
             operations.append({"op": "remove", "path": field.pointer})
             continue
-        parent = field.pointer.rpartition("/")[0]
-        if value_at(found, parent) is None and parent not in made:
-            made.add(parent)
-            operations.append({"op": "add", "path": parent, "value": {}})
+        for parent in _parents(field.pointer):
+            if value_at(found, parent) is None and parent not in made:
+                made.add(parent)
+                operations.append({"op": "add", "path": parent, "value": {}})
         operations.append(
             replace(field.pointer, field.value)
             if here is not None
             else {"op": "add", "path": field.pointer, "value": field.value}
         )
     return operations
+
+
+def _parents(at: str) -> list[str]:
+    """The pointers to everything around what ``at`` points to, the outermost first."""
+    parts = at.split("/")
+    return ["/".join(parts[:length]) for length in range(2, len(parts))]
 
 
 REPLICAS = pointer("spec", "replicas")

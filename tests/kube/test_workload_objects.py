@@ -181,6 +181,19 @@ async def test_a_model_is_put_into_every_place_that_names_it_and_taken_out_again
     assert not (await slot.workload.restore(holder(), serves=False)).touched
 
 
+async def test_a_template_without_metadata_is_given_some(place: Namespace, client: KubeClient) -> None:
+    slot = Slot(place, client, "leaderworkerset", **WAYS, **SIZED)
+    made = body("leaderworkerset")
+    del made["spec"]["leaderWorkerTemplate"]["workerTemplate"]["metadata"]
+    await place.admin.create(slot.resource, place.name, made)
+    assert await slot.workload.prepare("chat-v2", holder())
+    _, workers = inside(await slot.read())
+    assert workers["metadata"]["annotations"] == {"example.com/model": "chat-v2"}
+    await slot.workload.restore(holder(), serves=False)
+    _, workers = inside(await slot.read())
+    assert "chat-v2" not in str(workers)
+
+
 async def test_servers_are_ready_once_the_controller_has_seen_the_change_and_none_of_before_is_left(slot: Slot) -> None:
     await slot.make()
     workload = slot.workload
@@ -439,6 +452,18 @@ async def test_a_slot_at_zero_is_woken_beside_its_autoscaler(place: Namespace, c
     assert (await slot.read())["spec"]["replicas"] == 2
     await slot.workload.restore(holder(), serves=False)
     assert (await slot.read())["spec"]["replicas"] == 0
+
+
+async def test_an_autoscaler_is_brought_no_lower_than_the_api_server_takes(
+    place: Namespace, client: KubeClient
+) -> None:
+    slot = Slot(place, client, "deployment", replicas={"full": 8, "autoscaler": "raise"})
+    await slot.make()
+    await place.admin.create(POD_AUTOSCALERS, place.name, pod_autoscaler(slot, 3, 8))
+    await slot.workload.scale(0, holder())
+    assert (await place.admin.get(POD_AUTOSCALERS, place.name, "chat-green"))["spec"]["minReplicas"] == 1
+    await slot.workload.restore(holder(), serves=False)
+    assert (await place.admin.get(POD_AUTOSCALERS, place.name, "chat-green"))["spec"]["minReplicas"] == 3
 
 
 async def test_an_autoscaler_that_keda_has_made_is_not_written_behind_its_back(
