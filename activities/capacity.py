@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 from activities.clients import Clients
 from activities.clock import Wall, server_clock
 from activities.heartbeat import Heartbeat, heartbeating
+from activities.kube import NotFound
 from activities.preflight import baseline_problems, take_over, unanswered_checks
 from activities.routers import Router, make_router
 from activities.surroundings import models_of
@@ -80,9 +81,14 @@ class CapacityActivities:
                 raise
             except (Refused, Unreachable) as error:
                 return PrepareReport(problems=(str(error),))
-            await self._claim(request, router, plan)
-            written = [place.slot for place in found if await self._put(request, router, plan, place)]
-            refused = await self._served(spec, plan, found, heartbeat)
+            try:  # who does not answer is asked again from here on: nobody knows what stands there now
+                await self._claim(request, router, plan)
+                written = [place.slot for place in found if await self._put(request, router, plan, place)]
+                refused = await self._served(spec, plan, found, heartbeat)
+            except Fenced:
+                raise
+            except Refused as error:
+                return PrepareReport(problems=(str(error),))
             return PrepareReport(problems=tuple(str(problem) for problem in refused), written=tuple(written))
 
     @activity.defn(name=MAKE_ROOM)
@@ -103,12 +109,18 @@ class CapacityActivities:
             needs: dict[SlotName, int] = {}
             for slot, sizes in _sized(platform, slots).items():
                 workload = make_workload(platform, slot, self._clients)
-                has, found = await workload.size() or 0, await workload.found_size() or 0
+                try:
+                    has = await workload.size() or 0
+                except NotFound:
+                    if request.waits:
+                        raise
+                    continue  # of a slot that this ramp may not even use
                 if request.waits:
                     now, then = request.serving, request.assignment
                     target = before_shift(sizes, slot, has=has, now=now, then=then, baseline=plan.baseline)
                     needs[slot] = max(needed(sizes, slot, now, plan.baseline), needed(sizes, slot, then, plan.baseline))
                 else:
+                    found = await workload.found_size() or 0
                     target = after_shift(sizes, slot, has=has, found=found, now=request.serving, baseline=plan.baseline)
                 if request.waits or target != has:
                     await workload.scale(target, holder)
@@ -117,7 +129,7 @@ class CapacityActivities:
                 asked = [make_workload(platform, slot, self._clients).ready(needs[slot], seconds) for slot in needs]
                 return dict(zip(needs, await asyncio.gather(*asked), strict=True))
 
-            late = await _wait(platform, look, heartbeat, server_clock())
+            late = await wait_for_servers(platform, look, heartbeat, server_clock())
             if late:
                 raise ApplicationError("; ".join(str(problem) for problem in late), type=NO_ROOM, non_retryable=True)
             told = [f"{slot}: {said}" for slot, said in heartbeat.details["workloads"].items()]
@@ -194,7 +206,7 @@ class CapacityActivities:
             asked = await asyncio.gather(*(one(place, seconds) for place in waiting))
             return {place.slot: progress for place, progress in zip(waiting, asked, strict=True)}
 
-        return await _wait(platform, look, heartbeat, server_clock())
+        return await wait_for_servers(platform, look, heartbeat, server_clock())
 
 
 class LeavingActivities:
@@ -275,7 +287,7 @@ def _sized(platform: PlatformFile, slots: tuple[SlotName, ...]) -> dict[SlotName
     return {slot: w.replicas for slot, w in found.items() if w is not None and w.replicas is not None}
 
 
-async def _wait(
+async def wait_for_servers(
     platform: PlatformFile,
     look: Callable[[float], Awaitable[dict[SlotName, Progress]]],
     heartbeat: Heartbeat,
@@ -287,7 +299,9 @@ async def _wait(
     while True:
         try:
             seen = await look(wall())
-        except Unreachable as error:
+        except Fenced:
+            raise
+        except (Refused, Unreachable) as error:  # also one that the API server refuses may be answered at the next look
             seen = {}
             heartbeat.details = {"workloads": {}, "trouble": str(error)}
         else:
@@ -298,8 +312,11 @@ async def _wait(
         late = [slot for slot in seen if not seen[slot].is_done and waited > _limit(platform, slot)]
         if late:
             return [_late(slot, seen[slot], _limit(platform, slot)) for slot in late]
-        if not seen and waited > max(_limit(platform, slot) for slot in platform.slots):
-            raise Unreachable(str(heartbeat.details["trouble"]))
+        longest = max(_limit(platform, slot) for slot in platform.slots)
+        if not seen and waited > longest:
+            reason = f"how far the servers are could not be seen after {format_duration(longest)}: "
+            mend = "See that the API server answers this process, and start again"
+            return [Problem("slots", reason + str(heartbeat.details["trouble"]).rstrip("."), mend)]
         await asyncio.sleep(_BETWEEN_LOOKS)
 
 
