@@ -22,7 +22,6 @@ WORKLOAD_RULES: list[dict[str, Any]] = yaml.safe_load(
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
-
 _NUMBERS = itertools.count(1)
 
 
