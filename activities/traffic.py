@@ -45,11 +45,15 @@ from tailramp.route_record import Clearer, RouteRecord, cleared, concluded, serv
 from tailramp.spec import PlatformFile
 
 _BETWEEN_LOOKS = 0.05  # seconds between two looks of a verification that waits for the data plane
+_TRIES_IN_DOUBT = 5  # about 15 seconds with the waits between attempts of a forward write
 
 
 @asynccontextmanager
 async def final_refusals() -> AsyncIterator[None]:
-    """Turn a refusal into a failure that Temporal does not retry: asking again would get the same answer."""
+    """Turn a refusal into a failure that Temporal does not retry: asking again would get the same answer.
+
+    Where that is not certain it is retried as what cannot be reached is, up to the ``_TRIES_IN_DOUBT``-th attempt.
+    """
     try:
         yield
     except Fenced as error:
@@ -57,6 +61,8 @@ async def final_refusals() -> AsyncIterator[None]:
     except Frozen as error:
         raise ApplicationError(str(error), type=FROZEN, non_retryable=True) from error
     except Refused as error:
+        if not error.for_good and activity.info().attempt < _TRIES_IN_DOUBT:
+            raise Unreachable(str(error)) from error
         raise ApplicationError(str(error), type=REFUSED, non_retryable=True) from error
 
 

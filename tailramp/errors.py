@@ -73,6 +73,9 @@ class InvalidFile(TailrampError):
 class Refused(TailrampError):
     """What was asked is understood and not done; the text says why and what would help."""
 
+    for_good: bool = True
+    """Whether whoever asks again in a few seconds would certainly hear the same."""
+
 
 class Fenced(Refused):
     """A write was refused because the route record has moved on.

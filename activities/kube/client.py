@@ -217,7 +217,10 @@ class KubeClient:
             raise Unreachable(f"the API server cannot do {method} {path} now ({status} {reason}): {message}")
         named = (data.get("details") or {}).get("causes") or []
         causes = frozenset(str(cause.get("reason", "")) for cause in named)
-        raise Denied(f"the API server refuses {method} {path} ({status} {reason}): {message}", causes)
+        for_good = status != HTTPStatus.FORBIDDEN or bool(causes)
+        raise Denied(
+            f"the API server refuses {method} {path} ({status} {reason}): {message}", causes, for_good=for_good
+        )
 
     async def _stream(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncGenerator[Object, None]:
         """The lines of an answer that goes on; ends when the server ends it."""

@@ -14,9 +14,12 @@ class Changed(Refused):
 class Denied(Refused):
     """The API server will not do it however often it is asked: a missing permission, an admission rule, a bad field.
 
-    ``causes`` are the reasons that it names beside its sentence, such as ``NamespaceTerminating``.
+    ``causes`` are the reasons that it names beside its sentence, such as ``NamespaceTerminating``.  ``for_good`` is
+    False for a permission: a server that has just started answers before it has read who may do what, and forbids
+    everything to everybody for a few seconds.
     """
 
-    def __init__(self, message: str, causes: frozenset[str] = frozenset()) -> None:
+    def __init__(self, message: str, causes: frozenset[str] = frozenset(), *, for_good: bool = True) -> None:
         super().__init__(message)
         self.causes = causes
+        self.for_good = for_good

@@ -15,7 +15,7 @@ from kube_objects import Objects
 from record_changes import BLUE, GREEN, LATER_RAMP, on_green, renew, roll_back, serve, take_over
 
 from activities import telemetry
-from activities.kube import KubeClient, Resource
+from activities.kube import Denied, KubeClient, Resource
 from activities.kube.resources import LEASES, SERVICES
 from lab.control_plane import NAMESPACES
 from lab.process import wait_until
@@ -185,6 +185,19 @@ async def test_a_token_that_expired_is_read_anew(objects: Objects, tmp_path: Pat
         await objects.router_with(client).clear(roll_back(9))
         assert wire.spoilt == 1
     await assert_everyone_is_on_blue(objects)
+
+
+@pytest.mark.parametrize(("status", "for_good"), [(403, False), (422, True)])
+async def test_a_permission_may_be_unknown_only_for_now(
+    objects: Objects, tmp_path: Path, status: int, for_good: bool
+) -> None:
+    """An API server that has just started forbids everything until it has read who may do what."""
+    await objects.begin(BLUE)
+    async with BrokenApi(objects.within.plane.api, "tailramp", tmp_path) as wire, KubeClient(wire.kubeconfig) as client:
+        wire.spoil(lambda *_: status, times=1)
+        with pytest.raises(Denied) as refused:
+            await objects.router_with(client).apply(serve(on_green("00-49"), 2))
+        assert refused.value.for_good is for_good
 
 
 async def test_a_namespace_that_is_being_deleted_is_cleared_too(namespace: Namespace) -> None:

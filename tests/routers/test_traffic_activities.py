@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from route_samples import BLUE, GREEN, LATER_RAMP, MARK, RAMP, kill, on_green, s
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.traffic import RollbackActivities, TrafficActivities, _count_stands_still
+from activities.traffic import RollbackActivities, TrafficActivities, _count_stands_still, final_refusals
 from tailramp.activity_contract import (
+    REFUSED,
     ClearReport,
     ClearRequest,
     ConcludeRequest,
@@ -23,7 +25,7 @@ from tailramp.activity_contract import (
     ZeroRequest,
 )
 from tailramp.assignment import Assignment
-from tailramp.errors import Unreachable
+from tailramp.errors import Refused, Unreachable
 from tailramp.proof import Answer, Evidence
 from tailramp.route_record import Clearer, frozen
 from workflows import options
@@ -85,6 +87,24 @@ def refusal(error: BaseException | None) -> tuple[str | None, bool]:
 
 
 # Forward.
+
+
+@pytest.mark.parametrize(("attempt", "tried_again"), [(1, True), (4, True), (5, False)])
+async def test_what_may_only_be_forbidden_for_now_is_tried_a_few_times(
+    environment: ActivityEnvironment, attempt: int, tried_again: bool
+) -> None:
+    async def write() -> None:
+        async with final_refusals():
+            error = Refused("nobody knows yet that you may")
+            error.for_good = False
+            raise error
+
+    environment.info = replace(environment.info, attempt=attempt)
+    error = await outcome_of(environment.run(write))
+    if tried_again:
+        assert isinstance(error, Unreachable)
+    else:
+        assert refusal(error) == (REFUSED, False)
 
 
 async def test_a_step_is_written_and_proven_by_responses(acting: Acting) -> None:
