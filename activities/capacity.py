@@ -15,7 +15,7 @@ from activities.clients import Clients
 from activities.clock import Wall, server_clock
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.kube import NotFound
-from activities.preflight import baseline_problems, take_over, unanswered_checks
+from activities.preflight import baseline_problems, public_name_problems, take_over, unanswered_checks
 from activities.routers import Router, make_router
 from activities.surroundings import models_of
 from activities.traffic import final_refusals
@@ -85,6 +85,9 @@ class CapacityActivities:
                 await self._claim(request, router, plan)
                 written = [place.slot for place in found if await self._put(request, router, plan, place)]
                 refused = await self._served(spec, plan, found, heartbeat)
+                if not refused:
+                    served = await self._served_models(spec.platform)
+                    refused = public_name_problems(spec.platform, served, plan.baseline, plan.slots)
             except Fenced:
                 raise
             except Refused as error:

@@ -5,6 +5,7 @@ as the last act.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from temporalio import activity
 
@@ -109,7 +110,8 @@ class PreflightActivities:
             problems.append(Problem(f"{at}.model", reason, mend, value=candidate.model))
         if problems:
             return None, problems
-        return found, baseline_problems(spec.platform, live, served[live])
+        problems = baseline_problems(spec.platform, live, served[live])
+        return found, problems + public_name_problems(spec.platform, served, live, found)
 
     async def _models_of(self, platform: PlatformFile, slot: str) -> frozenset[str]:
         return await models_of(self._clients.http, platform.slots[slot].url)
@@ -163,3 +165,27 @@ def bucket_problems(compared: Evidence) -> list[Problem]:
             first, others = found[0], f"; {len(found) - 1} more like this" if len(found) > 1 else ""
             problems.append(Problem(field, f"{first.question}: {answer} ({first.seen}){others}", mend))
     return problems
+
+
+def public_name_problems(
+    platform: PlatformFile, served: Mapping[SlotName, frozenset[str]], live: SlotName, candidates: Sequence[SlotName]
+) -> list[Problem]:
+    """What would answer users that there is no such model, although its server is well.
+
+    Requests name the public model whoever serves them. A server that goes by names lists it; of one that takes any
+    name, the baseline's list does not have it either, and nothing can be told.
+    """
+    name = platform.route.public_model
+    if name is None or name not in served[live]:
+        return []
+    mend = f"Let the server answer to {name} as well, as `vllm serve --served-model-name` with several names does"
+    return [
+        Problem(
+            "route.publicModel",
+            f"{live} answers to it, but {slot} only to {', '.join(sorted(served[slot]))}",
+            mend,
+            value=name,
+        )
+        for slot in candidates
+        if name not in served[slot]
+    ]

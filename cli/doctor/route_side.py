@@ -56,8 +56,7 @@ async def examine_route(platform: PlatformFile, canary: Path, sentinel: str | No
                 yield result
         async for result in _gateway(platform, record, http):
             yield result
-        slots = [_slot(platform, slot, http) for slot in platform.slots]
-        for result in (*await asyncio.gather(*slots), *await examine_servers(platform, record, clients)):
+        for result in (*await _slots(platform, record, http), *await examine_servers(platform, record, clients)):
             yield result
         if record is not None:
             async for result in _prometheus(platform, record.assignment.default, canary):
@@ -179,11 +178,22 @@ async def _gateway(
         yield good("gateway", f"{len(probed.findings)} probes are answered as the record says, forged headers too")
 
 
-async def _slot(platform: PlatformFile, slot: str, http: "aiohttp.ClientSession") -> Result:
+async def _slots(platform: PlatformFile, record: "RouteRecord | None", http: "aiohttp.ClientSession") -> list[Result]:
+    from activities.preflight import public_name_problems
     from activities.surroundings import models_of
 
-    url = platform.slots[slot].url
-    models = await models_of(http, url)
+    answers = await asyncio.gather(*(models_of(http, slot.url) for slot in platform.slots.values()))
+    served = dict(zip(platform.slots, answers, strict=True))
+    results = [_slot(slot, platform.slots[slot].url, models) for slot, models in served.items()]
+    live = record.assignment.default if record is not None else ""
+    if live in served:
+        answering = [slot for slot, models in served.items() if slot != live and models]
+        problems = public_name_problems(platform, served, live, answering)
+        results += [finding("slots", f"{problem.where}: {problem.reason}", problem.mend) for problem in problems]
+    return results
+
+
+def _slot(slot: str, url: str, models: frozenset[str]) -> Result:
     if models:
         return good("slots", f"{slot} serves {', '.join(sorted(models))}")
     return finding("slots", f"{slot} at {url} does not answer /v1/models", "Start it, or mend slots.*.url")

@@ -23,7 +23,11 @@ from tailramp.units import format_duration
 class Route(FileModel):
     namespace: Name = Field(default="default", description="as in Kubernetes; with the name it is the unit of locking")
     name: Name = Field(description="the route's name")
-    public_model: ModelName | None = Field(default=None, description="the model name that clients send")
+    public_model: ModelName | None = Field(
+        default=None,
+        description="the model name that clients send; a candidate is refused if its server does not answer to it and "
+        "the baseline's does",
+    )
 
     @property
     def full_name(self) -> str:

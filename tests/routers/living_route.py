@@ -30,13 +30,14 @@ SALT = "demo-2026"
 
 
 class LivingRoute:
-    """``requests`` counts by slot what its server was sent."""
+    """``requests`` counts by slot what its server was sent; ``models`` are the names that it says it answers to."""
 
     def __init__(self, folder: Path, http: aiohttp.ClientSession) -> None:
         self.folder = folder
         self.http = http
         self.clients = Clients(http)
         self.requests = {"blue": 0, "green": 0}
+        self.models: dict[str, list[str]] = {"blue": [], "green": []}
         self.url = ""
         self.envoy: EnvoyServer
         self.spec: RampSpec
@@ -110,7 +111,8 @@ class LivingRoute:
         async def models(request: web.Request) -> web.Response:
             if not request.headers.get("User-Agent", "").startswith("Envoy/HC"):
                 self.requests[slot] += 1
-            return web.json_response({"data": []}, headers={"X-Tailramp-Variant": "a-liar"})
+            listed = [{"id": name} for name in self.models[slot]]
+            return web.json_response({"data": listed}, headers={"X-Tailramp-Variant": "a-liar"})
 
         app = web.Application()
         app.router.add_get("/v1/models", models)
