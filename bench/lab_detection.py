@@ -67,7 +67,8 @@ def attempt(scenario: Scenario, seed: int) -> Run:
     """Whatever goes wrong is a run that did not find the fault, and says why."""
     if scenario in HEALTHY:
         demo = play_demo(scenario, seed)
-        return Run(scenario, seed, demo.as_promised, None, os.getloadavg()[0], demo.facts.get("error", ""))
+        told = "" if demo.as_promised else json.dumps(demo.facts, ensure_ascii=False)
+        return Run(scenario, seed, demo.as_promised, None, os.getloadavg()[0], told)
     try:
         return asyncio.run(detect(scenario, seed))
     except Exception as error:  # a bench of hours goes on
