@@ -14,6 +14,7 @@ from activities.surroundings import measured_rates
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused, Unreachable
 from tailramp.evidence import Grid, Reading, Verdict
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
@@ -80,6 +81,10 @@ class LiveCounts:
     def shares(self, plan: Plan, at: int) -> Mapping[SlotName, float]:  # noqa: ARG002 - as they were measured once
         """See ``Source``."""
         return self._shares
+
+    def before(self, served: Assignment) -> TimeBefore | None:  # noqa: ARG002
+        """See ``Source``: who was served by what before it began to look is not known."""
+        return None
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:
         """See ``Source``: nobody serves what this ramp would."""

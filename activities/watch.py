@@ -20,6 +20,7 @@ from activities.heartbeat import heartbeating
 from activities.metrics import PrometheusMetrics
 from activities.pauses import Pauses, unlooked_since
 from activities.routers import Router, make_router
+from activities.time_before import read_time_before
 from activities.traffic import final_refusals
 from activities.users import UsersWatch
 from activities.watched_route import WatchedRoute
@@ -32,6 +33,7 @@ from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, share
 from tailramp.errors import TailrampError
 from tailramp.evidence import RUN_UP, Grid
 from tailramp.evidence.ledger import Ledger
+from tailramp.evidence.sequential.dossier import teach
 from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
 from tailramp.units import format_duration
 from tailramp.watching import Outcome, Watching
@@ -163,6 +165,10 @@ class _Watch:
     async def _read_earlier(self) -> None:
         """Fill the dossiers with what was counted in earlier steps: their evidence still counts."""
         request = self._request
+        before = await read_time_before(self._metrics, request.spec, request.plan, request.began)
+        teach(self._dossiers, before)
+        self._ledger.remember(before)
+        await self._pauses.due()
         for stretch in request.earlier:
             grid = self._grid.model_copy(update={"anchor": stretch.anchor})
             last = grid.last_due(stretch.until, 0)

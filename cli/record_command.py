@@ -16,7 +16,9 @@ from cli.moments import iso
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
+    from activities.metrics import PrometheusMetrics
     from activities.recording import Left
+    from tailramp.evidence.kept import TimeBefore
     from tailramp.replay.recording import Header, Span
     from tailramp.spec import RampSpec
     from workflows.messages import RampStatus
@@ -201,7 +203,19 @@ async def _header_of_ramp(asked: _Asked) -> "Header":
     status = await (await Ramp.find(route)).ask()
     if status is None:
         raise Refused(f"no worker tells at which ticks the ramp of {route} looked: record it without --ramp")
-    return asked.header_of(status)
+    header = asked.header_of(status)
+    return header.model_copy(update={"earlier": await _earlier(asked.spec, status)})
+
+
+async def _earlier(spec: "RampSpec", status: "RampStatus") -> "TimeBefore | None":
+    """What the ramp knew of its users from before it began."""
+    from activities.time_before import read_time_before
+
+    metrics = _patient(spec)
+    try:
+        return await read_time_before(metrics, spec, status.plan, status.began) if status.plan is not None else None
+    finally:
+        metrics.close()
 
 
 def _spans_of(status: "RampStatus", step: int, last: int) -> "tuple[Span, ...]":
@@ -242,13 +256,17 @@ def _same(header: "Header", left: "Left", out: Path) -> "Header":
     return left.header
 
 
-async def _record(console: Console, spec: "RampSpec", header: "Header", out: Path, left: "Left | None") -> int:
+def _patient(spec: "RampSpec") -> "PrometheusMetrics":
     from activities.metrics import PrometheusMetrics
-    from activities.recording import record
 
     settings = spec.platform.prometheus
-    patient = settings.model_copy(update={"timeout": max(settings.timeout, _LEAST_PATIENCE)})
-    metrics = PrometheusMetrics.of(patient)
+    return PrometheusMetrics.of(settings.model_copy(update={"timeout": max(settings.timeout, _LEAST_PATIENCE)}))
+
+
+async def _record(console: Console, spec: "RampSpec", header: "Header", out: Path, left: "Left | None") -> int:
+    from activities.recording import record
+
+    metrics, settings = _patient(spec), spec.platform.prometheus
     done, told = 0, 0.0
     try:
         async for progress in record(metrics, header, out, left, most=min(1000, settings.max_points)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.metrics import PrometheusMetrics
+from activities.time_before import read_time_before
 from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, UserRun, until
 from lab.client_log import (
     Violations,
@@ -32,6 +33,7 @@ from tailramp.checks import checks_of, slot_match
 from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of
 from tailramp.evidence import RUN_UP, Grid, recount
 from tailramp.evidence.raw_series import file_scrapes
+from tailramp.evidence.sequential.dossier import teach
 from tailramp.ramp import Block, Phase, Reason
 from tailramp.spec import RampSpec
 from workflows.messages import RampResult, RampStatus
@@ -206,6 +208,7 @@ async def trigger_of(spec: RampSpec, status: RampStatus, *, until: float) -> flo
     dossiers = dossiers_of(spec, plan, status.evidence_since or status.anchor)
     metrics = PrometheusMetrics(platform.prometheus.url, timeout=20)
     try:
+        teach(dossiers, await read_time_before(metrics, spec, plan, status.began))
         for stretch in status.stretches:
             begin_stretch(dossiers, stretch.assignment, plan.baseline, stretch.anchor)
             earlier = grid.model_copy(update={"anchor": stretch.anchor})

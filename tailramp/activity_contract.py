@@ -14,7 +14,7 @@ from tailramp.buckets import BucketSet
 from tailramp.evidence import Verdict
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Interval, Reason, Stretch, WatchMode, WatchOutcome
+from tailramp.ramp import Began, Block, Interval, Reason, Stretch, WatchMode, WatchOutcome
 from tailramp.route_record import Clearer
 from tailramp.spec import RampSpec
 from tailramp.units import Duration
@@ -208,7 +208,8 @@ class WatchRequest(Request):
     ``held`` are the stretches in which the hold's clock ran before; ``hold`` is how much it needs, None without end.
     ``overdue``: the ramp knows that the clock is over and the evidence is not.  ``blocks``: what it knows of those that
     a watch can see.  ``tolerated``: candidates of which it knows a failed check, and waits for a person.  ``earlier``
-    are stretches of time whose evidence still counts, oldest first, and ``since`` is when the day of evidence began.
+    are stretches of time whose evidence still counts, oldest first, and ``since`` is when the day of evidence began,
+    ``began`` when the ramp did.
     """
 
     plan: Plan
@@ -218,6 +219,7 @@ class WatchRequest(Request):
     anchor: int
     earlier: tuple[Stretch, ...] = ()
     since: int | None = None
+    began: Began | None = None
     held: tuple[Interval, ...] = ()
     hold: Duration | None = None
     overdue: bool = False

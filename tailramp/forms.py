@@ -74,6 +74,16 @@ Segment = Annotated[
     ),
 ]
 
+LabelName = Annotated[
+    str,
+    Form(
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$",
+        words="a name of a label, of letters, digits and _",
+        example="bucket",
+        repair=lambda text: re.sub(r"[^a-zA-Z0-9_]+", "_", text.strip()),
+    ),
+]
+
 ModelName = Annotated[
     str,
     Form(

@@ -29,6 +29,7 @@ def with_judges(checks: Sequence[Check], platform: PlatformFile, candidates: int
     weights = weights_of({check.name: _part(check) for check in checks if check.name in tested})
     others = any(set(named) - {JudgeName.SEQUENTIAL} for named in judges.values())
     alpha = settings.sequential.alpha * (1 - KEPT_BACK * others) / candidates
+    history = settings.sequential.history
     found: list[Check] = []
     for check in checks:
         update: dict[str, object] = {"judges": judges[check.name]}
@@ -38,6 +39,7 @@ def with_judges(checks: Sequence[Check], platform: PlatformFile, candidates: int
                 alpha=alpha,
                 weight=weights[check.name],
                 tolerance=settings.sequential.tolerance,
+                carry=None if history is None else history.carry,
                 tau=noise.tau,
                 phi0=noise.phi0,
                 sigma0=noise.sigma0,

@@ -27,6 +27,7 @@ def watch_request(
         anchor=state.anchor,
         earlier=state.stretches,
         since=state.evidence_since,
+        began=state.began,
         held=state.held,
         hold=None if is_final(plan, state) and not baking else hold,
         overdue=Block.INCONCLUSIVE in state.blocked_by,

@@ -9,7 +9,7 @@ from tailramp.decision import Decision
 from tailramp.evidence import Verdict
 from tailramp.forms import SlotName
 from tailramp.plan import Plan, Variant
-from tailramp.ramp import Block, Interval, Phase, RampState, Reason, SpendWord, Stretch
+from tailramp.ramp import Began, Block, Interval, Phase, RampState, Reason, SpendWord, Stretch
 from tailramp.spec import RampSpec
 
 
@@ -119,6 +119,7 @@ class RampStatus(BaseModel):
     anchor: int | None = Field(default=None, description="whole second at which the present time grid starts")
     watched: Assignment | None = Field(default=None, description="what was served when it started")
     evidence_since: int | None = Field(default=None, description="when the present day of evidence began")
+    began: Began | None = Field(default=None, description="when the first one did, and with what")
     stretches: tuple[Stretch, ...] = Field(default=(), description="of that day, those that are over")
     held: tuple[Interval, ...] = Field(default=(), description="the stretches in which the present hold's clock ran")
     default_moved: bool = False

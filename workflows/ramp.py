@@ -167,6 +167,7 @@ class RampWorkflow(Forward, Rollback):
             anchor=state.anchor,
             watched=state.watched,
             evidence_since=state.evidence_since,
+            began=state.began,
             stretches=state.stretches,
             held=state.held,
             default_moved=state.default_moved,

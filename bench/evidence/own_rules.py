@@ -12,6 +12,7 @@ from tailramp.evidence.comparison import WORSE_BY
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.process import ChangeTime, EvidenceProcess
 from tailramp.evidence.sequential.ratios import ratios
+from tailramp.evidence.sequential.time_before import learnt_law
 from tailramp.evidence.sequential.user_sets import UserSets
 
 METRIC_WEIGHTS = np.array([0.5 / len(LADDER)] * len(LADDER) + [0.25, 0.25])
@@ -40,10 +41,16 @@ class Sequential:
         alpha: float = 0.01,
         change_time: ChangeTime | None = None,
     ) -> None:
-        everyone = Noise(*(np.tile(part, runs) for part in (noise.tau, noise.phi0, noise.sigma0)))
+        everyone = self._noise = Noise(*(np.tile(part, runs) for part in (noise.tau, noise.phi0, noise.sigma0)))
         self._runs, self._weights, self._needed = runs, weights, 1 / alpha
         self._process = EvidenceProcess(everyone, UserSets.of_share(share), change_time=change_time)
         self.alarmed = np.zeros(runs, dtype=bool)
+
+    def learn(self, windows: Array, seconds: float, share: float, carry: float) -> None:
+        """Take the day before: `windows` of shape (windows, 4, runs, METRICS), the users of `share` % beside others."""
+        rows = windows[:, :, :, JUDGED].reshape(len(windows), 4, -1)
+        sets = UserSets.of_share(share)
+        self._process.expect(*learnt_law(self._noise, sets, rows, seconds), sets, carry)
 
     def move(self, share: float, runs: Mask | None = None) -> None:
         rows = None if runs is None else np.repeat(runs, len(JUDGED))
@@ -62,7 +69,7 @@ class Sequential:
         process = self._process
         rows = np.arange(self._runs * len(JUDGED)).reshape(self._runs, -1)[:, HARMFUL].ravel()
         log_ratios, told = process.ratio_support
-        return ratios(log_ratios, told[rows], process.spread[rows]).upper.reshape(self._runs, -1)
+        return ratios(log_ratios, told[rows], process.spread[rows], process.centre[rows]).upper.reshape(self._runs, -1)
 
 
 def _clearly_worse(counts: Array) -> Mask:

@@ -102,6 +102,8 @@ CATALOG: Final[dict[str, str]] = {
     ),
     "{ratio} times as often ({low} to {high})": "出现频率是基线的 {ratio} 倍（{low} 到 {high}）",
     "evidence {evidence}, a rollback needs {needed}": "证据 {evidence}，回滚需要 {needed}",
+    "its users are known from before the ramp": "已用放量前的数据修正用户差异",
+    "its users are not known from before": "没有放量前的数据，未修正用户差异",
     "evidence of all checks together {evidence}, a rollback needs {needed}": (
         "所有检查合计的证据 {evidence}，回滚需要 {needed}"
     ),

@@ -14,7 +14,7 @@ from cli.console import Console, OutputFormat, output_or_yaml_option
 from cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cli.plan.preview import Preview, StepPreview
     from cli.plan.world import Sight
@@ -243,6 +243,8 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
         rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for ({', '.join(assumed)})")))
     else:
         rows.append(("", say("noise as calibrated")))
+    if settings.history is not None:
+        rows.append(("", _users_said(preview, say, [check.name for check in tested])))
     weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
     step = preview.steps[0].step
     for base, ratio in ((_COMMON, 2.0), (_FEW, 5.0)):
@@ -254,6 +256,24 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
             told += f", {_seconds_said(answers / preview.rate / step.share)} at step {step.index}"
         rows.append(("", say(told)))
     return rows
+
+
+def _users_said(preview: "Preview", say: "Say", tested: "Sequence[str]") -> str:
+    """Whether the users are known from before the ramp: by which checks, or why not."""
+    from tailramp.time_before import why_not
+
+    for slot, why in why_not(preview.plan, preview.steps[0].step.assignment).items():
+        return say(f"the users of {slot} cannot be known from before the ramp: {why}")
+    known = preview.world.known
+    if known is None:
+        return say("whether the users are known from before the ramp was not asked")
+    names = dict.fromkeys(tested)
+    if by := ", ".join(name for name in names if name in known):
+        told = f"the users are known from before the ramp by {by}"
+        if others := ", ".join(name for name in names if name not in known):
+            told += f", not by {others}"
+        return say(told)
+    return say("the users are not known from before the ramp: too little was counted by bucket")
 
 
 def _assumed(preview: "Preview") -> list[str]:
@@ -321,6 +341,7 @@ def _as_data(preview: "Preview") -> dict[str, Any]:
         "rates": world.rates,
         "least_rate": None if weakest is None else weakest[2],
         "noise_assumed": _assumed(preview),
+        "users_known_by": None if world.known is None else sorted(world.known),
         "max_hang_seconds": max_hang.total_seconds() if (max_hang := preview.spec.platform.checks.max_hang) else None,
         "steps": [
             {

@@ -1,12 +1,14 @@
 """What a plan needs to know of the world, looked up where it can be and named where it cannot."""
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.route_document import RouteDocument
-from tailramp.errors import TailrampError
+from tailramp.errors import Refused, TailrampError
 from tailramp.forms import SlotName
 from tailramp.placing import places
+from tailramp.plan import make_plan
 from tailramp.route_record import RouteRecord
 from tailramp.spec import EnvoyFileRouter, RampSpec
 
@@ -29,6 +31,7 @@ class World:
 
     ``candidates`` are the slots of the spec's candidates, in their order.  ``rates`` are the measured answers per
     second of the whole route, by check.  ``coming`` are the models that a ramp would first put into their slots.
+    ``known`` are the checks that know the users from before the ramp; None if that was not asked.
     """
 
     default: SlotName
@@ -38,6 +41,7 @@ class World:
     rates: dict[str, float | None] = field(default_factory=dict)
     rate_seconds: int = 0
     coming: dict[SlotName, str] = field(default_factory=dict)
+    known: frozenset[str] | None = None
     unknown: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -100,6 +104,7 @@ async def look(spec: RampSpec) -> World:
     import aiohttp
 
     from activities.surroundings import measured_rates, models_of
+    from activities.time_before import known_before
 
     world = from_files(spec) if isinstance(spec.platform.router, EnvoyFileRouter) else await _from_router(spec)
     slots = spec.platform.slots
@@ -116,6 +121,11 @@ async def look(spec: RampSpec) -> World:
             world.rates, world.rate_seconds = measured.rates, measured.seconds
             for check, fault in measured.faults.items():
                 world.unknown.append(f"how many answers {check} counts: {fault}")
+            if spec.platform.checks.sequential.history is not None:
+                with contextlib.suppress(Refused):  # its reason has been told
+                    world.known = await known_before(
+                        spec, make_plan(spec, default=world.default, candidates=world.candidates)
+                    )
     return world
 
 

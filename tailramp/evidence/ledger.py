@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tailramp.evidence.book import CheckBook
 from tailramp.evidence.checks import Check, SlotMatch
-from tailramp.evidence.counts import NO_EDGES, ArmCounts, EdgeCounts
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.judge import CheckTick
-from tailramp.evidence.sequential.dossier import Dossier
+from tailramp.evidence.kept import Kept, Row, TimeBefore, row_of
+from tailramp.evidence.sequential.dossier import Dossier, teach
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.verdicts import Verdict
 from tailramp.forms import SlotName
@@ -35,20 +35,6 @@ _PACKING: Final = 6
 
 _LARGEST: Final = 64 << 20
 """Of what is unpacked, in bytes: more was not written here."""
-
-Row = tuple[float | None, ...] | str
-"""One tick: the candidate's answers and bad ones, the baseline's, then the counts above each edge of the candidate and
-of the baseline, None where an arm lacks the edge; or why nothing could be seen."""
-
-
-class Kept(BaseModel):
-    """The ticks of one check of one candidate, from tick 0 on; ``before`` as in ``CheckTick``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    edges: tuple[float, ...] = ()
-    before: tuple[float, ...] = Field(default=(), description="answers, then those above each edge")
-    rows: tuple[Row, ...] = ()
 
 
 class KeptStretch(BaseModel):
@@ -72,10 +58,12 @@ class Counts(BaseModel):
     since: int
     checks: dict[SlotName, tuple[Check, ...]]
     stretches: tuple[KeptStretch, ...] = Field(min_length=1)
+    earlier: TimeBefore | None = Field(default=None, description="what was known of the users before the ramp")
 
     def written(self) -> str:
         """As it stands in a record."""
-        text = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
+        left_out = {"earlier"} if self.earlier is None else None
+        text = json.dumps(self.model_dump(mode="json", exclude=left_out), separators=(",", ":"))
         return base64.b64encode(zlib.compress(text.encode(), _PACKING)).decode()
 
     @classmethod
@@ -98,6 +86,7 @@ class Counts(BaseModel):
             for check in checks
             if check.is_sequential
         }
+        teach(dossiers, self.earlier)
         books: list[CheckBook] = []
         for stretch in self.stretches:
             for (slot, _), dossier in dossiers.items():
@@ -134,33 +123,13 @@ def _show(books: Sequence[CheckBook], stretch: KeptStretch) -> None:
     for index in range(max(ends, default=0)):
         at = grid.time(index)
         ticks = {
-            (slot, name): _tick(one, index, at)
+            (slot, name): one.tick(index, at)
             for slot, kept in stretch.kept.items()
             for name, one in kept.items()
             if index < len(one.rows)
         }
         for book in books:
             book.observe_counts(ticks, at)
-
-
-def _tick(kept: Kept, index: int, at: int) -> CheckTick:
-    row = kept.rows[index]
-    if isinstance(row, str):
-        return CheckTick(index, at, blind=row)
-    own = [number or 0.0 for number in row[:4]]
-    candidate, baseline, many = ArmCounts(*own[:2]), ArmCounts(*own[2:]), len(kept.edges)
-    if not kept.edges:
-        return CheckTick(index, at, candidate, baseline)
-    above = [
-        EdgeCounts(n, {edge: count for edge, count in zip(kept.edges, part, strict=False) if count is not None})
-        for n, part in ((candidate.n, row[4 : 4 + many]), (baseline.n, row[4 + many :]))
-    ]
-    before = (
-        EdgeCounts(kept.before[0], dict(zip(kept.edges, kept.before[1:], strict=False))) if kept.before else NO_EDGES
-    )
-    return CheckTick(
-        index, at, candidate, baseline, candidate_edges=above[0], baseline_edges=above[1], baseline_before=before
-    )
 
 
 class Ledger:
@@ -175,8 +144,13 @@ class Ledger:
     ) -> None:
         """``since``: unix time at which the first day of evidence began; ``dossiers``: that the judges speak for."""
         self._checks, self._since, self._dossiers = checks, since, dossiers
+        self._earlier: TimeBefore | None = None
         self._stretches: list[_Written] = []
         self._rows = 0
+
+    def remember(self, earlier: TimeBefore | None) -> None:
+        """What the dossiers were taught of the users before the ramp."""
+        self._earlier = earlier
 
     def begin(self, grid: Grid, shares: Mapping[SlotName, tuple[float, float]], *, settling: bool) -> None:
         """A stretch begins; ``shares`` as in ``KeptStretch``."""
@@ -195,11 +169,7 @@ class Ledger:
         if edges and not before and tick.baseline_before.n:
             above = tick.baseline_before.above
             before += [tick.baseline_before.n, *(above.get(edge, 0.0) for edge in edges)]
-        if tick.blind:
-            rows.append(tick.blind)
-            return
-        parts = (arm.above.get(edge) for arm in (tick.candidate_edges, tick.baseline_edges) for edge in edges)
-        rows.append(tuple(map(_whole, (*tick.candidate, *tick.baseline, *parts))))
+        rows.append(row_of(tick, edges))
 
     def written(self) -> str:
         """Everything as ``Counts`` writes it; "" if that would be more than ``MOST_BYTES``."""
@@ -220,9 +190,26 @@ class Ledger:
                 )
             )
         text = Counts.model_construct(
-            since=self._since, checks=dict(self._checks), stretches=tuple(stretches)
+            since=self._since,
+            checks=dict(self._checks),
+            stretches=tuple(stretches),
+            earlier=self._compared(self._earlier),
         ).written()
         return text if len(text) <= MOST_BYTES else ""
+
+    def _compared(self, earlier: TimeBefore | None) -> TimeBefore | None:
+        """With no other edges than those that are compared."""
+        if earlier is None:
+            return None
+        kept = {
+            slot: {
+                name: one.with_edges(() if one.edges == () else self._dossiers[slot, name].all_edges)
+                for name, one in of_slot.items()
+                if (slot, name) in self._dossiers
+            }
+            for slot, of_slot in earlier.kept.items()
+        }
+        return earlier.model_copy(update={"kept": kept})
 
 
 @dataclass
@@ -235,7 +222,3 @@ class _Written:
 
 _MOST_ROWS: Final = 8_000
 """More than fit into ``MOST_BYTES`` anyhow."""
-
-
-def _whole(number: float | None) -> float | None:
-    return int(number) if number is not None and float(number).is_integer() else number

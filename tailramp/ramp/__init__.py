@@ -55,7 +55,7 @@ from tailramp.ramp.reports import (
     watched,
     with_next_epoch,
 )
-from tailramp.ramp.state import Interval, RampState, Stretch, clock
+from tailramp.ramp.state import Began, Interval, RampState, Stretch, clock
 from tailramp.ramp.words import (
     STANDING_BLOCKS,
     WATCHED_BLOCKS,
@@ -73,6 +73,7 @@ __all__ = [
     "Action",
     "Advance",
     "AwaitPerson",
+    "Began",
     "Block",
     "Conclude",
     "EndHoldBack",

@@ -9,7 +9,7 @@ from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp.actions import is_final
 from tailramp.ramp.messages import paused, withdrawn
-from tailramp.ramp.state import Interval, RampState, Stretch
+from tailramp.ramp.state import Began, Interval, RampState, Stretch
 from tailramp.ramp.words import STANDING_BLOCKS, WATCHED_BLOCKS, Block, Phase, Reason, WatchOutcome
 
 
@@ -186,7 +186,9 @@ DAY = 86_400
 def _anchored(state: RampState, anchor: int, served: Assignment | None) -> dict[str, object]:
     """A new time grid starts at ``anchor``; the stretch of the one before is over, and with it perhaps a day."""
     if state.anchor is None or state.watched is None or state.evidence_since is None:
-        return {"anchor": anchor, "watched": served, "evidence_since": anchor, "stretches": ()}
+        first = state.anchor is None and served is not None
+        began = Began(at=anchor, assignment=served) if first and served is not None else state.began
+        return {"anchor": anchor, "watched": served, "evidence_since": anchor, "stretches": (), "began": began}
     settling = state.phase is Phase.SETTLING
     over = Stretch(anchor=state.anchor, until=anchor, assignment=state.watched, settling=settling)
     since = state.evidence_since + (anchor - state.evidence_since) // DAY * DAY

@@ -36,12 +36,22 @@ class Stretch(BaseModel):
     settling: bool = False
 
 
+class Began(BaseModel):
+    """When a ramp's first time grid started, and what was served then: before that all were on the baseline."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: int
+    assignment: Assignment
+
+
 class RampState(BaseModel):
     """Everything that must survive a crash or a continue-as-new.
 
     ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
-    ``watched`` is the assignment that was served when it started, ``evidence_since`` is when the present day of
-    evidence began, and ``stretches`` are those of it that are over: what was learnt in them goes on counting.
+    ``watched`` is the assignment that was served when it started, ``began`` is when the first grid of all started,
+    ``evidence_since`` is when the present day of evidence began, and ``stretches`` are those of it that are over: what
+    was learnt in them goes on counting.
     ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerated`` are the
     candidates whose failed check is waiting for a person (``autoRollback: false``) and must not be reported again;
     ``acknowledged`` that a person has seen it.  ``alerted``: the approval that it waits for is because of somebody
@@ -62,6 +72,7 @@ class RampState(BaseModel):
     anchor: int | None = None
     watched: Assignment | None = None
     evidence_since: int | None = None
+    began: Began | None = None
     stretches: tuple[Stretch, ...] = ()
     held: tuple[Interval, ...] = ()
     promoted_step: int | None = None

@@ -9,6 +9,7 @@ from tailramp.errors import InvalidFile, Problem, Refused
 from tailramp.evidence.book import RUN_UP
 from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch, queries_of
 from tailramp.evidence.grid import Grid
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.reading import Answer, Reading, Sample
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
@@ -92,6 +93,10 @@ class Counters:
         if total <= 0:
             raise Refused("the file counts no answers at all: there is nothing to judge")
         return {slot: self._measured[slot] / total for slot in slots}
+
+    def before(self, served: Assignment) -> TimeBefore | None:
+        """See ``Source``."""
+        return self._header.earlier if self._header.spans[0].served == served else None
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:
         """See ``Source``."""

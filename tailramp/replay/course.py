@@ -15,6 +15,7 @@ from tailramp.activity_contract import WatchRequest
 from tailramp.checks import shelf_of
 from tailramp.dossiers import Dossiers, dossiers_of, filing_shelf_of
 from tailramp.evidence import RUN_UP, Grid, Verdict, VerdictKind
+from tailramp.evidence.sequential.dossier import teach
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
@@ -280,6 +281,8 @@ class _Playing:
             goes_on = not any(verdict.kind is VerdictKind.FAIL for verdict in known.shelf.verdicts)
         if not goes_on:
             self._dossiers = dossiers_of(self._spec, self._plan, since)
+            began = self._state.began
+            teach(self._dossiers, self._source.before(began.assignment) if began is not None else None)
             for stretch in earlier:
                 self._begin(stretch.anchor)
                 grid = Grid(anchor=stretch.anchor, tick=self._tick)

@@ -14,10 +14,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from tailramp.assignment import Assignment
 from tailramp.errors import InvalidFile, Problem
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.reading import Labels
 from tailramp.forms import SlotName
 
@@ -56,6 +64,13 @@ class Header(BaseModel):
     spans: tuple[Span, ...] = Field(min_length=1)
     queries: tuple[str, ...] = Field(min_length=1)
     native: tuple[str, ...] = Field(default=(), description="of the queries, those that return native histograms")
+    earlier: TimeBefore | None = Field(default=None, description="of a ramp: what was known of its users before it")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Older tailramps read a header without the field."""
+        found: dict[str, Any] = handler(self)
+        return found if self.earlier is not None else {name: found[name] for name in found if name != "earlier"}
 
     @property
     def points(self) -> int:

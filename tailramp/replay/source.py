@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from tailramp.assignment import Assignment
 from tailramp.evidence.grid import Grid
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
@@ -34,6 +35,9 @@ class Source(Protocol):
 
     def shares(self, plan: Plan, at: int) -> Mapping[SlotName, float]:
         """The part of the users, 0 to 1, that each slot of the plan served in the stretch that begins at ``at``."""
+
+    def before(self, served: Assignment) -> TimeBefore | None:
+        """What was known of the users before the recorded ramp, if ``served`` is what it began with."""
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:
         """When the recorded ramp began to serve ``assignment``, not before ``at``; None if it is not known to have."""

@@ -20,6 +20,7 @@ from tailramp.evidence.checks import Check, HistogramCheck
 from tailramp.evidence.counts import LARGEST_EXACT, NO_EDGES, ArmCounts, EdgeCounts, UnknownEdgeError
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
@@ -277,6 +278,10 @@ class Windows:
         if total <= 0:
             raise Refused("the file counts no answers at all: there is nothing to judge")
         return {slot: count / total for slot, count in seen.items()}
+
+    def before(self, served: Assignment) -> TimeBefore | None:  # noqa: ARG002
+        """Never: see ``served_from``."""
+        return None
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:  # noqa: ARG002
         """Never: a file of counts knows no steps."""

@@ -1,14 +1,15 @@
 """Who judges the checks, and the numbers of the sequential test."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
 
 from tailramp.errors import WrongValue
 from tailramp.evidence.judge import JudgeName
-from tailramp.forms import Name
+from tailramp.forms import LabelName, Name
 from tailramp.spec.fields import FileModel
-from tailramp.units import Share
+from tailramp.units import Duration, Share
 
 Spread = Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)]
 Sessions = Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)]
@@ -46,6 +47,28 @@ class NoiseSettings(FileModel):
     )
 
 
+class HistorySettings(FileModel):
+    """What the time before a ramp, in which everyone was on the baseline, tells of the first step's users."""
+
+    bucket_label: LabelName = Field(
+        default="bucket",
+        description="label of the server's counters that names the user's bucket, two digits or four, as for "
+        "tailramp calibrate",
+    )
+    period: Duration = Field(
+        default=timedelta(days=1),
+        ge=timedelta(hours=2),
+        le=timedelta(days=7),
+        description="how far back is read: a whole day has all of its hours in it",
+    )
+    carry: Share = Field(
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="how much of the difference between users is the same a day later; 0 for nothing",
+    )
+
+
 class SequentialSettings(FileModel):
     """The sequential test of candidate against baseline, which may be looked at after every tick."""
 
@@ -60,6 +83,12 @@ class SequentialSettings(FileModel):
         default=None,
         description="histogram edges that are read, in its own unit; by default all that it has",
         examples=[[0.5, 1.0, 2.0]],
+    )
+    history: HistorySettings | None = Field(
+        default=None,
+        description="learn from the time before a ramp how its first users differ from others; by default nothing is "
+        "learnt",
+        examples=[{"bucketLabel": "bucket"}],
     )
     noise: dict[Name, NoiseSettings] = Field(
         default={}, description="by check, from tailramp calibrate; by default cautious values, 1.5 times the usual"

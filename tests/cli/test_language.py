@@ -35,6 +35,7 @@ from tailramp.evidence import (
 )
 from tailramp.evidence.counts import ArmCounts
 from tailramp.evidence.judge import CheckTick, JudgeName
+from tailramp.evidence.kept import Kept
 from tailramp.evidence.sequential.rule import FAILURES, SequentialRule
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.wording import Wording
@@ -126,6 +127,7 @@ def test_every_limit_is_translated() -> None:
     assert untranslated(*shares, *times, "in flight ≤ 5m", ", ".join((*shares, *times))) == [], MEND
 
 
+@pytest.mark.parametrize("carry", [None, 0.9])
 @pytest.mark.parametrize("name", list(JudgeName))
 @settings(deadline=None)  # the first example waits for numpy
 @given(
@@ -133,10 +135,10 @@ def test_every_limit_is_translated() -> None:
     st.sampled_from([check.words for check in CHECKS]),
 )
 def test_every_reason_of_a_judge_is_translated(
-    name: JudgeName, ticks: list[tuple[int, int, int, bool]], words: Wording
+    name: JudgeName, carry: float | None, ticks: list[tuple[int, int, int, bool]], words: Wording
 ) -> None:
     noise = FAILURES.cautious
-    sequential = SequentialRule(alpha=0.01, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
+    sequential = SequentialRule(alpha=0.01, carry=carry, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
     check = gateway_errors(rule=RULE).model_copy(
         update={
             "judges": (name,),
@@ -147,6 +149,8 @@ def test_every_reason_of_a_judge_is_translated(
         }
     )
     dossier = check.dossier(0)
+    if carry is not None and ticks and ticks[0][0] % 2:  # some are known, others are not
+        dossier.learn(UserSets.of_share(50), -86_400, 300, Kept(rows=((500.0, 5.0, 500.0, 5.0),) * 288))
     dossier.begin(UserSets.of_share(50), 0)
     judge = check.judge("green", 0, dossier)
     for index, (n, bad, baseline_bad, blind) in enumerate(ticks):

@@ -3,11 +3,18 @@
 import json
 
 import pytest
+import yaml
 from project_folder import Folder
 
+from cli.examples import CANARY, PLATFORM
+from cli.language.zh import translator
+from cli.plan.command import _evidence_said
+from cli.plan.preview import preview_of
+from cli.plan.world import World
 from gateway.route_document import RouteDocument
 from tailramp.evidence import ThresholdRule
 from tailramp.power import threshold_power
+from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
 RULE = ThresholdRule(min_sample=100, floor=300, window=15, consecutive=3)
 
@@ -117,3 +124,42 @@ async def test_the_servers_of_each_step_are_told(folder: Folder) -> None:
     blue, green = (await folder.run("plan", "--offline", "-o", "json")).data["servers"]
     assert (blue["servers"], blue["idle"]) == ([8], 0)
     assert (green["servers"], green["idle"], green["model"]) == ([1, 2, 4, 8], None, "")
+
+
+async def test_plan_says_whether_the_users_of_the_first_step_are_known_from_before(folder: Folder) -> None:
+    async def told() -> str:
+        return (await folder.run("plan", "--offline")).out
+
+    assert "known from before" not in await told()
+    folder.write(platform={"checks.sequential": {"history": {"bucketLabel": "bucket"}}})
+    assert "whether the users are known from before the ramp was not asked" in await told()
+    folder.write(platform={"identity.resolution": 10_000}, canary={"canary.buckets": "0000-0049"})
+    shown = await told()
+    assert "the users of green cannot be known from before the ramp: the first step's buckets" in shown
+    assert "are a part of a value of the label" in shown
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (frozenset({"latency", "toxicity"}), "by latency, toxicity, not by errors"),
+        (frozenset({"errors", "latency", "toxicity"}), "by errors, latency, toxicity"),
+        (frozenset[str](), "too little was counted by bucket"),
+    ],
+)
+def test_plan_names_the_checks_that_know_the_users(known: frozenset[str], words: str) -> None:
+    translate = translator()
+    spec = spec_with_history()
+    world = World(default="blue", candidates=["green"], known=known)
+    preview = preview_of(spec, world, users=None, override=None)
+    (row,) = [text for _, text in _evidence_said(preview, str) if "known from before" in text]
+    assert words in row
+    assert translate.find(row) is not None
+
+
+def spec_with_history() -> RampSpec:
+    platform = yaml.safe_load(PLATFORM)
+    platform["checks"] = {**platform["checks"], "sequential": {"history": {}}}
+    return RampSpec(
+        canary=CanaryFile.model_validate(yaml.safe_load(CANARY)), platform=PlatformFile.model_validate(platform)
+    )

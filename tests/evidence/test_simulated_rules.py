@@ -1,9 +1,11 @@
 """The rules of the simulation are the ones that guard a ramp: the same alarms from the same counts."""
 
 import numpy as np
+import pytest
 
+from bench.evidence.days_before import SAME, day_before
 from bench.evidence.own_rules import SHIPPED_THRESHOLD, RepairedThreshold
-from bench.evidence.traffic import N2, REGRESSIONS, TICK, Traffic
+from bench.evidence.traffic import ERRORS, METRICS, N2, REGRESSIONS, TICK, Traffic
 from tailramp.evidence import ArmCounts, CheckTick, ThresholdJudge, VerdictKind
 from tailramp.evidence.wording import Wording
 
@@ -41,3 +43,12 @@ def test_the_simulated_threshold_rule_fails_at_the_ticks_at_which_the_judge_does
                 failed.append(VerdictKind.FAIL in kinds)
             assert failed == simulated.alarmed.tolist()
         assert any(simulated.alarmed)
+
+
+def test_the_day_before_shows_the_users_and_nothing_else() -> None:
+    traffic = Traffic(3, 100.0, N2, 5)
+    windows = day_before(traffic, 5.0, SAME)
+    assert windows.shape == (288, 4, 3, METRICS)
+    n_c, x_c, n_b, x_b = windows[..., ERRORS].sum(axis=0)
+    expected = np.exp(traffic.users[:, :5, 1]).mean(axis=1) / np.exp(traffic.users[:, 5:, 1]).mean(axis=1)
+    assert (x_c / n_c) / (x_b / n_b) == pytest.approx(expected, rel=0.15)

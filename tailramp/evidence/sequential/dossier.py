@@ -6,18 +6,21 @@ ramp's present day of evidence began, so it needs no memory but Prometheus'.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from tailramp.evidence.counts import ArmCounts, EdgeCounts
 from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.kept import Kept, TimeBefore
 from tailramp.evidence.sequential.absolute import LimitProcess
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.grids import EFFECTS, Array
 from tailramp.evidence.sequential.process import DAY, EvidenceProcess
 from tailramp.evidence.sequential.ratios import ratios
 from tailramp.evidence.sequential.rule import LADDER, SequentialRule
+from tailramp.evidence.sequential.time_before import LEAST_BAD, LEAST_SECONDS, learnt_law
 from tailramp.evidence.sequential.user_sets import UserSets
 
 _LEAST_HISTORY = 1000
@@ -41,6 +44,18 @@ class Finding:
     more: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    sets: UserSets
+    start: int
+    window: int
+    kept: Kept
+
+    @property
+    def end(self) -> int:
+        return self.start + self.window * len(self.kept.rows)
+
+
 class Dossier:
     """Evidence that outlives a step."""
 
@@ -60,6 +75,31 @@ class Dossier:
         self._last_at = since
         self._counts = np.zeros((4, 0))
         self._evidence = rule.weight
+        self._earlier: _Earlier | None = None
+
+    def learn(self, sets: UserSets, start: int, window: int, kept: Kept) -> None:
+        """Know the users from the time before the ramp; before any tick. See `TimeBefore`; `sets` are those of it."""
+        self._earlier = _Earlier(sets, start, window, kept)
+
+    @property
+    def adjusted(self) -> bool | None:
+        """Whether the users are known from the time before the ramp; None if nobody asked, or nothing was counted yet.
+
+        What is learnt is learnt by row: a bucket edge with too few bad answers may be left out.
+        """
+        if self.rule.carry is None or self._process is None:
+            return None
+        return bool(self._process.adjusted.any())
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether the time before the ramp tells enough of the users, of all bad answers at least."""
+        if self._earlier is None:
+            return False
+        ticks = [self._earlier.kept.tick(index, 0) for index in range(len(self._earlier.kept.rows))]
+        both = [tick for tick in ticks if not tick.blind and tick.candidate.n > 0 and tick.baseline.n > 0]
+        bad = sum(max([tick.candidate.bad + tick.baseline.bad, *_above(tick)]) for tick in both)
+        return len(both) * self._earlier.window >= LEAST_SECONDS and bad >= LEAST_BAD
 
     def begin(self, sets: UserSets, at: int) -> None:
         """A stretch of time begins at unix time `at`, in which these sets of users are served; its ticks follow."""
@@ -73,6 +113,11 @@ class Dossier:
     def edges(self) -> tuple[float, ...]:
         """The bucket edges below the limit's that are compared, ascending; none before the first counts."""
         return tuple(edge for edge in self._rows if edge is not None and edge != self._limit_edge)
+
+    @property
+    def all_edges(self) -> tuple[float, ...]:
+        """The limit's edge, too."""
+        return tuple(edge for edge in self._rows if edge is not None)
 
     @property
     def evidence(self) -> float:
@@ -118,14 +163,29 @@ class Dossier:
         if 0 < self._limit < 1:
             self._against_limit = LimitProcess([self._limit], alpha=self.rule.alpha)
         self._counts = np.zeros((4, len(self._rows)))
+        if self._earlier is not None and self.rule.carry is not None:
+            known, sets = self._windows(self._earlier), self._earlier.sets
+            law, learnt = learnt_law(noise, sets, known, float(self._earlier.window))
+            days = max(0, math.floor((self._since - self._earlier.end) / DAY))
+            self._process.expect(law, learnt, sets, self.rule.carry, days=days)
 
-    def _counted(self, tick: CheckTick) -> Array:
-        """Shape (4, rows). An edge that an arm does not have is no count."""
+    def _windows(self, earlier: "_Earlier") -> Array:
+        """Shape (windows, 4, rows); what could not be seen is no count."""
+        ticks = (earlier.kept.tick(index, earlier.start) for index in range(len(earlier.kept.rows)))
+        blind = np.full((4, len(self._rows)), np.nan)
+        windows = [blind if tick.blind else self._counted(tick, by_edge=True) for tick in ticks]
+        return np.array(windows).reshape(-1, 4, len(self._rows))
+
+    def _counted(self, tick: CheckTick, *, by_edge: bool = False) -> Array:
+        """Shape (4, rows). An edge that an arm does not have is no count.
+
+        `by_edge`: the tick's own bad answers may be those of another limit.
+        """
         counts = np.empty((4, len(self._rows)))
         for row, edge in enumerate(self._rows):
             arms = ((tick.candidate, tick.candidate_edges), (tick.baseline, tick.baseline_edges))
             for arm, (own, edges) in enumerate(arms):
-                limit = edge is None or edge == self._limit_edge
+                limit = edge is None or (edge == self._limit_edge and not by_edge)
                 counts[2 * arm, row] = own.n
                 bad = own.bad if limit or edge is None else edges.above.get(edge, math.nan)
                 # Within one tick a scrape may fall between two increments of one answer.
@@ -139,7 +199,7 @@ class Dossier:
             return None
         row = int(np.argmax(process.evidence))
         log_ratios, told = process.ratio_support
-        found = ratios(log_ratios, told[[row]], process.spread[[row]])
+        found = ratios(log_ratios, told[[row]], process.spread[[row]], process.centre[[row]])
         n_c, x_c, n_b, x_b = (float(part) for part in self._counts[:, row])
         return Finding(
             edge=self._rows[row],
@@ -160,7 +220,7 @@ class Dossier:
         if self._process is None:
             return ()
         log_ratios, told = self._process.ratio_support
-        upper = ratios(log_ratios, told, self._process.spread).upper
+        upper = ratios(log_ratios, told, self._process.spread, self._process.centre).upper
         # One bad answer more than was seen: of what has not happened yet it is not known that it never does.
         bad = self._counts[3] + 1.0
         base = np.divide(bad, self._counts[2], out=np.ones(len(self._rows)), where=self._counts[2] >= bad)
@@ -178,6 +238,22 @@ class Dossier:
         gain = EFFECTS + np.log((base + n_b) / (base * np.exp(EFFECTS) + n_b))
         missing = math.log(self.rule.needed / max(self.evidence, 1e-12)) + math.log(len(EFFECTS) / 0.3)
         return max(1, math.ceil(missing / float(process.eta[row] * gain.max())))
+
+
+def _above(tick: CheckTick) -> list[float]:
+    """Answers of both arms above each edge."""
+    above = tick.candidate_edges.above
+    return [count + above.get(edge, 0.0) for edge, count in tick.baseline_edges.above.items()]
+
+
+def teach(dossiers: Mapping[tuple[str, str], Dossier], earlier: TimeBefore | None) -> None:
+    """Have the dossiers, by slot and name of the check, learn from the time before the ramp what it tells of each."""
+    if earlier is None:
+        return
+    for (slot, name), dossier in dossiers.items():
+        kept, shares = earlier.kept.get(slot, {}).get(name), earlier.shares.get(slot)
+        if kept is not None and shares is not None and UserSets(*shares).comparable:
+            dossier.learn(UserSets(*shares), earlier.start, earlier.window, kept)
 
 
 def rungs_of(before: EdgeCounts, limit_edge: float | None) -> list[tuple[float | None, int]]:

@@ -110,7 +110,7 @@ class SequentialJudge:
 
     def fail_together(self, evidence: float, at: int) -> Verdict:
         """The evidence of all checks of the candidate together is enough, and most of it is this one's."""
-        return self._fail(f"evidence of all checks together {_amount(evidence)}, {self._needs()}", at)
+        return self._fail(f"evidence of all checks together {_amount(evidence)}, {self._needs()}{self._users()}", at)
 
     def _fail(self, told: str, at: int) -> Verdict:
         self.brief = False
@@ -146,7 +146,14 @@ class SequentialJudge:
         return self._verdict(VerdictKind.INCONCLUSIVE, f"{doubt}; {beside(baseline)}; {self.remark}", at)
 
     def _against(self, evidence: float) -> str:
-        return f"evidence {_amount(evidence)}, {self._needs()}"
+        return f"evidence {_amount(evidence)}, {self._needs()}{self._users()}"
+
+    def _users(self) -> str:
+        """Whether they are known from before the ramp, where somebody wants that."""
+        known = self._dossier.adjusted
+        if known is None:
+            return ""
+        return "; its users are known from before the ramp" if known else "; its users are not known from before"
 
     def _needs(self) -> str:
         return f"a rollback needs {_amount(self._dossier.rule.needed)}"

@@ -27,12 +27,13 @@ from tailramp.evidence.sequential.grids import (
     EFFECTS,
     OFFSETS,
     RATIO_SLICE,
+    USER,
     USER_POINTS,
     USER_SLICE,
     Array,
     Mask,
 )
-from tailramp.evidence.sequential.user_sets import UserSets, kernel, prior
+from tailramp.evidence.sequential.user_sets import UserSets, faded, kernel, prior
 
 DAY = 86_400.0
 CAP = 1e200
@@ -65,6 +66,8 @@ class EvidenceProcess:
         self._ratios = np.exp(self._log_ratios)
         self._sets = [sets] * rows
         self._a = np.stack([prior(sets, tau) for tau in noise.tau])
+        self._law = self._a.copy()
+        self._carry = np.zeros(rows)
         self._b = np.zeros((rows, len(EFFECTS), USER_POINTS))
         self._unplaced = np.ones(rows)
         self._due = np.full(rows, self._change_time.at_start)
@@ -86,9 +89,38 @@ class EvidenceProcess:
 
     @property
     def spread(self) -> Array:
-        """Standard deviation of the log-ratio of the two sets of users, shape (rows,)."""
+        """Standard deviation of the log-ratio of the two sets of users before the day's counts, shape (rows,)."""
         spread: Array = self._noise.tau * np.sqrt([one.variance for one in self._sets])
-        return spread
+        if not self.adjusted.any():
+            return spread
+        second = self._law @ USER**2
+        own: Array = np.sqrt(np.maximum(0.0, second - (self._law @ USER) ** 2))
+        return np.where(self.adjusted, own, spread)
+
+    @property
+    def centre(self) -> Array:
+        """Where that log-ratio is expected, shape (rows,): 0 unless it was learnt from the time before the ramp."""
+        return np.where(self.adjusted, self._law @ USER, 0.0)
+
+    @property
+    def adjusted(self) -> Mask:
+        """The rows whose user effect was learnt from the time before the ramp, shape (rows,)."""
+        return self._carry > 0.0
+
+    def expect(self, law: Array, learnt: Mask, sets: UserSets, carry: float, *, days: int = 0) -> None:
+        """Begin with what is known of the users, in the rows of the mask `learnt`; only before the first window.
+
+        `law`: see `time_before.learnt_law`; it is of the users `sets`, and `days` whole days old and a part of one.
+        `carry`: how much of it stays from one day to the next, 0 to 1.
+        """
+        if carry <= 0.0:
+            return
+        for row in np.flatnonzero(learnt):
+            tau = float(self._noise.tau[row])
+            self._carry[row] = carry
+            found = faded(sets, tau, carry ** (days + 1)) @ law[row]
+            self._law[row] = found if sets == self._sets[row] else kernel(sets, self._sets[row], tau) @ found
+            self._a[row] = self._law[row]
 
     def move(self, sets: UserSets, rows: Mask | None = None) -> None:
         """Users have passed from one side to the other, in the rows of the mask `rows` (all by default).
@@ -105,6 +137,7 @@ class EvidenceProcess:
             passage = kernel(before, sets, tau).T
             self._a[members] = self._a[members] @ passage
             self._b[members] = self._b[members] @ passage
+            self._law[members] = self._law[members] @ passage
             self._ratio[members] *= 0.5  # half of what is known was learnt from other users
             self._due[members] += self._change_time.at_move
             moved = np.zeros(len(self._sets), dtype=bool)
@@ -114,8 +147,15 @@ class EvidenceProcess:
                 self._sets[row] = sets
 
     def renew(self) -> None:
-        """Begin a new day: its evidence starts at 1 again, so that a ramp may last as long as it likes."""
-        self._a = np.stack([prior(sets, tau) for sets, tau in zip(self._sets, self._noise.tau, strict=True)])
+        """Begin a new day: its evidence starts at 1 again, so that a ramp may last as long as it likes.
+
+        What was known of the users before the ramp is a day older.
+        """
+        for row, (sets, tau) in enumerate(zip(self._sets, self._noise.tau, strict=True)):
+            known = self._carry[row] > 0.0
+            carry = float(self._carry[row])
+            self._law[row] = faded(sets, float(tau), carry) @ self._law[row] if known else prior(sets, tau)
+        self._a = self._law.copy()
         self._b[:] = 0.0
         self._unplaced[:] = 1.0
         self._due[:] = self._change_time.at_start
@@ -217,7 +257,7 @@ class EvidenceProcess:
             setattr(self._dispersion, name, np.array(kept["dispersion"][name], dtype=float))
 
 
-_KEPT = ("_a", "_b", "_unplaced", "_due", "_ratio", "_waiting", "evidence")
+_KEPT = ("_a", "_law", "_carry", "_b", "_unplaced", "_due", "_ratio", "_waiting", "evidence")
 _KEPT_OF_DISPERSION = ("_elapsed", "_open", "_seen", "_information", "_variance", "eta")
 
 

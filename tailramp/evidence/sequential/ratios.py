@@ -28,11 +28,16 @@ class Ratios:
     upper: Array
 
 
-def ratios(log_ratios: Array, log_likelihood: Array, spread: Array, *, alpha: float = 0.01) -> Ratios:
+def ratios(
+    log_ratios: Array, log_likelihood: Array, spread: Array, centre: Array | float = 0.0, *, alpha: float = 0.01
+) -> Ratios:
     """Return the interval of every row.
 
     `log_ratios`: shape (points,). `log_likelihood`: shape (rows, points). `spread`: standard deviation of the
-    log-ratio of two sets of users, shape (rows,). `alpha`: 0 to 1.
+    log-ratio of two sets of users, shape (rows,), and `centre` where it is expected, if that is known. `alpha`: 0 to 1.
+
+    Users known to be the better ones hide a regression as large as that, so the upper end is raised by it. Users known
+    to be worse lower nothing: they would not explain all of a harm that is done to them.
     """
     weight = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
@@ -40,7 +45,8 @@ def ratios(log_ratios: Array, log_likelihood: Array, spread: Array, *, alpha: fl
     first = inside.argmax(axis=1)
     last = weight.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
     top = log_ratios[-1]
+    users = _ONE_SIDED * spread - np.minimum(centre, 0.0)
     # An end on the edge of what is considered is no end.
-    upper = np.where(last == weight.shape[1] - 1, top, np.minimum(top, log_ratios[last] + _ONE_SIDED * spread))
+    upper = np.where(last == weight.shape[1] - 1, top, np.minimum(top, log_ratios[last] + users))
     mean = weight @ log_ratios
     return Ratios(np.exp(mean), np.exp(log_ratios[first]), np.exp(log_ratios[last]), np.exp(upper))

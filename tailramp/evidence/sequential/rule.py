@@ -46,6 +46,9 @@ class SequentialRule(BaseModel):
     alpha: float = Field(gt=0, lt=1, description="probability of a false FAIL, per candidate and 24 h, of all checks")
     weight: float = Field(default=1.0, gt=0, le=1, description="this check's part of the evidence")
     tolerance: float = Field(default=1.1, ge=1, description="ratio of the two rates up to which nothing is wrong")
+    carry: float | None = Field(
+        default=None, ge=0, le=1, description="of what is learnt of the users before the ramp, what is left a day later"
+    )
     tau: tuple[float, ...] = Field(min_length=1)
     phi0: tuple[float, ...] = Field(min_length=1)
     sigma0: tuple[float, ...] = Field(min_length=1)

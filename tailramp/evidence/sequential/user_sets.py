@@ -70,6 +70,16 @@ def kernel(before: UserSets, after: UserSets, tau: float) -> Array:
     return _kernel(round(slope, 12), round(tau * math.sqrt(variance), 12))
 
 
+def faded(sets: UserSets, tau: float, carry: float) -> Array:
+    """Probabilities of the log-ratios of two sets a while later, given each one before it: shape (121 after, 121
+    before).
+
+    `carry`, 0 to 1, is how much of a difference stays; the rest is new, so that the spread over all pairs of sets is
+    what it was.
+    """
+    return _kernel(round(carry, 12), round(tau * math.sqrt(sets.variance * (1.0 - carry**2)), 12))
+
+
 @lru_cache(maxsize=512)
 def _kernel(slope: float, spread: float) -> Array:
     columns = np.stack([_normal(slope * u, spread) for u in USER], axis=1)
