@@ -4,13 +4,17 @@ import asyncio
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_scenarios import assert_promises_to_users_are_kept
 
 from lab.scenario import Scenario, play
-from lab.world import World
+from lab.world import HANG_CHECK, World
 from tailramp.ramp import Phase
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -40,6 +44,41 @@ def of_watches(decisions: list[dict[str, Any]]) -> list[tuple[str, Any]]:
 
 
 async def test_a_recorded_ramp_is_decided_again_as_it_was_and_its_record_can_be_recomputed(world: World) -> None:
+    await ramped_recorded_and_replayed(world)
+
+
+async def test_so_is_one_that_knew_its_users_from_the_day_before(tmp_path: Path) -> None:
+    history = {"sequential": {"history": {"bucketLabel": "bucket", "period": "3h"}}}
+    world = World(tmp_path / "world", seed=7, checks={**HANG_CHECK, **history})
+    past = tmp_path / "past.om"
+    with past.open("w", encoding="utf-8") as out:
+        out.writelines(day_before(int(time.time()) // 5 * 5))
+    world.prometheus.remember(past)
+    async with world:
+        told = [
+            (v["check"], v["reason"]) for _, verdicts in await ramped_recorded_and_replayed(world) for v in verdicts
+        ]
+    known = {check for check, reason in told if "its users are known from before the ramp" in reason}
+    assert known == {"toxicity"}
+    assert any(check == "errors" and "its users are not known from before" in reason for check, reason in told)
+
+
+def day_before(now: int) -> Iterator[str]:
+    """Hours of answers of blue by bucket, as a scorer that names it would have counted them."""
+    random = np.random.default_rng(6)
+    times = range(now - 4 * 3600, now, 5)
+    n = random.poisson(5, (20, len(times)))
+    for name, counts in (("scored", n), ("toxic", random.binomial(n, 0.02))):
+        yield f"# TYPE llm_answers_{name} counter\n"
+        for bucket, values in enumerate(counts.cumsum(axis=1).tolist()):
+            labels = f'slot="blue",instance="before",bucket="{bucket:02}"'
+            for at, value in zip(times, values, strict=True):
+                yield f"llm_answers_{name}_total{{{labels}}} {value} {at}\n"
+    yield "# EOF\n"
+
+
+async def ramped_recorded_and_replayed(world: World) -> list[tuple[str, Any]]:
+    """What the watches decided, live and in the replay alike."""
     world.start_worker()
     facts = await play(world, Scenario.SLOW)
     assert (facts.outcome, facts.reason) == (Phase.ROLLED_BACK, "unhealthy")
@@ -66,3 +105,4 @@ async def test_a_recorded_ramp_is_decided_again_as_it_was_and_its_record_can_be_
     assert recomputed["agree"]
     on_counts = [decision["verdicts"] for decision in recomputed["decisions"] if decision["holds_counts"]]
     assert on_counts == [4] * len(expected)
+    return expected
