@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from activities.kube import Changed, KubeClient, NotFound, Resource
-from activities.kube.resources import DEPLOYMENTS
+from activities.kube.resources import DEPLOYMENTS, LEADER_WORKER_SETS
 
 Object = dict[str, Any]
 Deployed = Callable[[str, Object], Awaitable[None]]
@@ -74,13 +74,9 @@ class WorkloadPlayer:
                 await self.deployed(name, found)
         reachable = min(wanted, self.at_most.get(name, wanted))
         rollout.ready = min(rollout.ready + 1, reachable)
-        status = {
-            "observedGeneration": found["metadata"]["generation"],
-            "replicas": wanted,
-            "updatedReplicas": wanted,
-            "readyReplicas": rollout.ready,
-            "availableReplicas": rollout.ready,
-        }
+        status = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": rollout.ready}
+        if self.resource != LEADER_WORKER_SETS:  # which knows neither, up to 0.7
+            status |= {"observedGeneration": found["metadata"]["generation"], "availableReplicas": rollout.ready}
         if found.get("status") == status:
             return
         version = found["metadata"]["resourceVersion"]

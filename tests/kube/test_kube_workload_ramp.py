@@ -1,7 +1,8 @@
 """Whole ramps whose candidate is not there yet: tailramp puts it into the free slot, and its servers follow the share.
 
-A player stands for the controllers and machines that the lab's API server has not: it makes pods of the Deployments and
-runs the model that their image names.
+A player stands for the controllers and machines that the lab's API server has not: it tells how many servers the
+objects have, and runs the model that their image names. What is special to a kind is how its object is written and what
+its controller says, so a ramp to the end and a way back are made with each of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import pytest
 import yaml
 from kube_namespace import ROLE_FILE, USER, Namespace
 
-from activities.kube.resources import DEPLOYMENTS, PODS
+from activities.kube import Resource
+from activities.kube.resources import DEPLOYMENTS, LEADER_WORKER_SETS, PODS, STATEFUL_SETS
 from cli.ramps import Ramp
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
@@ -31,25 +33,56 @@ WORKLOAD_ROLE = ROLE_FILE.parents[1] / "workload-access" / "role.yaml"
 RULES: list[dict[str, Any]] = [
     rule for file in (ROLE_FILE, WORKLOAD_ROLE) for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["rules"]
 ]
+KINDS = {"deployment": DEPLOYMENTS, "statefulset": STATEFUL_SETS, "leaderworkerset": LEADER_WORKER_SETS}
+EVERY_KIND = pytest.mark.parametrize(
+    "kind", ["deployment", *(pytest.param(kind, marks=pytest.mark.faults) for kind in KINDS if kind != "deployment")]
+)
 
 
-def deployment(slot: str, model: str, replicas: int) -> dict[str, Any]:
+def body(kind: str, slot: str, model: str, replicas: int) -> dict[str, Any]:
     labels = {"app": f"chat-{slot}"}
     template = {
         "metadata": {"labels": labels},
         "spec": {"containers": [{"name": "server", "image": f"toy/{model}:1"}]},
     }
-    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    spec: dict[str, Any] = {"replicas": replicas}
+    if kind == "leaderworkerset":
+        spec["leaderWorkerTemplate"] = {"size": 2, "leaderTemplate": template, "workerTemplate": template}
+    else:
+        spec |= {"selector": {"matchLabels": labels}, "template": template}
+    if kind == "statefulset":
+        spec["serviceName"] = f"chat-{slot}"
     return {"metadata": {"name": f"chat-{slot}"}, "spec": spec}
 
 
-def workload(slot: str, **fields: Any) -> dict[str, Any]:
-    replicas = {"full": 4, "idle": 0}
-    return {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas, "ready": "8s", **fields}
+def images(found: dict[str, Any]) -> list[str]:
+    """Of every template of an object."""
+    spec = found["spec"]
+    groups = spec.get("leaderWorkerTemplate")
+    templates = [groups["leaderTemplate"], groups["workerTemplate"]] if groups else [spec["template"]]
+    return [template["spec"]["containers"][0]["image"] for template in templates]
+
+
+def workload(kind: str, slot: str) -> dict[str, Any]:
+    return {"kind": kind, "name": f"chat-{slot}", "replicas": {"full": 4, "idle": 0}, "ready": "8s"}
 
 
 @pytest.fixture
-async def world(namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
+def kind() -> str:
+    """What the slots' servers are; a test may say otherwise."""
+    return "deployment"
+
+
+@pytest.fixture
+def resource(kind: str, request: pytest.FixtureRequest) -> Resource:
+    """The kind's, which the API server knows from now on."""
+    if kind == "leaderworkerset":
+        request.getfixturevalue("plane_of_kinds")
+    return KINDS[kind]
+
+
+@pytest.fixture
+async def world(resource: Resource, kind: str, namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
     await namespace.allow(RULES)
     world = KubeWorld(
         tmp_path / "world",
@@ -60,11 +93,11 @@ async def world(namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld
         seed=3,
         models={"blue": "chat-v1", "green": "chat-v0"},
         ramp=QUICK,
-        workloads={slot: workload(slot) for slot in ("blue", "green")},
+        workloads={slot: workload(kind, slot) for slot in ("blue", "green")},
         spellings={"image": "toy/{model}:1"},
     )
-    await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment("blue", "chat-v1", 4))
-    await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment("green", "chat-v0", 0))
+    await namespace.admin.create(resource, namespace.name, body(kind, "blue", "chat-v1", 4))
+    await namespace.admin.create(resource, namespace.name, body(kind, "green", "chat-v0", 0))
     async with world:
         yield world
 
@@ -72,25 +105,29 @@ async def world(namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld
 async def run_model(world: KubeWorld, name: str, found: dict[str, Any]) -> None:
     """What a machine would do with a changed template."""
     slot = name.removeprefix("chat-")
-    model = found["spec"]["template"]["spec"]["containers"][0]["image"].removeprefix("toy/").removesuffix(":1")
+    model = images(found)[-1].removeprefix("toy/").removesuffix(":1")
     if world.models[slot] != model:
         await world.deploy(slot, model)
 
 
-def player_of(world: KubeWorld, namespace: Namespace) -> WorkloadPlayer:
-    return WorkloadPlayer(namespace.admin, namespace.name, deployed=lambda name, found: run_model(world, name, found))
+def player_of(world: KubeWorld, namespace: Namespace, resource: Resource = DEPLOYMENTS) -> WorkloadPlayer:
+    return WorkloadPlayer(
+        namespace.admin, namespace.name, resource, deployed=lambda name, found: run_model(world, name, found)
+    )
 
 
-async def sizes_and_image(namespace: Namespace, slot: str) -> tuple[int, str]:
-    found = await namespace.admin.get(DEPLOYMENTS, namespace.name, f"chat-{slot}")
+async def sizes_and_image(namespace: Namespace, slot: str, resource: Resource = DEPLOYMENTS) -> tuple[int, str]:
+    found = await namespace.admin.get(resource, namespace.name, f"chat-{slot}")
     assert "tailramp/found" not in (found["metadata"].get("annotations") or {})
-    return found["spec"]["replicas"], found["spec"]["template"]["spec"]["containers"][0]["image"]
+    (image,) = set(images(found))
+    return found["spec"]["replicas"], image
 
 
+@EVERY_KIND
 async def test_a_candidate_that_is_nowhere_yet_is_deployed_grows_with_its_share_and_replaces_the_old(
-    world: KubeWorld, namespace: Namespace
+    world: KubeWorld, namespace: Namespace, resource: Resource
 ) -> None:
-    async with player_of(world, namespace) as player:
+    async with player_of(world, namespace, resource) as player:
         world.start_worker()
         users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=180, core_users=50)
         try:
@@ -101,19 +138,22 @@ async def test_a_candidate_that_is_nowhere_yet_is_deployed_grows_with_its_share_
         assert result.phase is Phase.SUCCEEDED, result
         assert player.sizes["chat-green"] == [0, 1, 2, 4]
         assert player.sizes["chat-blue"] == [4] or player.sizes["chat-blue"] == [4, 0]
-    assert await sizes_and_image(namespace, "green") == (4, "toy/chat-v2:1")
-    assert await sizes_and_image(namespace, "blue") == (0, "toy/chat-v1:1")
+    assert await sizes_and_image(namespace, "green", resource) == (4, "toy/chat-v2:1")
+    assert await sizes_and_image(namespace, "blue", resource) == (0, "toy/chat-v1:1")
 
 
-async def test_a_rollback_puts_the_workload_back_as_it_was(world: KubeWorld, namespace: Namespace) -> None:
-    async with player_of(world, namespace):
+@EVERY_KIND
+async def test_a_rollback_puts_the_workload_back_as_it_was(
+    world: KubeWorld, namespace: Namespace, resource: Resource
+) -> None:
+    async with player_of(world, namespace, resource):
         world.start_worker()
         users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=180, core_users=50)
         try:
             handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
 
             async def is_served() -> bool:
-                found = await namespace.admin.get(DEPLOYMENTS, namespace.name, "chat-green")
+                found = await namespace.admin.get(resource, namespace.name, "chat-green")
                 return bool(found["spec"]["replicas"] >= 2)
 
             await wait_until(is_served, 90, "the candidate has grown", interval=0.2)
@@ -122,8 +162,8 @@ async def test_a_rollback_puts_the_workload_back_as_it_was(world: KubeWorld, nam
         finally:
             await users.terminate()
         assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
-    assert await sizes_and_image(namespace, "green") == (0, "toy/chat-v0:1")
-    assert await sizes_and_image(namespace, "blue") == (4, "toy/chat-v1:1")
+    assert await sizes_and_image(namespace, "green", resource) == (0, "toy/chat-v0:1")
+    assert await sizes_and_image(namespace, "blue", resource) == (4, "toy/chat-v1:1")
 
 
 async def test_a_candidate_whose_pods_never_come_is_refused_with_the_reason_and_put_back(
