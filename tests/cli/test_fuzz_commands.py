@@ -22,7 +22,6 @@ NAMES = sorted(set(COMMANDS) - ENDLESS)
 SECONDS = 10
 FUZZ = settings(
     max_examples=12,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

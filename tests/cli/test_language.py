@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from project_folder import Finished, Folder
 from scripted_world import ScriptedWorld
@@ -129,7 +129,6 @@ def test_every_limit_is_translated() -> None:
 
 @pytest.mark.parametrize("carry", [None, 0.9])
 @pytest.mark.parametrize("name", list(JudgeName))
-@settings(deadline=None)  # the first example waits for numpy
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=12),
     st.sampled_from([check.words for check in CHECKS]),

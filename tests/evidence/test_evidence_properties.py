@@ -3,7 +3,7 @@
 import math
 
 from evidence_samples import BLUE, GREEN, GRID, RULE, Bench, sample, toxicity_book
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailramp.evidence import (
@@ -57,7 +57,6 @@ def is_sane(verdict: Verdict) -> bool:
 
 
 @given(st.lists(hostile_readings, max_size=25))
-@settings(deadline=None)
 def test_no_answer_of_prometheus_makes_a_book_raise_or_lose_its_numbers(readings: list[Reading]) -> None:
     book = CheckBook(CHECKS, [GREEN], BLUE, GRID, run_up=10)
     for one in [*readings, *sorted(readings, key=lambda one: one.at)]:
@@ -134,7 +133,6 @@ def test_missed_broken_and_restarted_scrapes_lose_only_what_a_restart_took_along
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5), st.booleans()), min_size=1, max_size=50),
     st.integers(0, 50),
 )
-@settings(deadline=None)
 def test_a_crash_at_any_tick_and_outages_between_never_change_a_verdict(
     ticks: list[tuple[int, int, bool]], crash: int
 ) -> None:

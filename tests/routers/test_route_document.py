@@ -325,7 +325,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [at, *(place for key, item in inside for place in places(item, (*at, key)))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_whatever_stands_in_any_place_is_taken_or_refused_and_if_taken_can_be_written(data: st.DataObject) -> None:
     content = copy.deepcopy(serving(platforms_own(), on_green("00-04")).data)

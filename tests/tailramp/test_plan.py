@@ -91,7 +91,7 @@ def test_a_share_of_tenths_of_a_percent_is_exact_at_the_fine_resolution(full_spe
         assert len(plan.steps[0].buckets) == 10 * tenths
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     target=st.lists(st.integers(0, 99), unique=True, min_size=1, max_size=100),
     cents=st.lists(st.integers(1, 9999), unique=True, max_size=6).map(sorted),

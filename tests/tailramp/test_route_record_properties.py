@@ -156,5 +156,5 @@ class Everybody(RuleBasedStateMachine):
         assert set(self.record.leases) == set(self.record.candidates)
 
 
-Everybody.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Everybody.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestEverybodyWritesTheRoute = Everybody.TestCase
