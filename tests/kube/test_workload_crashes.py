@@ -11,21 +11,12 @@ from typing import Any
 
 import pytest
 from kube_namespace import Namespace
+from kube_workload import LATER, RAMP, SIZED, WAYS, Slot, holder, inside, pod_autoscaler
 from stepping import At, Stepping, Stopped, die
-from test_workload_objects import (
-    LATER,
-    POD_AUTOSCALERS,
-    RAMP,
-    SIZED,
-    WAYS,
-    Holder,
-    Slot,
-    holder,
-    inside,
-    pod_autoscaler,
-)
 
 from activities.kube import KubeClient
+from activities.kube.resources import POD_AUTOSCALERS
+from activities.workloads import Holder
 from tailramp.errors import Fenced
 
 RAISE = {"replicas": {"full": 8, "autoscaler": "raise"}}
