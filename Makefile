@@ -42,9 +42,10 @@ test: $(STAMP) ## run the tests
 	@$(BIN)/python -m lab.programs $(BUILT) >/dev/null
 	@$(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(ARGS)
 
-test-faults: $(STAMP) ## run the whole fault matrices (hours); what becomes of each cell is kept in bench/results/faults.txt
+test-faults: $(STAMP) ## run the whole fault matrices (hours); what becomes of each cell of tests/faults is kept in bench/results/faults.txt
 	@$(BIN)/python -m lab.programs $(BUILT) >/dev/null
 	@$(BIN)/python -m pytest --no-header -v -m "faults or not faults" --keep-results tests/faults $(ARGS)
+	@$(BIN)/python -m pytest --no-header -v -m faults $(filter-out tests/faults tests/conftest.py,$(wildcard tests/*)) $(ARGS)
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
