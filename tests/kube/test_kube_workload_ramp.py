@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from kube_namespace import ROLE_FILE, USER, Namespace
+from kube_namespace import USER, Namespace
+from slot_objects import RULES, slot_object
 
 from activities.kube import Resource
 from activities.kube.resources import DEPLOYMENTS, LEADER_WORKER_SETS, PODS, STATEFUL_SETS
@@ -29,30 +29,10 @@ from workflows.starting import start_ramp
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 QUICK = {"steps": ["25%", "50%", "100%"], "hold": "2s", "bake": "2s"}
-WORKLOAD_ROLE = ROLE_FILE.parents[1] / "workload-access" / "role.yaml"
-RULES: list[dict[str, Any]] = [
-    rule for file in (ROLE_FILE, WORKLOAD_ROLE) for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["rules"]
-]
 KINDS = {"deployment": DEPLOYMENTS, "statefulset": STATEFUL_SETS, "leaderworkerset": LEADER_WORKER_SETS}
 EVERY_KIND = pytest.mark.parametrize(
     "kind", ["deployment", *(pytest.param(kind, marks=pytest.mark.faults) for kind in KINDS if kind != "deployment")]
 )
-
-
-def body(kind: str, slot: str, model: str, replicas: int) -> dict[str, Any]:
-    labels = {"app": f"chat-{slot}"}
-    template = {
-        "metadata": {"labels": labels},
-        "spec": {"containers": [{"name": "server", "image": f"toy/{model}:1"}]},
-    }
-    spec: dict[str, Any] = {"replicas": replicas}
-    if kind == "leaderworkerset":
-        spec["leaderWorkerTemplate"] = {"size": 2, "leaderTemplate": template, "workerTemplate": template}
-    else:
-        spec |= {"selector": {"matchLabels": labels}, "template": template}
-    if kind == "statefulset":
-        spec["serviceName"] = f"chat-{slot}"
-    return {"metadata": {"name": f"chat-{slot}"}, "spec": spec}
 
 
 def images(found: dict[str, Any]) -> list[str]:
@@ -96,8 +76,8 @@ async def world(resource: Resource, kind: str, namespace: Namespace, tmp_path: P
         workloads={slot: workload(kind, slot) for slot in ("blue", "green")},
         spellings={"image": "toy/{model}:1"},
     )
-    await namespace.admin.create(resource, namespace.name, body(kind, "blue", "chat-v1", 4))
-    await namespace.admin.create(resource, namespace.name, body(kind, "green", "chat-v0", 0))
+    await namespace.admin.create(resource, namespace.name, slot_object(kind, "blue", "chat-v1", 4))
+    await namespace.admin.create(resource, namespace.name, slot_object(kind, "green", "chat-v0", 0))
     async with world:
         yield world
 

@@ -14,7 +14,7 @@ from kube_namespace import Namespace
 from living_kube import LivingKube
 from record_changes import GREEN as ON_GREEN
 from record_changes import RAMP, conclude, roll_back, serve, take_over
-from test_kube_workload_ramp import RULES, deployment
+from slot_objects import RULES, slot_object
 
 from activities.kube.resources import DEPLOYMENTS
 from activities.workloads import Holder, make_workload
@@ -25,7 +25,7 @@ from tailramp.spec import PlatformFile, load_platform
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
     await namespace.allow(RULES)
     for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
-        await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment(slot, model, 2))
+        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, 2))
     async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
         yield living
 
@@ -67,7 +67,7 @@ async def deployed(living: LivingKube, slot: str) -> tuple[int, str]:
 
 
 async def doctor(living: LivingKube, path: Path) -> list[dict[str, Any]]:
-    _, out, _ = await run(living, "doctor", "--platform", str(path), "-o", "json")
+    _, out, _ = await run(living.within.kubeconfig, "doctor", "--platform", str(path), "-o", "json")
     found = json.loads(out)
     results = found["results"] if isinstance(found, dict) else found
     return [result for result in results if result["area"] == "servers"]
@@ -105,7 +105,7 @@ async def test_uninstall_puts_workloads_back_as_they_were_found(living: LivingKu
     await living.router.prepare(take_over(), ["green"])
     await put(living, load_platform(path), "green", "chat-v2")
     await living.router.clear(roll_back(3))
-    code, out, err = await run(living, "uninstall", "--platform", str(path), "--yes")
+    code, out, err = await run(living.within.kubeconfig, "uninstall", "--platform", str(path), "--yes")
     assert code == 0, out + err
     assert await deployed(living, "green") == (2, "toy/chat-v0:1")
 
@@ -119,6 +119,6 @@ async def test_uninstall_keeps_the_model_that_serves_everyone_and_all_of_its_ser
     await living.router.apply(serve(ON_GREEN, 2))
     await living.router.prepare(conclude(3))
     await living.served(ON_GREEN)
-    code, out, err = await run(living, "uninstall", "--platform", str(path), "--yes")
+    code, out, err = await run(living.within.kubeconfig, "uninstall", "--platform", str(path), "--yes")
     assert code == 0, out + err
     assert await deployed(living, "green") == (3, "toy/chat-v2:1")

@@ -12,8 +12,8 @@ import pytest
 from kube_namespace import Namespace
 from living_kube import LivingKube
 from record_changes import RAMP, on_green
+from slot_objects import RULES, slot_object
 from temporalio.testing import ActivityEnvironment
-from test_kube_workload_ramp import RULES, deployment
 from test_workload_commands import platform_file
 
 from activities.capacity import CapacityActivities, wait_for_servers
@@ -33,7 +33,7 @@ READY = Progress(wanted=1, ready=1)
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
     await namespace.allow(RULES)
     for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
-        await namespace.admin.create(DEPLOYMENTS, namespace.name, deployment(slot, model, 4))
+        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, 4))
     async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
         yield living
 
