@@ -1,7 +1,29 @@
 """What holds for every test."""
 
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+
+import pytest
 from hypothesis import settings
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("tailramp", deadline=None)
 settings.load_profile("tailramp")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that is marked `alone` have the machine, whatever else the other processes of the run have to do."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    folder = item.config.rootpath / ".pytest_cache"
+    folder.mkdir(exist_ok=True)
+    with (folder / "turn").open("a") as turn, (folder / "machine").open("a") as machine:
+        # Who waits for the whole machine keeps the turn, so that nobody else begins meanwhile.
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        return (yield)

@@ -15,7 +15,7 @@ from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketFunction, BucketSet
 from tailramp.ramp import Phase
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(240)]
 
 SECONDS_AFTER_TRIGGER = 2.0
 
