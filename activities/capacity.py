@@ -83,8 +83,11 @@ class CapacityActivities:
                 return PrepareReport(problems=(str(error),))
             try:  # who does not answer is asked again from here on: nobody knows what stands there now
                 await self._claim(request, router, plan)
-                written = [place.slot for place in found if await self._put(request, router, plan, place)]
-                refused = await self._served(spec, plan, found, heartbeat)
+                for place in found:
+                    await self._put(request, router, plan, place)
+                written = await self._changed(request, found)
+                waiting = [place for place in found if not place.is_served or place.slot in written]
+                refused = await self._served(spec, plan, waiting, heartbeat)
                 if not refused:
                     served = await self._served_models(spec.platform)
                     refused = public_name_problems(spec.platform, served, plan.baseline, plan.slots)
@@ -92,7 +95,7 @@ class CapacityActivities:
                 raise
             except Refused as error:
                 return PrepareReport(problems=(str(error),))
-            return PrepareReport(problems=tuple(str(problem) for problem in refused), written=tuple(written))
+            return PrepareReport(problems=tuple(str(problem) for problem in refused), written=written)
 
     @activity.defn(name=MAKE_ROOM)
     async def make_room(self, request: RoomRequest) -> RoomReport:
@@ -166,10 +169,10 @@ class CapacityActivities:
             workload = make_workload(request.spec.platform, slot, self._clients)
             await workload.claim(holder, serves=slot == plan.baseline)
 
-    async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: Place) -> bool:
+    async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: Place) -> None:
         """Put a model into its slot, with the servers that the first step needs."""
         if place.is_served:
-            return False
+            return
         platform = request.spec.platform
         workload = make_workload(platform, place.slot, self._clients)
 
@@ -180,19 +183,24 @@ class CapacityActivities:
             return _foreign(record, request.ramp)
 
         holder = _holder(request, router, against)
-        changed = await workload.prepare(place.model, holder)
+        await workload.prepare(place.model, holder)
         for sizes in _sized(platform, (place.slot,)).values():
             has = await workload.size() or 0
             first = needed(sizes, place.slot, plan.step(1).assignment, plan.baseline)
             if has < first:
-                changed = True
                 await workload.scale(first, holder)
-        return changed
 
-    async def _served(self, spec: RampSpec, plan: Plan, found: list[Place], heartbeat: Heartbeat) -> list[Problem]:
+    async def _changed(self, request: PrepareRequest, found: list[Place]) -> tuple[SlotName, ...]:
+        """The slots that this ramp has changed, as their objects say: a worker that died while a model loaded has
+        written already, and its model may be served by now."""
+        slots = [place.slot for place in found]
+        workloads = [make_workload(request.spec.platform, slot, self._clients) for slot in slots]
+        changed = await asyncio.gather(*(workload.changed_by(request.ramp) for workload in workloads))
+        return tuple(slot for slot, is_changed in zip(slots, changed, strict=True) if is_changed)
+
+    async def _served(self, spec: RampSpec, plan: Plan, waiting: list[Place], heartbeat: Heartbeat) -> list[Problem]:
         """Wait until every candidate is served by its slot; returns those that are not at their slot's limit."""
         platform = spec.platform
-        waiting = [place for place in found if not place.is_served]
 
         async def one(place: Place, seconds: float) -> Progress:
             workload = make_workload(platform, place.slot, self._clients)

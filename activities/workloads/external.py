@@ -19,6 +19,9 @@ class External:
     async def written_by(self) -> str | None:
         return None
 
+    async def changed_by(self, ramp: str) -> bool:  # noqa: ARG002
+        return False
+
     async def claim(self, holder: Holder, *, serves: bool) -> None:
         """Nobody here writes it."""
 

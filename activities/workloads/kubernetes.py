@@ -104,6 +104,11 @@ class KubernetesWorkload:
         notes = Notes.on(await self._read())
         return None if notes is None else notes.ramp
 
+    async def changed_by(self, ramp: str) -> bool:
+        found, scaler = await asyncio.gather(self._read(), self._autoscaler())
+        noted = [Notes.on(found), None if scaler is None else Notes.on(scaler.found)]
+        return any(notes is not None and notes.changed_by == ramp for notes in noted)
+
     # Writing.
 
     async def claim(self, holder: Holder, *, serves: bool) -> None:
@@ -168,7 +173,8 @@ class KubernetesWorkload:
             notes = Notes.on(found)
             if notes is None or (anew and notes.ramp != holder.ramp):
                 notes = Notes(route=self._route, slot=self._slot, ramp=holder.ramp)
-            notes = notes.model_copy(update={"ramp": holder.ramp}).with_fields(found, fields)
+            by = {"ramp": holder.ramp, **({"changed_by": holder.ramp} if writes else {})}
+            notes = notes.model_copy(update=by).with_fields(found, fields)
             return [*writes, *notes.mark(found)]
 
         await self._patch(resource, name, operations, holder)

@@ -24,13 +24,15 @@ class Written(BaseModel):
 
 
 class Notes(BaseModel):
-    """``fields`` by JSON pointer.  ``ramp`` is the latest that wrote."""
+    """``fields`` by JSON pointer.  ``ramp`` is the latest that wrote, ``changed_by`` the latest that made a field hold
+    something else."""
 
     model_config = ConfigDict(frozen=True)
 
     route: str
     slot: str
     ramp: str
+    changed_by: str | None = None
     fields: dict[str, Written] = Field(default_factory=dict)
 
     @classmethod

@@ -80,6 +80,9 @@ class Workload(Protocol):
     async def written_by(self) -> str | None:
         """The ramp whose writes stand here now; None if nobody's do."""
 
+    async def changed_by(self, ramp: str) -> bool:
+        """Whether something stands here that a write of ``ramp`` has put there: also one of a worker that has died."""
+
     async def claim(self, holder: Holder, *, serves: bool) -> None:
         """Note whose it is now, so that a late write of an earlier ramp meets a changed object.
 

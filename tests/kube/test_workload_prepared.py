@@ -1,0 +1,131 @@
+"""A worker dies while a model loads: the next one knows what was put there, says so, and waits for all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from kube_namespace import Namespace
+from living_kube import LivingKube
+from record_changes import LATER_RAMP, RAMP
+from slot_objects import RULES, slot_object
+from test_workload_commands import platform_file
+from test_workload_refusals import running
+
+from activities.capacity import CapacityActivities
+from activities.kube.resources import DEPLOYMENTS
+from lab.process import wait_until
+from tailramp.activity_contract import PrepareReport, PrepareRequest
+from tailramp.forms import SlotName
+from tailramp.spec import RampSpec, load_platform
+
+
+@pytest.fixture
+async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
+    await namespace.allow(RULES)
+    for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
+        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, 4))
+    async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
+        yield living
+
+
+@pytest.fixture
+def served() -> dict[SlotName, str]:
+    """The model that each slot's server answers to now."""
+    return {"blue": "chat-v1", "green": "chat-v0", "red": "chat-v0"}
+
+
+@pytest.fixture
+async def spec(
+    living: LivingKube, served: dict[SlotName, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RampSpec]:
+    """Of slots whose servers answer as ``served`` says, and whose ramp has nothing else in its way."""
+
+    async def models(request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": served[request.match_info["slot"]]}]})
+
+    async def nothing(*_: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr(CapacityActivities, "_examine", nothing)
+    app = web.Application()
+    app.router.add_get("/{slot}/v1/models", models)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    platform = load_platform(platform_file(living, tmp_path))
+    at = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    slots = {name: slot.model_copy(update={"url": f"{at}/{name}"}) for name, slot in platform.slots.items()}
+    yield living.spec.model_copy(update={"platform": platform.model_copy(update={"slots": slots})})
+    await runner.cleanup()
+
+
+def preparing(
+    living: LivingKube, spec: RampSpec, ramp: str = RAMP, said: list[str] | None = None
+) -> asyncio.Task[PrepareReport]:
+    """One attempt of the activity, by a worker of its own; ``said`` is given what its heartbeats tell."""
+    request, environment = PrepareRequest(spec=spec, ramp=ramp), running()
+    if said is not None:
+        environment.on_heartbeat = lambda details: said.append(str(details))
+    return asyncio.ensure_future(environment.run(CapacityActivities(living.clients).prepare_candidates, request))
+
+
+async def rolled(living: LivingKube, updated: int) -> None:
+    """So many of four servers hold the present template, and all of them are ready."""
+    found = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-green")
+    counts = {"replicas": 4, "updatedReplicas": updated, "readyReplicas": 4, "availableReplicas": 4}
+    status = {"observedGeneration": found["metadata"]["generation"], **counts}
+    change = [{"op": "add", "path": "/status", "value": status}]
+    await living.admin.patch(DEPLOYMENTS, living.namespace, "chat-green", change, subresource="status")
+
+
+async def dies_while_loading(living: LivingKube, spec: RampSpec) -> None:
+    attempt = preparing(living, spec)
+
+    async def is_put() -> bool:
+        found = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-green")
+        return "toy/chat-v2:1" in str(found["spec"]["template"])
+
+    await wait_until(is_put, 20, "the model is put into the free slot")
+    assert not attempt.done()
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+
+
+async def test_a_slot_counts_as_changed_although_the_worker_that_changed_it_has_died(
+    living: LivingKube, spec: RampSpec, served: dict[SlotName, str]
+) -> None:
+    await dies_while_loading(living, spec)
+    served["green"] = "chat-v2"
+    await rolled(living, updated=4)
+    assert await asyncio.wait_for(preparing(living, spec), 20) == PrepareReport(written=("green",))
+
+
+async def test_servers_of_before_are_waited_for_although_one_of_the_new_answers_already(
+    living: LivingKube, spec: RampSpec, served: dict[SlotName, str]
+) -> None:
+    await dies_while_loading(living, spec)
+    served["green"] = "chat-v2"
+    await rolled(living, updated=1)
+    said: list[str] = []
+    attempt = preparing(living, spec, said=said)
+
+    async def is_told() -> bool:
+        return attempt.done() or any("3 of before are still there" in each for each in said)
+
+    await wait_until(is_told, 20, "it is told what is waited for")
+    assert not attempt.done()
+    await rolled(living, updated=4)
+    assert await asyncio.wait_for(attempt, 20) == PrepareReport(written=("green",))
+
+
+async def test_what_an_earlier_ramp_has_put_there_is_no_change_of_this_one(
+    living: LivingKube, spec: RampSpec, served: dict[SlotName, str]
+) -> None:
+    await dies_while_loading(living, spec)
+    served["green"] = "chat-v2"
+    await rolled(living, updated=4)
+    assert await asyncio.wait_for(preparing(living, spec, LATER_RAMP), 20) == PrepareReport()
