@@ -45,7 +45,7 @@ from tailramp.spec import PlatformFile, RampSpec, Replicas
 from tailramp.units import format_duration
 
 _BETWEEN_LOOKS = 1.0
-"""Seconds: pods take minutes, and every look asks the API server for all of them."""
+"""Seconds: pods take minutes, and every look asks the API server."""
 
 
 class CapacityActivities:
@@ -113,8 +113,10 @@ class CapacityActivities:
             holder = _holder(request, make_router(platform, self._clients), against)
             slots = (plan.baseline, *plan.slots) if request.waits else tuple(platform.slots)
             needs: dict[SlotName, int] = {}
-            for slot, sizes in _sized(platform, slots).items():
-                workload = make_workload(platform, slot, self._clients)
+            sized = _sized(platform, slots)
+            workloads = {slot: make_workload(platform, slot, self._clients) for slot in sized}
+            for slot, workload in workloads.items():
+                sizes = sized[slot]
                 try:
                     has = await workload.size() or 0
                 except NotFound:
@@ -132,7 +134,7 @@ class CapacityActivities:
                     await workload.scale(target, holder)
 
             async def look(seconds: float) -> dict[SlotName, Progress]:
-                asked = [make_workload(platform, slot, self._clients).ready(needs[slot], seconds) for slot in needs]
+                asked = [workloads[slot].ready(servers, seconds) for slot, servers in needs.items()]
                 return dict(zip(needs, await asyncio.gather(*asked), strict=True))
 
             late = await wait_for_servers(platform, look, heartbeat, server_clock())
@@ -201,9 +203,10 @@ class CapacityActivities:
     async def _served(self, spec: RampSpec, plan: Plan, waiting: list[Place], heartbeat: Heartbeat) -> list[Problem]:
         """Wait until every candidate is served by its slot; returns those that are not at their slot's limit."""
         platform = spec.platform
+        workloads = {place.slot: make_workload(platform, place.slot, self._clients) for place in waiting}
 
         async def one(place: Place, seconds: float) -> Progress:
-            workload = make_workload(platform, place.slot, self._clients)
+            workload = workloads[place.slot]
             sizes = _sized(platform, (place.slot,)).get(place.slot)
             first = plan.step(1).assignment
             servers = needed(sizes, place.slot, first, plan.baseline) if sizes else await workload.size() or 0

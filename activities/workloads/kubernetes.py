@@ -23,6 +23,9 @@ from tailramp.forms import SlotName
 from tailramp.spec import ManagedWorkload
 from tailramp.spec.models import Models
 
+_STORY_SECONDS = 10.0
+"""How long what pods and events told is told again: a namespace may have thousands, and loading takes minutes."""
+
 _ATTEMPTS = 20
 """How often a write that met somebody else's is begun again: a controller writes the status of what it is rolling."""
 
@@ -46,6 +49,9 @@ class KubernetesWorkload:
         self._settings = settings
         self._models = models
         self._shape = shape
+        self._story = Story()
+        self._refusal = ""
+        self._story_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +102,8 @@ class KubernetesWorkload:
         progress = Progress(servers, ready, unit, leftovers=leftovers)
         if progress.is_done:
             return progress
-        story, complaint = await self._story(found, standing.trouble)
+        await self._hear(found, seconds)
+        story, complaint = self._story, standing.trouble or self._refusal
         mend = story.mend or (complaint_mend(complaint) if complaint else "")
         return Progress(servers, ready, unit, story.told(seconds), story.stuck or complaint, mend, leftovers)
 
@@ -264,17 +271,21 @@ class KubernetesWorkload:
             p if p.field.startswith("models.") else Problem(f"{at}.{p.field}", p.reason, p.mend, p.value) for p in named
         ]
 
-    async def _story(self, found: Object, complaint: str) -> tuple[Story, str]:
-        """What its pods say, and what its controller does; neither keeps anybody from waiting on."""
+    async def _hear(self, found: Object, seconds: float) -> None:
+        """Learn what its pods say and what its controller could not do, unless that was heard just now; neither keeps
+        anybody from waiting on."""
+        if self._story_at is not None and 0 <= seconds - self._story_at < _STORY_SECONDS:
+            return
         try:
-            pods, events = await asyncio.gather(
+            pods, of_pods, own = await asyncio.gather(
                 self._client.find_all(PODS, self._namespace, self._shape.pod_selector(found)),
-                self._client.find_all(EVENTS, self._namespace),
+                self._client.find_all(EVENTS, self._namespace, fields="involvedObject.kind=Pod"),
+                self._client.find_all(EVENTS, self._namespace, fields=f"involvedObject.uid={found['metadata']['uid']}"),
             )
         except TailrampError:
-            return Story(), complaint
-        own = [event for event in events if event.get("involvedObject", {}).get("uid") == found["metadata"]["uid"]]
-        return story_of(pods, events), complaint or refusal_in(own)
+            self._story, self._refusal, self._story_at = Story(), "", None
+            return
+        self._story, self._refusal, self._story_at = story_of(pods, of_pods), refusal_in(own), seconds
 
     def _conflicts(self, scaler: Autoscaler, full: int) -> list[Problem]:
         bounds = f"{scaler.name} keeps {self.name} between {scaler.least} and {scaler.most} servers"

@@ -93,7 +93,10 @@ class Workload(Protocol):
         """Let the servers run ``model``.  False if nothing had to be written."""
 
     async def ready(self, servers: int, seconds: float) -> Progress:
-        """How far ``servers`` of them are.  ``seconds`` is the time of day."""
+        """How far ``servers`` of them are.  ``seconds`` is the time of day.
+
+        Why they are not further may be some seconds old where the same workload is asked again and again.
+        """
 
     async def scale(self, servers: int, holder: Holder) -> None:
         """Want so many of them."""

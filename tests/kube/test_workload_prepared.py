@@ -1,10 +1,12 @@
-"""A worker dies while a model loads: the next one knows what was put there, says so, and waits for all of it."""
+"""A model loads for tens of minutes: a worker that dies meanwhile is followed by one that knows what was put there and
+waits for all of it, and nobody asks the API server for everything at every look."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,6 +18,7 @@ from test_workload_commands import platform_file
 from test_workload_refusals import running
 
 from activities.capacity import CapacityActivities
+from activities.kube import KubeClient
 from activities.kube.resources import DEPLOYMENTS
 from lab.process import wait_until
 from tailramp.activity_contract import PrepareReport, PrepareRequest
@@ -129,3 +132,25 @@ async def test_what_an_earlier_ramp_has_put_there_is_no_change_of_this_one(
     served["green"] = "chat-v2"
     await rolled(living, updated=4)
     assert await asyncio.wait_for(preparing(living, spec, LATER_RAMP), 20) == PrepareReport()
+
+
+async def test_a_wait_of_many_looks_asks_for_events_only_once_in_a_while(
+    living: LivingKube, spec: RampSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    call = KubeClient._call
+
+    async def noted(client: KubeClient, method: str, path: str, *others: Any) -> dict[str, Any]:
+        asked.append(f"{method} {path.rpartition('/')[2]}")
+        return await call(client, method, path, *others)
+
+    await dies_while_loading(living, spec)
+    monkeypatch.setattr(KubeClient, "_call", noted)
+    attempt = preparing(living, spec)
+    try:
+        await wait_until(lambda: asked.count("GET chat-green") >= 9, 20, "it was looked several times")
+    finally:
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+    assert asked.count("GET pods") == 1
+    assert asked.count("GET events") == 2  # those of pods, and the workload's own
