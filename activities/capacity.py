@@ -5,7 +5,7 @@ wait for; and what cannot come is refused at a limit, with the reason that the c
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from temporalio import activity
@@ -17,7 +17,7 @@ from activities.heartbeat import Heartbeat, heartbeating
 from activities.kube import NotFound
 from activities.preflight import baseline_problems, public_name_problems, take_over, unanswered_checks
 from activities.routers import Router, make_router
-from activities.surroundings import models_of
+from activities.surroundings import models_of, served_models
 from activities.traffic import final_refusals
 from activities.workloads import Holder, Progress, make_workload
 from tailramp.activity_contract import (
@@ -65,14 +65,14 @@ class CapacityActivities:
             router = make_router(spec.platform, self._clients)
             try:
                 record = await router.record()
-                served = await self._served_models(spec.platform)
+                served = await served_models(self._clients.http, spec.platform)
                 found = places(spec, record.assignment.default, served, record.previous_default)
                 if not found:
                     return PrepareReport()  # preflight says what is in the way
                 candidates = [place.slot for place in found]
                 plan = make_plan(spec, default=record.assignment.default, candidates=candidates)
                 take_over(plan, request)(record)
-                if problems := await self._examine(router, spec, plan, found):
+                if problems := await self._examine(router, spec, plan, found, served[plan.baseline]):
                     return PrepareReport(problems=tuple(str(problem) for problem in problems))
                 slots = [place.slot for place in found if not place.is_served]
                 if record.previous_default in slots:
@@ -89,7 +89,7 @@ class CapacityActivities:
                 waiting = [place for place in found if not place.is_served or place.slot in written]
                 refused = await self._served(spec, plan, waiting, heartbeat)
                 if not refused:
-                    served = await self._served_models(spec.platform)
+                    served = await served_models(self._clients.http, spec.platform)
                     refused = public_name_problems(spec.platform, served, plan.baseline, plan.slots)
             except Fenced:
                 raise
@@ -143,21 +143,20 @@ class CapacityActivities:
             told = [f"{slot}: {said}" for slot, said in heartbeat.details["workloads"].items()]
             return RoomReport(sentence="; ".join(told))
 
-    async def _served_models(self, platform: PlatformFile) -> Mapping[SlotName, frozenset[str]]:
-        slots = platform.slots
-        answers = await asyncio.gather(*(models_of(self._clients.http, slot.url) for slot in slots.values()))
-        return dict(zip(slots, answers, strict=True))
+    async def _examine(
+        self, router: Router, spec: RampSpec, plan: Plan, found: list[Place], live: frozenset[str]
+    ) -> list[Problem]:
+        """Whatever keeps the ramp from working that has nothing to do with the candidates' servers.
 
-    async def _examine(self, router: Router, spec: RampSpec, plan: Plan, found: list[Place]) -> list[Problem]:
-        """Whatever keeps the ramp from working that has nothing to do with the candidates' servers."""
+        ``live``: the models that the baseline answers to.
+        """
         platform = spec.platform
         problems: list[Problem] = []
         for place in found:
             workload = make_workload(platform, place.slot, self._clients)
             problems += await workload.preflight(None if place.is_served else place.model)
         problems += await make_workload(platform, plan.baseline, self._clients).preflight(None)
-        models = await models_of(self._clients.http, platform.slots[plan.baseline].url)
-        problems += baseline_problems(platform, plan.baseline, models)
+        problems += baseline_problems(platform, plan.baseline, live)
         coming = {f"slots.{place.slot}" for place in found if not place.is_served}
         problems += [problem for problem in await router.preflight(plan) if problem.field not in coming]
         if not problems:

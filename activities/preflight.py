@@ -4,7 +4,6 @@ What cannot work is refused in words that say what to mend.  Only when nothing i
 as the last act.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from temporalio import activity
@@ -14,13 +13,14 @@ from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
 from activities.routers import Change, Router, make_router
-from activities.surroundings import models_of
+from activities.surroundings import served_models
 from activities.traffic import final_refusals
 from activities.users import users_problems
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
 from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.forms import SlotName
+from tailramp.placing import serving
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer, Evidence
 from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, taken_over
@@ -85,9 +85,7 @@ class PreflightActivities:
         if live not in slots:
             mend = f"Add the slot {live} to the platform file"
             return None, [Problem("slots", f"the route is served by {live}, which the file does not know", mend)]
-        served = dict(
-            zip(slots, await asyncio.gather(*(self._models_of(spec.platform, slot) for slot in slots)), strict=True)
-        )
+        served = await served_models(self._clients.http, spec.platform)
         free = [slot for slot in slots if slot != live]
         found: list[SlotName] = []
         problems: list[Problem] = []
@@ -96,7 +94,7 @@ class PreflightActivities:
             called = spec.platform.models.served_as(candidate.model)
             if called in served[live]:
                 reason, mend = f"is already the baseline in slot {live}", "Nothing to do: it serves everyone already"
-            elif slot := next((slot for slot in free if called in served[slot] and slot not in found), None):
+            elif slot := serving(called, free, served, found):
                 found.append(slot)
                 continue
             else:
@@ -112,9 +110,6 @@ class PreflightActivities:
             return None, problems
         problems = baseline_problems(spec.platform, live, served[live])
         return found, problems + public_name_problems(spec.platform, served, live, found)
-
-    async def _models_of(self, platform: PlatformFile, slot: str) -> frozenset[str]:
-        return await models_of(self._clients.http, platform.slots[slot].url)
 
     async def _probe(self, spec: RampSpec, plan: Plan) -> list[Problem]:
         """The gateway computes our buckets, everyone is served by the baseline now, and the gateway says who served."""

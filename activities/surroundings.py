@@ -1,9 +1,11 @@
-"""What ``plan`` and ``doctor`` ask of the world before anybody is moved: reading only, and never failing.
+"""What is asked of the world before anybody is moved, by ramps, ``plan`` and ``doctor``: reading only, never failing.
 
 Every answer is what was seen or, in words, why it could not be seen.
 """
 
+import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -11,7 +13,8 @@ import aiohttp
 from activities.metrics import PrometheusMetrics
 from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Refused
-from tailramp.spec import RampSpec
+from tailramp.forms import SlotName
+from tailramp.spec import PlatformFile, RampSpec
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
 
@@ -35,6 +38,12 @@ async def models_of(http: aiohttp.ClientSession, url: str) -> frozenset[str]:
         return frozenset(str(entry["id"]) for entry in listed["data"])
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
         return frozenset()
+
+
+async def served_models(http: aiohttp.ClientSession, platform: PlatformFile) -> Mapping[SlotName, frozenset[str]]:
+    """The same of every slot."""
+    answers = await asyncio.gather(*(models_of(http, slot.url) for slot in platform.slots.values()))
+    return dict(zip(platform.slots, answers, strict=True))
 
 
 async def measured_rates(spec: RampSpec, slot: str, *, seconds: int = 300, looks: int = 20) -> MeasuredRates:

@@ -3,7 +3,7 @@
 The live slot is what the route says, never a file; after a promotion the other one is free for the next candidate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from tailramp.forms import SlotName
@@ -23,6 +23,13 @@ class Place:
     is_served: bool
 
 
+def serving(
+    name: str, slots: Iterable[SlotName], served: Mapping[SlotName, frozenset[str]], taken: Container[SlotName]
+) -> SlotName | None:
+    """The first of ``slots`` that is not ``taken`` and answers to ``name`` already; None if there is none."""
+    return next((slot for slot in slots if name in served.get(slot, ()) and slot not in taken), None)
+
+
 def places(
     spec: RampSpec, live: SlotName, served: Mapping[SlotName, frozenset[str]], previous: SlotName | None = None
 ) -> list[Place]:
@@ -39,8 +46,7 @@ def places(
     found: list[Place] = []
     for model, name in called.items():
         taken = {place.slot for place in found}
-        there = next((slot for slot in free if name in served.get(slot, ()) and slot not in taken), None)
-        if there is not None:
+        if there := serving(name, free, served, taken):
             found.append(Place(there, model, name, is_served=True))
             continue
         others = {other for other in called.values() if other != name}

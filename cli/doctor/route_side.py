@@ -1,6 +1,5 @@
 """The route: its record, what its data plane serves, how its gateway answers, and where its evidence comes from."""
 
-import asyncio
 import email.utils
 import os
 import time
@@ -180,10 +179,9 @@ async def _gateway(
 
 async def _slots(platform: PlatformFile, record: "RouteRecord | None", http: "aiohttp.ClientSession") -> list[Result]:
     from activities.preflight import public_name_problems
-    from activities.surroundings import models_of
+    from activities.surroundings import served_models
 
-    answers = await asyncio.gather(*(models_of(http, slot.url) for slot in platform.slots.values()))
-    served = dict(zip(platform.slots, answers, strict=True))
+    served = await served_models(http, platform)
     results = [_slot(slot, platform.slots[slot].url, models) for slot, models in served.items()]
     live = record.assignment.default if record is not None else ""
     if live in served:

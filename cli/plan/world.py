@@ -1,13 +1,14 @@
 """What a plan needs to know of the world, looked up where it can be and named where it cannot."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.route_document import RouteDocument
 from tailramp.errors import Refused, TailrampError
 from tailramp.forms import SlotName
-from tailramp.placing import places
+from tailramp.placing import places, serving
 from tailramp.plan import make_plan
 from tailramp.route_record import RouteRecord
 from tailramp.spec import EnvoyFileRouter, RampSpec
@@ -99,17 +100,15 @@ def _with_record(spec: RampSpec, record: RouteRecord) -> World:
 
 async def look(spec: RampSpec) -> World:
     """What the route file, the slots' servers and Prometheus say now."""
-    import asyncio
-
     import aiohttp
 
-    from activities.surroundings import measured_rates, models_of
+    from activities.surroundings import measured_rates, served_models
     from activities.time_before import known_before
 
     world = from_files(spec) if isinstance(spec.platform.router, EnvoyFileRouter) else await _from_router(spec)
     slots = spec.platform.slots
     async with aiohttp.ClientSession() as http:
-        served = dict(zip(slots, await asyncio.gather(*(models_of(http, s.url) for s in slots.values())), strict=True))
+        served = await served_models(http, spec.platform)
         previous = world.record.previous_default if world.record is not None else None
         found = places(spec, world.default, served, previous)
         world.candidates = [place.slot for place in found] or world.candidates
@@ -129,14 +128,14 @@ async def look(spec: RampSpec) -> World:
     return world
 
 
-def _find_slot(world: World, index: int, model: str, called: str, served: dict[str, frozenset[str]]) -> None:
+def _find_slot(world: World, index: int, model: str, called: str, served: Mapping[SlotName, frozenset[str]]) -> None:
     if called in served.get(world.default, ()):
         world.problems.append(f"{model} is the baseline already, in slot {world.default}")
         return
-    for slot, models in served.items():
-        if slot != world.default and called in models and slot not in world.candidates[:index]:
-            world.candidates[index] = slot
-            return
+    free = [slot for slot in served if slot != world.default]
+    if slot := serving(called, free, served, world.candidates[:index]):
+        world.candidates[index] = slot
+        return
     silent = [slot for slot, models in served.items() if not models]
     if silent:
         names = ", ".join(silent)

@@ -42,18 +42,32 @@ def served() -> dict[SlotName, str]:
 
 
 @pytest.fixture
-async def spec(
-    living: LivingKube, served: dict[SlotName, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[RampSpec]:
-    """Of slots whose servers answer as ``served`` says, and whose ramp has nothing else in its way."""
+def asked() -> list[SlotName]:
+    """The slots whose servers were asked for their models."""
+    return []
 
-    async def models(request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": served[request.match_info["slot"]]}]})
+
+@pytest.fixture
+def free_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in the way of a ramp but its servers."""
 
     async def nothing(*_: object) -> list[object]:
         return []
 
     monkeypatch.setattr(CapacityActivities, "_examine", nothing)
+
+
+@pytest.fixture
+async def spec(
+    living: LivingKube, served: dict[SlotName, str], asked: list[SlotName], tmp_path: Path
+) -> AsyncIterator[RampSpec]:
+    """Of slots whose servers answer as ``served`` says."""
+
+    async def models(request: web.Request) -> web.Response:
+        slot = request.match_info["slot"]
+        asked.append(slot)
+        return web.json_response({"data": [{"id": served[slot]}]})
+
     app = web.Application()
     app.router.add_get("/{slot}/v1/models", models)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -98,6 +112,7 @@ async def dies_while_loading(living: LivingKube, spec: RampSpec) -> None:
     await asyncio.gather(attempt, return_exceptions=True)
 
 
+@pytest.mark.usefixtures("free_way")
 async def test_a_slot_counts_as_changed_although_the_worker_that_changed_it_has_died(
     living: LivingKube, spec: RampSpec, served: dict[SlotName, str]
 ) -> None:
@@ -107,6 +122,7 @@ async def test_a_slot_counts_as_changed_although_the_worker_that_changed_it_has_
     assert await asyncio.wait_for(preparing(living, spec), 20) == PrepareReport(written=("green",))
 
 
+@pytest.mark.usefixtures("free_way")
 async def test_servers_of_before_are_waited_for_although_one_of_the_new_answers_already(
     living: LivingKube, spec: RampSpec, served: dict[SlotName, str]
 ) -> None:
@@ -125,6 +141,7 @@ async def test_servers_of_before_are_waited_for_although_one_of_the_new_answers_
     assert await asyncio.wait_for(attempt, 20) == PrepareReport(written=("green",))
 
 
+@pytest.mark.usefixtures("free_way")
 async def test_what_an_earlier_ramp_has_put_there_is_no_change_of_this_one(
     living: LivingKube, spec: RampSpec, served: dict[SlotName, str]
 ) -> None:
@@ -134,6 +151,7 @@ async def test_what_an_earlier_ramp_has_put_there_is_no_change_of_this_one(
     assert await asyncio.wait_for(preparing(living, spec, LATER_RAMP), 20) == PrepareReport()
 
 
+@pytest.mark.usefixtures("free_way")
 async def test_a_wait_of_many_looks_asks_for_events_only_once_in_a_while(
     living: LivingKube, spec: RampSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,3 +172,12 @@ async def test_a_wait_of_many_looks_asks_for_events_only_once_in_a_while(
         await asyncio.gather(attempt, return_exceptions=True)
     assert asked.count("GET pods") == 1
     assert asked.count("GET events") == 2  # those of pods, and the workload's own
+
+
+async def test_what_is_asked_before_a_model_is_loaded_is_asked_of_every_slot_once(
+    living: LivingKube, spec: RampSpec, asked: list[SlotName]
+) -> None:
+    """There is no Prometheus here, so that the ramp is refused before anything is written."""
+    report = await asyncio.wait_for(preparing(living, spec), 20)
+    assert [problem for problem in report.problems if "prometheus" in problem]
+    assert sorted(asked) == ["blue", "green", "red"]
