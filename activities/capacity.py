@@ -113,7 +113,7 @@ class CapacityActivities:
             holder = _holder(request, make_router(platform, self._clients), against)
             slots = (plan.baseline, *plan.slots) if request.waits else tuple(platform.slots)
             needs: dict[SlotName, int] = {}
-            sized = _sized(platform, slots)
+            sized = {slot: sizes for slot in slots if (sizes := _sizes(platform, slot)) is not None}
             workloads = {slot: make_workload(platform, slot, self._clients) for slot in sized}
             for slot, workload in workloads.items():
                 sizes = sized[slot]
@@ -125,8 +125,8 @@ class CapacityActivities:
                     continue  # of a slot that this ramp may not even use
                 if request.waits:
                     now, then = request.serving, request.assignment
-                    target = before_shift(sizes, slot, has=has, now=now, then=then, baseline=plan.baseline)
-                    needs[slot] = max(needed(sizes, slot, now, plan.baseline), needed(sizes, slot, then, plan.baseline))
+                    needs[slot] = before_shift(sizes, slot, has=0, now=now, then=then, baseline=plan.baseline)
+                    target = max(has, needs[slot])
                 else:
                     found = await workload.found_size() or 0
                     target = after_shift(sizes, slot, has=has, found=found, now=request.serving, baseline=plan.baseline)
@@ -185,10 +185,9 @@ class CapacityActivities:
 
         holder = _holder(request, router, against)
         await workload.prepare(place.model, holder)
-        for sizes in _sized(platform, (place.slot,)).values():
-            has = await workload.size() or 0
+        if (sizes := _sizes(platform, place.slot)) is not None:
             first = needed(sizes, place.slot, plan.step(1).assignment, plan.baseline)
-            if has < first:
+            if (await workload.size() or 0) < first:
                 await workload.scale(first, holder)
 
     async def _changed(self, request: PrepareRequest, found: list[Place]) -> tuple[SlotName, ...]:
@@ -206,7 +205,7 @@ class CapacityActivities:
 
         async def one(place: Place, seconds: float) -> Progress:
             workload = workloads[place.slot]
-            sizes = _sized(platform, (place.slot,)).get(place.slot)
+            sizes = _sizes(platform, place.slot)
             first = plan.step(1).assignment
             servers = needed(sizes, place.slot, first, plan.baseline) if sizes else await workload.size() or 0
             progress = await workload.ready(servers, seconds)
@@ -271,7 +270,7 @@ class LeavingActivities:
             holder = _holder(request, router, against)
             await make_workload(platform, request.new, self._clients).retire(None, holder)
             workload = make_workload(platform, request.old, self._clients)
-            sizes = _sized(platform, (request.old,)).get(request.old)
+            sizes = _sizes(platform, request.old)
             servers = after_bake(sizes, has=await workload.size() or 0) if sizes and sizes.idle is not None else None
             await workload.retire(servers, holder)
             return LeaveReport()
@@ -294,10 +293,10 @@ def _holder(request: Request, router: Router, against: Callable[[RouteRecord], s
     return Holder(request.ramp, check)
 
 
-def _sized(platform: PlatformFile, slots: tuple[SlotName, ...]) -> dict[SlotName, Replicas]:
-    """The slots whose servers follow the share."""
-    found = {slot: platform.workload_of(slot) for slot in slots}
-    return {slot: w.replicas for slot, w in found.items() if w is not None and w.replicas is not None}
+def _sizes(platform: PlatformFile, slot: SlotName) -> Replicas | None:
+    """How the servers of ``slot`` follow the share; None if they do not."""
+    workload = platform.workload_of(slot)
+    return None if workload is None else workload.replicas
 
 
 async def wait_for_servers(

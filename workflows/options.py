@@ -57,15 +57,22 @@ PREFLIGHT: Final = Options(
     retry=_retry(1, 5, attempts=3),
     cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
-PREPARE: Final = Options(
-    task_queue=WATCH_QUEUE,
-    start_to_close=timedelta(hours=2),  # brought to the spec's own limit, and a little more, by who starts it
-    heartbeat=timedelta(seconds=5),
-    retry=_retry(1, 10),
-    cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
 WORKLOAD_GRACE: Final = timedelta(minutes=2)
 """How much longer than the spec says an activity may take that waits for servers, so that it can say why itself."""
+
+
+def waiting_for_servers(ready: timedelta) -> Options:
+    """Of an activity that waits up to ``ready`` for servers, which is the spec's own limit."""
+    return Options(
+        task_queue=WATCH_QUEUE,
+        start_to_close=ready + WORKLOAD_GRACE,
+        heartbeat=timedelta(seconds=5),
+        retry=_retry(1, 10),
+        cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        schedule_to_close=ready + 2 * WORKLOAD_GRACE,
+    )
+
+
 LEAVE_WORKLOADS: Final = Options(
     task_queue=ROLLBACK_QUEUE,
     start_to_close=timedelta(seconds=20),

@@ -4,7 +4,6 @@ Nothing here takes traffic away, and nothing that takes traffic away waits for i
 """
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,12 +39,11 @@ class Servers(RampBase):
         limit = max((slot.workload.ready for slot in platform.slots.values() if slot.workload), default=timedelta())
         handle = self._start(
             contract.PREPARE,
-            replace(options.PREPARE, start_to_close=limit + options.WORKLOAD_GRACE),
+            options.waiting_for_servers(limit),
             request,
             contract.PrepareReport,
             "prepare",
             "have the candidates served",
-            limit + 2 * options.WORKLOAD_GRACE,
         )
         report = await self._settled(handle)
         if not report.problems and report.written:
@@ -72,12 +70,11 @@ class Servers(RampBase):
         )
         handle = self._start(
             contract.MAKE_ROOM,
-            replace(options.PREPARE, start_to_close=limit + options.WORKLOAD_GRACE),
+            options.waiting_for_servers(limit),
             request,
             contract.RoomReport,
             "make-room",
             f"have the servers for {assignment.describe()}",
-            limit + 2 * options.WORKLOAD_GRACE,
         )
         self._room = assignment, handle
         return handle
