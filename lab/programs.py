@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,28 @@ class Program:
     def variable(self) -> str:
         """The environment variable that names this program, such as `TAILRAMP_PROMETHEUS`."""
         return "TAILRAMP_" + self.name.upper().replace("-", "_")
+
+
+def _of_prometheus(
+    says: str,
+    version: str,
+    *,
+    go: tuple[int, int, int],
+    command: str = "prometheus",
+    replaced: Mapping[str, str] | None = None,
+) -> GoModule:
+    """A command of Prometheus's module at `version`, which says that it is `says`."""
+    return GoModule(
+        path="github.com/prometheus/prometheus",
+        version=version,
+        package=f"github.com/prometheus/prometheus/cmd/{command}",
+        # Without the cloud service discoveries it builds in a third of the time; static and file stay.
+        tags="remove_all_sd",
+        variables={"github.com/prometheus/common/version.Version": says},
+        replaced=replaced or {},
+        go=go,
+        usual_minutes=3 if command == "prometheus" else 2,
+    )
 
 
 PROGRAMS = {
@@ -103,37 +125,19 @@ PROGRAMS = {
             ),
         ),
         # Prometheus 2 writes the label le="2" where 3 writes le="2.0", and Debian still ships 2.
-        Program(
-            "prometheus",
-            "3.16.0",
-            minimum=(3,),
-            module=GoModule(
-                path="github.com/prometheus/prometheus",
-                version="v0.316.0",
-                package="github.com/prometheus/prometheus/cmd/prometheus",
-                # Without the cloud service discoveries it builds in a third of the time; static and file stay.
-                tags="remove_all_sd",
-                variables={"github.com/prometheus/common/version.Version": "3.16.0"},
-                go=(1, 26, 7),
-                usual_minutes=3,
-            ),
-        ),
+        Program("prometheus", "3.16.0", minimum=(3,), module=_of_prometheus("3.16.0", "v0.316.0", go=(1, 26, 7))),
         # What is asked of Prometheus has to be asked of older ones, too.
         Program(
             "prometheus-2",
             "2.42.0",
-            module=GoModule(
-                path="github.com/prometheus/prometheus",
-                version="v0.42.0",
-                package="github.com/prometheus/prometheus/cmd/prometheus",
-                tags="remove_all_sd",
-                variables={"github.com/prometheus/common/version.Version": "2.42.0"},
+            module=_of_prometheus(
+                "2.42.0",
+                "v0.42.0",
+                go=(1, 19, 0),
                 replaced={
                     "k8s.io/klog": "github.com/simonpasquier/klog-gokit v0.3.0",
                     "k8s.io/klog/v2": "github.com/simonpasquier/klog-gokit/v3 v3.3.0",
                 },
-                go=(1, 19, 0),
-                usual_minutes=3,
             ),
         ),
         # Writes blocks of the past, and says whether rules are any.
@@ -141,15 +145,7 @@ PROGRAMS = {
             "promtool",
             "3.16.0",
             minimum=(3,),
-            module=GoModule(
-                path="github.com/prometheus/prometheus",
-                version="v0.316.0",
-                package="github.com/prometheus/prometheus/cmd/promtool",
-                tags="remove_all_sd",
-                variables={"github.com/prometheus/common/version.Version": "3.16.0"},
-                go=(1, 26, 7),
-                usual_minutes=2,
-            ),
+            module=_of_prometheus("3.16.0", "v0.316.0", command="promtool", go=(1, 26, 7)),
         ),
     )
 }
