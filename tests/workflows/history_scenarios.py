@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ramp_specs import TWO_STEPS, ramp_spec
-from scripted import Ramp, ScriptedWorld, answers, clear_finds, ends, fails, waits
+from scripted import Ramp, ScriptedWorld
+from scripted_activities import answers, clear_finds, ends, fails, waits
 
 from tailramp import activity_contract as contract
 from tailramp.ramp import Reason, SpendWord, WatchOutcome

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from ramp_specs import ramp_spec
 from running_temporal import running_server
-from scripted import Ramp, ScriptedWorld, ends, fails, new_route, waits
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import ends, fails, waits
 
 from tailramp import activity_contract as contract
 from tailramp.decision import DecisionKind

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 from ramp_specs import TWO_STEPS, ramp_spec
-from scripted import FIRST_EPOCH, Ramp, ScriptedWorld, answers, as_usual, ends, fails, new_route, waits
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import FIRST_EPOCH, answers, as_usual, ends, fails, waits
 
 from tailramp import activity_contract as contract
 from tailramp.decision import DecisionKind

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 from ramp_specs import ramp_spec
-from scripted import ScriptedWorld, as_usual, ends, fails, waits
+from scripted import ScriptedWorld
+from scripted_activities import as_usual, ends, fails, waits
 
 from tailramp import activity_contract as contract
 from tailramp.decision import DecisionKind

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from scripted import Ramp, ScriptedWorld, as_usual, ends, fails, waits
+from scripted import Ramp, ScriptedWorld
+from scripted_activities import as_usual, ends, fails, waits
 from temporalio.client import Client
 
 from tailramp import activity_contract as contract

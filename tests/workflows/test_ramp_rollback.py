@@ -7,18 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from ramp_specs import ramp_spec
-from scripted import (
-    FIRST_EPOCH,
-    Ramp,
-    ScriptedWorld,
-    as_usual,
-    clear_finds,
-    ends,
-    fails,
-    ignores_cancel,
-    new_route,
-    waits,
-)
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import FIRST_EPOCH, as_usual, clear_finds, ends, fails, ignores_cancel, waits
 from temporalio.service import RPCError
 
 from tailramp import activity_contract as contract

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from ramp_specs import ramp_spec
-from scripted import Ramp, ScriptedWorld, ends, fails, new_route, waits
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import ends, fails, waits
 from temporalio.client import WorkflowUpdateFailedError
 
 from tailramp import activity_contract as contract

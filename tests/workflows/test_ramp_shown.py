@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 from ramp_specs import TWO_STEPS, ramp_spec
-from scripted import Ramp, ScriptedWorld, ends, fails, new_route, waits
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import ends, fails, waits
 from temporalio.common import TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
 

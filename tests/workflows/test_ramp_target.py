@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 from ramp_specs import ramp_spec
-from scripted import FIRST_EPOCH, Ramp, ScriptedWorld, ends, fails, new_route, waits
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import FIRST_EPOCH, ends, fails, waits
 from temporalio.client import WorkflowUpdateFailedError
 
 from tailramp import activity_contract as contract

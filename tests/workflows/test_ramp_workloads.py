@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 from ramp_specs import TWO_STEPS, ramp_spec
-from scripted import Ramp, ScriptedWorld, answers, clear_finds, ends, fails, ignores_cancel, new_route, waits
+from scripted import Ramp, ScriptedWorld, new_route
+from scripted_activities import answers, clear_finds, ends, fails, ignores_cancel, waits
 
 from tailramp import activity_contract as contract
 from tailramp.ramp import Block, Phase, WatchOutcome
