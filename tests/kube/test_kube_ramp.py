@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kube_namespace import ROLE_FILE, USER, Namespace
 from living_label import GATEWAY_ROLE_FILE, role_of
+from ramp_among_users import ramp_among_users
 
 from activities.kube import KubeClient
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES
@@ -21,7 +22,6 @@ from lab.process import wait_until
 from tailramp.assignment import Assignment
 from tailramp.ramp import Phase
 from tailramp.route_record import RouteRecord
-from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -70,12 +70,8 @@ def broken_promises(requests: list[ClientRequest], growth_ended: float | None) -
 
 @pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api", "gateway-label"], indirect=True)
 async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld) -> None:
-    users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
-    try:
-        handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+    async with ramp_among_users(world) as handle:
         result = await asyncio.wait_for(handle.result(), 150)
-    finally:
-        await users.terminate()
     assert result.phase is Phase.SUCCEEDED, result
     stands = await record_of(world)
     assert (stands.assignment, stands.original_default) == (Assignment(default="green"), "green")
@@ -89,9 +85,7 @@ async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld
 async def test_a_bad_candidate_is_rolled_back_and_the_objects_are_as_they_were(world: KubeWorld) -> None:
     async with world.plane.api.client() as admin:
         found = await specs_of(world, admin)
-        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
-        try:
-            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        async with ramp_among_users(world) as handle:
 
             async def is_served() -> bool:
                 lease = await admin.find(LEASES, world.namespace, "tailramp-chat")
@@ -100,8 +94,6 @@ async def test_a_bad_candidate_is_rolled_back_and_the_objects_are_as_they_were(w
             await wait_until(is_served, 60, "the candidate is served", interval=0.2)
             struck = await world.fault("green", "errors")
             result = await asyncio.wait_for(handle.result(), 90)
-        finally:
-            await users.terminate()
         assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
         assert await specs_of(world, admin) == found
     requests = requests_of(world)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from kube_namespace import USER, Namespace
+from ramp_among_users import ramp_among_users
 from slot_objects import RULES, slot_object
 
 from activities.kube import Resource
@@ -109,12 +110,8 @@ async def test_a_candidate_that_is_nowhere_yet_is_deployed_grows_with_its_share_
 ) -> None:
     async with player_of(world, namespace, resource) as player:
         world.start_worker()
-        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=180, core_users=50)
-        try:
-            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        async with ramp_among_users(world, seconds=180) as handle:
             result = await asyncio.wait_for(handle.result(), 150)
-        finally:
-            await users.terminate()
         assert result.phase is Phase.SUCCEEDED, result
         assert player.sizes["chat-green"] == [0, 1, 2, 4]
         assert player.sizes["chat-blue"] == [4] or player.sizes["chat-blue"] == [4, 0]
@@ -128,9 +125,7 @@ async def test_a_rollback_puts_the_workload_back_as_it_was(
 ) -> None:
     async with player_of(world, namespace, resource):
         world.start_worker()
-        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=180, core_users=50)
-        try:
-            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        async with ramp_among_users(world, seconds=180) as handle:
 
             async def is_served() -> bool:
                 found = await namespace.admin.get(resource, namespace.name, "chat-green")
@@ -139,8 +134,6 @@ async def test_a_rollback_puts_the_workload_back_as_it_was(
             await wait_until(is_served, 90, "the candidate has grown", interval=0.2)
             await world.fault("green", "errors")
             result = await asyncio.wait_for(handle.result(), 90)
-        finally:
-            await users.terminate()
         assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
     assert await sizes_and_image(namespace, "green", resource) == (0, "toy/chat-v0:1")
     assert await sizes_and_image(namespace, "blue", resource) == (4, "toy/chat-v1:1")

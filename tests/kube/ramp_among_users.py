@@ -1,0 +1,20 @@
+"""A ramp to chat-v2 while users keep asking."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from lab.kube_world import KubeWorld
+from workflows.starting import RampHandle, start_ramp
+
+
+@asynccontextmanager
+async def ramp_among_users(world: KubeWorld, seconds: float = 120) -> AsyncIterator[RampHandle]:
+    """A ramp that has just been started.  Users ask for so many ``seconds`` at most; what they got is in the world's
+    ``clients.jsonl``."""
+    users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=seconds, core_users=50)
+    try:
+        yield await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+    finally:
+        await users.terminate()
