@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = root.main(args=arguments, prog_name="tailramp", standalone_mode=False, obj=console)
         return int(code or ExitCode.DONE)
     except click.Abort:
-        console.aside("interrupted")
+        console.complain("interrupted", {"error": "interrupted", "code": int(ExitCode.INTERNAL_ERROR)})
         return ExitCode.INTERNAL_ERROR
     except SystemExit as error:  # click's answer to a broken pipe
         return error.code if isinstance(error.code, int) else ExitCode.INTERNAL_ERROR

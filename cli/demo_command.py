@@ -98,7 +98,7 @@ async def _demo(console: Console, directory: Path, scenario: str | None, seed: i
                 _print_facts(facts, console.say)
         if console.is_json:
             data = [facts.model_dump(mode="json") for facts in played]
-            console.answer("", data[0] if scenario else data)
+            console.answer("", data[0] if scenario else {"acts": data})
         if stay:
             console.aside(f"Everything still runs. Temporal's UI: {world.temporal.ui_url}   Ctrl-C ends it.")
             await asyncio.Event().wait()

@@ -38,7 +38,7 @@ def explain_command(console: Console, route: str | None, platform: Path | None) 
             lines.append(console.say(title))
             lines += [f"  {console.say(one_line(sentence))}" for sentence in sentences]
     data: dict[str, Any] = {"ramp": scene.name, "phase": str(scene.phase), "share": scene.share}
-    data |= {title: list(sentences) for title, sentences in sections}
+    data |= {title.replace(" ", "_"): list(sentences) for title, sentences in sections}
     data["checks"] = [row.verdict.model_dump(mode="json") for row in scene.checks]
     data["latest"] = None if follower.stands is None else as_data(follower.stands)
     console.answer("\n".join(lines), data, said=True)

@@ -42,7 +42,7 @@ def history_command(console: Console, route: str | None, platform: Path | None, 
             if verbose:
                 said = f" · {decision['reason']}" if decision["reason"] else ""
                 lines.append(f"                  {decision['actor']} · epoch {decision['epoch']}{said}")
-    console.answer("\n".join(lines) or console.say("no ramp"), found, said=True)
+    console.answer("\n".join(lines), {"route": name, "ramps": found}, said=True)
     return ExitCode.DONE
 
 

@@ -65,7 +65,7 @@ def list_command(
         return _show_records(console, chosen, context)
     more = len(found) > limit
     rows = sorted(found[:limit], key=_order(sort), reverse=sort in {"started", "share"})
-    console.answer("\n".join(_lines(console, rows)), rows, said=True)
+    console.answer("\n".join(_lines(console, rows)), {"ramps": rows, "more": more}, said=True)
     if more:
         console.aside(f"there are more than {limit}: --limit, --phase and --route choose")
     return ExitCode.DONE
@@ -153,7 +153,8 @@ def _show_records(console: Console, patterns: tuple[str, ...], context: str | No
         served = ", ".join(f"{slot} {record.assignment.buckets_of(slot)}".strip() for slot in record.candidates)
         rows.append([record.route, record.assignment.default, served, (record.ramp or "")[:8], _marks(record, say)])
         data.append({"file": str(path), **record.model_dump(mode="json")})
-    console.answer("\n".join(table(rows)) if len(rows) > 1 else say("no route record"), data, said=True)
+    text = "\n".join(table(rows)) if len(rows) > 1 else say("no route record")
+    console.answer(text, {"records": data}, said=True)
     return ExitCode.DONE
 
 

@@ -39,7 +39,7 @@ def doctor_command(console: Console, platform: Path | None, sentinel: str | None
         for result in results
     ]
     summary = f"{len(found)} of {len(results)} need mending" if found else f"all is well, {len(results)} looked at"
-    console.answer(summary, data)
+    console.answer(summary, {"results": data})
     return ExitCode.REFUSED if found else ExitCode.DONE
 
 

@@ -14,7 +14,7 @@ async def test_a_world_that_lacks_everything_is_all_findings_with_mends(folder: 
     assert (await folder.run("freeze", "--reason", "sale")).code == 0
     shown = await folder.run("doctor", "--sentinel", "http://127.0.0.1:1", "-o", "json")
     assert shown.code == 5, shown
-    data = shown.data
+    data = shown.data["results"]
     assert all(result["mend"] for result in data if result["state"] == "finding")
     assert any("cannot be reached" in text for text in results(data, "Temporal", "finding"))
     assert any("is frozen by" in text for text in results(data, "route", "finding"))
@@ -31,7 +31,7 @@ async def test_a_world_that_lacks_everything_is_all_findings_with_mends(folder: 
 async def test_workers_and_search_attributes_are_seen(ramp_folder: Folder, world: ScriptedWorld) -> None:
     async def all_are_seen() -> bool:
         """A worker that has just started is not known to the server at once."""
-        data = (await ramp_folder.run("doctor", "-o", "json")).data
+        data = (await ramp_folder.run("doctor", "-o", "json")).data["results"]
         good = results(data, "Temporal", "good")
         assert "the search attributes are registered" in good
         seen = sum("tailramp-" in text for text in good) == 3

@@ -40,18 +40,19 @@ async def test_list_shows_live_ramps_and_history_every_decision(ramp_folder: Fol
     await phase_is(ramp_folder, world, "HOLDING")
     name = ramp_folder.route
 
-    live = (await ramp_folder.run("list", "--route", name, "-o", "json")).data
+    live = (await ramp_folder.run("list", "--route", name, "-o", "json")).data["ramps"]
     assert [(row["route"], row["phase"], row["share"]) for row in live] == [(name, "HOLDING", 0.01)]
     assert (await ramp_folder.run("list", "--route", name, "--phase", "BAKING")).out.strip() == "no ramp"
     assert (await ramp_folder.run("list", "--phase", "NAPPING")).code == 2
 
     world.script.hold = WatchOutcome.FAILED
     assert (await ramp_folder.run("watch")).code == 3
-    assert (await ramp_folder.run("list", "--route", name, "-o", "json")).data == []
-    ended = (await ramp_folder.run("list", "--route", name, "--ended", "-o", "json")).data
+    assert (await ramp_folder.run("list", "--route", name, "-o", "json")).data == {"ramps": [], "more": False}
+    ended = (await ramp_folder.run("list", "--route", name, "--ended", "-o", "json")).data["ramps"]
     assert [row["reason"] for row in ended] == ["unhealthy"]
 
-    (ramp,) = (await ramp_folder.run("history", "-o", "json")).data
+    history = (await ramp_folder.run("history", "-o", "json")).data
+    (ramp,) = history["ramps"]
     kinds = [decision["kind"] for decision in ramp["decisions"]]
     assert (kinds[0], kinds[-1]) == ("started", "ended")
     assert len({decision["id"] for decision in ramp["decisions"]}) == len(kinds)
@@ -64,5 +65,6 @@ async def test_list_reads_route_records_where_temporal_is_gone(folder: Folder) -
     shown = await folder.run("list", TAILRAMP_ROUTES=str(folder.route_file))
     assert shown.code == 0
     assert f"{folder.route}  blue" in shown.out
-    (record,) = (await folder.run("list", "--records", str(folder.path / "routes" / "*.json"), "-o", "json")).data
+    listed = await folder.run("list", "--records", str(folder.path / "routes" / "*.json"), "-o", "json")
+    (record,) = listed.data["records"]
     assert record["assignment"]["default"] == "blue"

@@ -36,7 +36,7 @@ async def examine(route: LivingKube, folder: Path) -> tuple[int, str]:
     code, out, _ = await run(
         route.within.kubeconfig, "doctor", "--platform", str(folder / "tailramp.yaml"), "-o", "json"
     )
-    results = json.loads(out)["results"] if isinstance(json.loads(out), dict) else json.loads(out)
+    results = json.loads(out)["results"]
     return code, "\n".join(f"{result['area']} {result['state']}: {result['text']}" for result in results)
 
 

@@ -180,6 +180,6 @@ async def test_records_of_a_namespace_are_listed_without_temporal(objects: Objec
     places = ["--records", f"kubernetes:{objects.namespace}", "--records", "kubernetes:nowhere"]
     code, out, err = await run(objects.kubeconfig, "list", *places, "-o", "json")
     assert code == 0, err
-    first, second = json.loads(out)
+    first, second = json.loads(out)["records"]
     assert (first["file"], first["assignment"]["default"]) == (f"lease {objects.namespace}/tailramp-chat", "blue")
     assert "may not" in second["error"] or "cannot list" in second["error"]

@@ -156,7 +156,7 @@ async def test_the_doctor_says_once_and_with_the_right_mend_what_a_gateway_has_n
     await route.label_router.prepare(take_over(), ["green"])
     await give(route, on_green("00-49"), 2)
     _, out, _ = await run(route.within.kubeconfig, "doctor", "--platform", str(route.platform_file), "-o", "json")
-    said = [result for result in json.loads(out) if "version" in result["text"]]
+    said = [result for result in json.loads(out)["results"] if "version" in result["text"]]
     assert [(result["state"], "tailramp follow" in result["mend"]) for result in said] == [("finding", True)], said
 
 

@@ -68,9 +68,7 @@ async def deployed(living: LivingKube, slot: str) -> tuple[int, str]:
 
 async def doctor(living: LivingKube, path: Path) -> list[dict[str, Any]]:
     _, out, _ = await run(living.within.kubeconfig, "doctor", "--platform", str(path), "-o", "json")
-    found = json.loads(out)
-    results = found["results"] if isinstance(found, dict) else found
-    return [result for result in results if result["area"] == "servers"]
+    return [result for result in json.loads(out)["results"] if result["area"] == "servers"]
 
 
 async def test_doctor_says_how_the_servers_are_and_what_an_earlier_ramp_has_left(
