@@ -13,7 +13,7 @@ from activities.clock import server_clock
 from activities.heartbeat import heartbeating
 from activities.probe import Prober
 from activities.routers import Router, make_router
-from activities.routers.way_back import blocked_way_back, mark
+from activities.routers.way_back import NoWayBack, clear_if_ready, mark
 from tailramp.activity_contract import (
     APPLY,
     CLEAR,
@@ -137,14 +137,16 @@ class RollbackActivities:
         """
         async with heartbeating("clearing"), tried_for_ever():
             router = make_router(request.spec.platform, self._clients)
-            if blocked := await blocked_way_back(router, request.ramp):
-                await mark(router)
-                raise ApplicationError(blocked, type=NOT_READY)
-            record = await router.clear(
-                lambda record: cleared(
-                    record, by=Clearer.ROLLBACK, reason=request.reason, ramp=request.ramp, epoch=request.epoch
+            try:
+                record = await clear_if_ready(
+                    router,
+                    lambda record: cleared(
+                        record, by=Clearer.ROLLBACK, reason=request.reason, ramp=request.ramp, epoch=request.epoch
+                    ),
                 )
-            )
+            except NoWayBack as blocked:
+                await mark(router)
+                raise ApplicationError(str(blocked), type=NOT_READY) from blocked
             report = clear_report(record, request)
             if report.cleared_by is not None and report.superseded_by is None:
                 telemetry.CLEARS.labels(report.cleared_by).inc()

@@ -164,16 +164,11 @@ async def _kill(
     router: "Router", route: str | None, how: _How, reason: str, *, force: bool
 ) -> "tuple[RouteRecord, RouteRecord]":
     """The record as it was when it was killed, and as it stands."""
-    from activities.routers.way_back import blocked_way_back
+    from activities.routers.way_back import NoWayBack, clear_if_ready
     from tailramp.route_record import Mark, killed, sent_to_previous, switched_off
 
     mark = Mark(at=datetime.now(UTC), by=asserted_actor(), reason=reason)
     expect(await router.record(), route)
-    if how is _How.TO_BASELINE and not force and (blocked := await blocked_way_back(router)):
-        raise Refused(
-            f"{blocked}, so nobody was moved. --force goes back all the same, --off answers everyone with the "
-            "configured message"
-        )
     seen: list[RouteRecord] = []
 
     def kill(record: "RouteRecord") -> "RouteRecord":
@@ -181,7 +176,16 @@ async def _kill(
         change = {_How.TO_BASELINE: killed, _How.TO_PREVIOUS: sent_to_previous, _How.OFF: switched_off}[how]
         return change(record, mark)
 
-    after = await router.clear(kill)
+    if how is _How.TO_BASELINE and not force:
+        try:
+            after = await clear_if_ready(router, kill)
+        except NoWayBack as blocked:
+            raise Refused(
+                f"{blocked}, so nobody was moved. --force goes back all the same, --off answers everyone with the "
+                "configured message"
+            ) from blocked
+    else:
+        after = await router.clear(kill)
     # A clear that was overwritten repeats itself: what it took out is what the first look that found anybody saw.
     return next((record for record in seen if record.candidates), seen[-1]), after
 

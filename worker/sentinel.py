@@ -16,7 +16,7 @@ from activities.kube import KubeClient
 from activities.routers import Router, lease_router, record_router
 from activities.routers.kube import LeaseRoute, lease_records
 from activities.routers.kube.record_lease import IN_CLUSTER
-from activities.routers.way_back import blocked_way_back, mark
+from activities.routers.way_back import NoWayBack, clear_if_ready, mark
 from tailramp.errors import Refused, TailrampError, Unreachable
 from tailramp.lease import LeaseObserver
 from tailramp.route_record import RouteRecord
@@ -127,10 +127,11 @@ class Sentinel:
             lapse = self._observers.setdefault(place, LeaseObserver()).observe(record, self._monotonic())
             if lapse is None:
                 return None
-            if blocked := await blocked_way_back(router):
+            try:
+                stands = await clear_if_ready(router, lapse.clear)
+            except NoWayBack as blocked:
                 await mark(router)
-                raise Unreachable(f"{lapse.slot} should be out ({lapse.reason}), but {blocked}; trying on")
-            stands = await router.clear(lapse.clear)
+                raise Unreachable(f"{lapse.slot} should be out ({lapse.reason}), but {blocked}; trying on") from blocked
         except (TailrampError, OSError) as error:
             self._complain(place, str(error))
             return None

@@ -19,7 +19,7 @@ Change = Callable[[RouteRecord], RouteRecord]
 """A forward change of the record; raises Fenced or Refused to refuse."""
 
 Clear = Callable[[RouteRecord], RouteRecord | None]
-"""A clearing change; None leaves the record as it is."""
+"""A clearing change; None leaves the record as it is, and so does whatever it raises."""
 
 
 @dataclass(frozen=True)

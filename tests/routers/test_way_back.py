@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from living_route import LivingRoute, outcome_of
-from route_samples import BLUE, GREEN, RAMP, serve, take_over
+from route_samples import BLUE, GREEN, RAMP, on_green, serve, take_over
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.preflight import PreflightRequest
 from activities.preflight import take_over as taken_over_by
 from activities.routers import record_router
+from activities.routers.envoy_file import EnvoyFileRouter
+from activities.routers.protocol import Clear
 from activities.traffic import RollbackActivities
 from cli.__main__ import main
 from cli.exit_codes import ExitCode
@@ -84,6 +86,26 @@ async def test_a_candidate_is_cleared_whatever_the_baseline_does_as_long_as_the_
     await route.router.prepare(take_over())
     await without_blue(route)
     assert await clear(route) is None
+
+
+async def test_a_promotion_that_comes_between_a_look_and_the_clear_is_asked_about(
+    route: LivingRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await route.router.prepare(take_over())
+    await route.router.apply(serve(on_green("00-49"), epoch=2))
+    await without_blue(route)
+    clears = EnvoyFileRouter.clear
+
+    async def overtaken(router: EnvoyFileRouter, change: Clear) -> RouteRecord:
+        change(await router.record())
+        await router.apply(serve(GREEN, epoch=3))
+        return await clears(router, change)
+
+    monkeypatch.setattr(EnvoyFileRouter, "clear", overtaken)
+    error = await clear(route)
+    assert isinstance(error, ApplicationError)
+    assert error.type == NOT_READY
+    assert (await stands(route)).assignment == GREEN
 
 
 async def test_the_sentinel_leaves_traffic_too_and_tries_on(promoted: LivingRoute) -> None:
