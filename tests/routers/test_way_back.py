@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.preflight import PreflightRequest
 from activities.preflight import take_over as taken_over_by
 from activities.routers import record_router
-from activities.routers.envoy_file import EnvoyFileRouter
+from activities.routers.envoy_file import EnvoyFile
 from activities.routers.protocol import Clear
 from activities.traffic import RollbackActivities
 from cli.__main__ import main
@@ -94,14 +94,14 @@ async def test_a_promotion_that_comes_between_a_look_and_the_clear_is_asked_abou
     await route.router.prepare(take_over())
     await route.router.apply(serve(on_green("00-49"), epoch=2))
     await without_blue(route)
-    clears = EnvoyFileRouter.clear
+    clears = EnvoyFile.clear
 
-    async def overtaken(router: EnvoyFileRouter, change: Clear) -> RouteRecord:
+    async def overtaken(router: EnvoyFile, change: Clear) -> RouteRecord:
         change(await router.record())
         await router.apply(serve(GREEN, epoch=3))
         return await clears(router, change)
 
-    monkeypatch.setattr(EnvoyFileRouter, "clear", overtaken)
+    monkeypatch.setattr(EnvoyFile, "clear", overtaken)
     error = await clear(route)
     assert isinstance(error, ApplicationError)
     assert error.type == NOT_READY
