@@ -99,9 +99,9 @@ class _Attempt:
         if self._stored.lease is None:  # a record that was lost: whatever could be there may be
             uids = {self._planner.canary_name(slot): "" for slot in self._binding.backends} | uids
         await asyncio.gather(
+            *(self._guarded(self._remove(name, uid or None)) for name, uid in uids.items()),
             self._close_record(),
             self._point(),
-            *(self._guarded(self._remove(name, uid or None)) for name, uid in uids.items()),
         )
 
     async def seal(self) -> None:
