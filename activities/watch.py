@@ -120,6 +120,8 @@ class _Watch:
             await asyncio.gather(noticing, return_exceptions=True)
 
     async def _run(self) -> WatchResult:
+        if (record := await self._route.noted()) is not None:
+            self._watching.goes_on(record.blind_since, datetime.fromtimestamp(self._wall(), UTC))
         await self._read_earlier()
         outcome = await self._catch_up()
         index = max(0, self._grid.last_due(self._wall(), self._lag) + 1)
@@ -208,7 +210,7 @@ class _Watch:
         self._shelf.observe(reading)
         if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
-        looked = await self._route.look(at)
+        looked = await self._route.look(at, self._watching.blind_since(self._shelf.verdicts))
         self._pauses.looked()
         return self._observe(at, *looked)
 

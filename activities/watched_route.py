@@ -7,20 +7,24 @@ reason to roll back: whoever should act on it may be gone.
 import asyncio
 import logging
 from collections.abc import Collection
+from datetime import datetime
 
 from activities import telemetry
 from activities.clock import Wall
 from activities.routers import Router
-from activities.routers.protocol import Renewal
+from activities.routers.protocol import Change, Renewal
 from activities.users import UsersWatch
 from activities.workloads import Workload
 from tailramp.activity_contract import WatchRequest
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.forms import SlotName
 from tailramp.ramp import Block, Reason
-from tailramp.route_record import RouteRecord, renewed, shortened
+from tailramp.route_record import RouteRecord, looked, renewed, shortened
 
 log = logging.getLogger("tailramp.watch")
+
+_RECORD_SECONDS = 2.0
+"""The longest that a watch waits for what an earlier one has noted: a check that fails must not wait for it."""
 
 
 class WatchedRoute:
@@ -36,31 +40,47 @@ class WatchedRoute:
         self._wall = wall
         self.renewed_at: float | None = None
 
+    async def noted(self) -> RouteRecord | None:
+        """The record as an earlier watch or attempt left it; None if it cannot be had soon."""
+        try:
+            async with asyncio.timeout(_RECORD_SECONDS):
+                return await self._router.record()
+        except (TimeoutError, TailrampError) as error:
+            log.warning("%s: what an earlier watch noted is not known: %s", self._request.plan.route, error)
+            return None
+
     async def renew(self) -> Renewal | None:
         """Let every lease run anew; None if the route cannot be reached, which is then left to its leases.
 
         Raises Fenced once somebody has cleared or taken over the route.
         """
         request = self._request
+        return await self._renew(lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch))
+
+    async def _renew(self, change: Change) -> Renewal | None:
+        request = self._request
         try:
             with telemetry.lease_write(renewals=1):
-                renewal = await self._router.renew(
-                    lambda record: renewed(record, ramp=request.ramp, epoch=request.epoch)
-                )
+                renewal = await self._router.renew(change)
         except Unreachable as error:
             log.warning("%s: the lease could not be renewed: %s", request.plan.route, error)
             return None
         self.renewed_at = self._wall()
         return renewal
 
-    async def look(self, at: int) -> tuple[frozenset[Block], str]:
+    async def look(self, at: int, blind_since: datetime | None) -> tuple[frozenset[Block], str]:
         """Renew the leases, and see what on the route itself keeps the ramp from going on; with the reasons.
+
+        ``blind_since`` is noted for the watch that comes after this one: when the checks were answered last, None if
+        they are answered now.
 
         A baseline without a ready server holds the ramp: there would be nobody to go back to.  So do users who are not
         divided as their buckets are: nothing could be compared.
         """
         request = self._request
-        renewal = await self.renew()
+        renewal = await self._renew(
+            lambda record: looked(record, ramp=request.ramp, epoch=request.epoch, blind_since=blind_since)
+        )
         if renewal is None:
             return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}, ""
         reasons: dict[Block, str] = {}

@@ -104,7 +104,10 @@ class RouteRecord(BaseModel):
     stranded: bool = Field(
         default=False, description="somebody wanted to go back, and the slot to go back to had no ready server"
     )
-    blind_since: datetime | None = None
+    blind_since: datetime | None = Field(
+        default=None,
+        description="when the checks were answered last, while they are not: a later watch goes on from it",
+    )
     refused: dict[str, str] = Field(
         default_factory=dict, description="``model:<name>`` or ``digest:<digest>`` of a candidate → why it is refused"
     )
@@ -212,6 +215,7 @@ def taken_over(
             "assignment": Assignment(default=baseline),
             "slots": {**record.slots, **candidates},
             "leases": {},
+            "blind_since": None,
             "off_answer": off_answer or record.off_answer,
             "data_plane": data_plane,
             "refused": {key: why for key, why in record.refused.items() if key not in tried},
@@ -273,6 +277,11 @@ def renewed(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
     return record.model_copy(update={"leases": {slot: _renewed(lease) for slot, lease in record.leases.items()}})
 
 
+def looked(record: RouteRecord, *, ramp: str, epoch: int, blind_since: datetime | None) -> RouteRecord:
+    """As ``renewed``, after a look that was answered, or has not been since ``blind_since``."""
+    return renewed(record, ramp=ramp, epoch=epoch).model_copy(update={"blind_since": blind_since})
+
+
 def _renewed(lease: Lease) -> Lease:
     return lease if lease.reason is not None else lease.model_copy(update={"renewals": lease.renewals + 1})
 
@@ -293,7 +302,8 @@ def concluded(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
         return record
     fence(record, ramp=ramp, epoch=epoch)
     default = record.assignment.default
-    return record.model_copy(update={"epoch": epoch, "closed": True, "original_default": default, "leases": {}})
+    over = {"closed": True, "original_default": default, "leases": {}, "blind_since": None}
+    return record.model_copy(update={"epoch": epoch, **over})
 
 
 # Clearing changes.
@@ -325,6 +335,7 @@ def cleared(
             "cleared_reason": reason if first else record.cleared_reason,
             "assignment": Assignment(default=record.original_default),
             "leases": {},
+            "blind_since": None,
             "stranded": False,
             "refused": _with_refusals(
                 record, "killed" if by is Clearer.KILL else reason, record.candidates if blamed is None else blamed

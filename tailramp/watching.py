@@ -56,7 +56,7 @@ class Watching:
     """One watch, tick after tick.  Feed it every tick from the grid's start, each once, in order."""
 
     def __init__(self, request: WatchRequest, since: datetime, shares: Mapping[SlotName, float] | None = None) -> None:
-        """``since`` is when the watch was first asked for: a retry keeps it, so that blindness is not forgotten.
+        """``since`` is when the watch was first asked for: a retry keeps it.
 
         ``shares`` are the candidates' shares of the users, 0 to 1, where they are not those of the assignment: in a
         recording of other steps.
@@ -72,6 +72,18 @@ class Watching:
         }
         self._seen_at = since
         self.answered = 0
+
+    def goes_on(self, blind_since: datetime | None, now: datetime) -> None:
+        """Take blindness up where an earlier watch or attempt left it, according to the route record.
+
+        A message, a new segment or a dead worker ends a watch and no blindness; and a ramp whose checks were answered
+        until now is not blind for as long as it has been watched.
+        """
+        self._seen_at = now if blind_since is None else min(self._seen_at, blind_since)
+
+    def blind_since(self, verdicts: Sequence[Verdict]) -> datetime | None:
+        """When the checks were answered last; None if they are answered now, by the tick's ``verdicts``."""
+        return self._seen_at if _is_blind(verdicts) else None
 
     def fails(self, verdicts: Sequence[Verdict]) -> Outcome | None:
         """The failed checks that count in this mode, but for those of candidates that a person is waited for."""
@@ -101,7 +113,7 @@ class Watching:
         failed = self.fails(verdicts)
         if failed is not None:
             return failed
-        blind = any(verdict.kind is VerdictKind.BLIND for verdict in verdicts)
+        blind = _is_blind(verdicts)
         if not blind:
             self._seen_at = max(self._seen_at, now)
             self.answered += self._counts(now)
@@ -233,3 +245,7 @@ class Watching:
 def _too_much_risk(verdicts: Sequence[Verdict]) -> str:
     worst = max((upper, verdict.check) for verdict in verdicts for upper, _ in verdict.numbers.risks or ((0.0, 0.0),))
     return f"no larger share is safe yet: {worst[1]} may still be {worst[0]:.1f} times as bad as on the baseline"
+
+
+def _is_blind(verdicts: Sequence[Verdict]) -> bool:
+    return any(verdict.kind is VerdictKind.BLIND for verdict in verdicts)

@@ -16,8 +16,10 @@ from activities.routers.protocol import Change, Renewal
 from activities.users import UsersWatch
 from activities.watched_route import WatchedRoute
 from lab.process import wait_until
+from tailramp.activity_contract import WatchRequest
 from tailramp.evidence.ledger import Ledger
 from tailramp.ramp import WatchOutcome
+from tailramp.route_record import looked
 
 
 async def for_ever(*_: object) -> NoReturn:
@@ -34,14 +36,41 @@ def late_counts(_: Ledger) -> str:
     return "counts"
 
 
+async def has_been_blind(route: LivingRoute, request: WatchRequest, for_: timedelta) -> None:
+    """An earlier watch of the same step has noted so."""
+    since = datetime.now(UTC) - for_
+    await route.router.renew(lambda record: looked(record, ramp=request.ramp, epoch=request.epoch, blind_since=since))
+
+
+async def blind_since(route: LivingRoute) -> datetime | None:
+    return (await route.router.record()).blind_since
+
+
+async def test_a_watch_that_is_begun_anew_goes_on_being_blind_and_one_that_saw_does_not(route: LivingRoute) -> None:
+    """Nobody answers at Prometheus's address.  A message ends a watch, and the next one begins."""
+    request = await request_for(route, maxBlind="30s", onBlind="rollback")
+    async with watching(route, request, scheduled_time=datetime.now(UTC) - timedelta(minutes=1)) as watch:
+        await wait_until(lambda: watch.ticked_after(0), 15, "a tick is over")
+        since = await blind_since(route)
+        assert since is not None
+        assert since > datetime.now(UTC) - timedelta(seconds=30), "until now somebody had an answer, for all we know"
+    async with watching(route, request) as watch:
+        await wait_until(lambda: watch.ticked_after(1), 15, "a tick is over")
+        assert await blind_since(route) == since
+    await has_been_blind(route, request, timedelta(seconds=29))
+    async with watching(route, request) as watch:
+        assert (await asyncio.wait_for(watch.task, 15)).outcome is WatchOutcome.BLIND
+
+
 @pytest.mark.parametrize("written", [no_counts, late_counts])
 async def test_a_rollback_waits_for_no_counts_and_does_not_fail_of_them(
     route: LivingRoute, monkeypatch: pytest.MonkeyPatch, written: object
 ) -> None:
     monkeypatch.setattr(Ledger, "written", written)
     request = await request_for(route, maxBlind="30s", onBlind="rollback")
+    await has_been_blind(route, request, timedelta(minutes=1))
     began = time.monotonic()
-    async with watching(route, request, scheduled_time=datetime.now(UTC) - timedelta(minutes=1)) as watch:
+    async with watching(route, request) as watch:
         result = await watch.task
     assert time.monotonic() - began < 1.4
     assert (result.outcome, result.counts) == (WatchOutcome.BLIND, "")
@@ -66,7 +95,8 @@ async def test_counts_are_written_while_the_lease_is(route: LivingRoute, monkeyp
     monkeypatch.setattr(Ledger, "written", write)
     put_around(monkeypatch, router, renew=renew_then)
     request = await request_for(route, maxBlind="30s", onBlind="rollback")
-    async with watching(route, request, scheduled_time=datetime.now(UTC) - timedelta(minutes=1)) as watch:
+    await has_been_blind(route, request, timedelta(minutes=1))
+    async with watching(route, request) as watch:
         assert (await watch.task).counts == "counts"
 
 

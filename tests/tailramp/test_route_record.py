@@ -33,6 +33,7 @@ from tailramp.route_record import (
     frozen,
     killed,
     lifted,
+    looked,
     prepared,
     renewed,
     sent_to_previous,
@@ -235,6 +236,25 @@ def test_a_renewal_moves_the_counter_and_nothing_else() -> None:
     after = renewed(before, ramp=RAMP, epoch=7)
     assert after.leases == {"green": Lease(seconds=12, renewals=2)}
     assert after.model_copy(update={"leases": before.leases}) == before
+
+
+def test_a_look_notes_since_when_it_has_had_no_answer_and_a_renewal_alone_leaves_that() -> None:
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    before = serving(epoch=7)
+    blind = looked(before, ramp=RAMP, epoch=7, blind_since=since)
+    assert (blind.blind_since, blind.leases) == (since, renewed(before, ramp=RAMP, epoch=7).leases)
+    assert renewed(blind, ramp=RAMP, epoch=7).blind_since == since
+    assert looked(blind, ramp=RAMP, epoch=7, blind_since=None).blind_since is None
+
+
+def test_nothing_of_a_ramps_blindness_outlives_it() -> None:
+    blind = looked(serving(epoch=7), ramp=RAMP, epoch=7, blind_since=datetime(2026, 3, 1, tzinfo=UTC))
+    over = cleared(blind, by=Clearer.SENTINEL)
+    assert over is not None
+    assert over.blind_since is None
+    assert concluded(blind, ramp=RAMP, epoch=8).blind_since is None
+    left = over.model_copy(update={"blind_since": blind.blind_since})  # as an earlier version would leave it
+    assert taken_over(left, ramp=OTHER, baseline="blue", candidates={"red": SlotRecord()}).blind_since is None
 
 
 def test_a_shortened_lease_moves_its_counter_once_and_then_stands_still() -> None:

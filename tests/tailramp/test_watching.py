@@ -249,6 +249,22 @@ def test_one_answered_tick_starts_the_patience_anew(ask: Ask) -> None:
     assert asked.until_decided(BLIND, first=315) == (WatchOutcome.BLIND, 600)
 
 
+def test_a_watch_that_takes_over_counts_from_where_the_earlier_one_was_answered_last(ask: Ask) -> None:
+    asked = ask(WatchMode.HOLD)
+    asked.watching.goes_on(moment(-200), moment(0))
+    assert asked.watching.blind_since(BLIND) == moment(-200)
+    assert asked.watching.blind_since(PASS) is None
+    assert asked.until_decided(BLIND) == (WatchOutcome.BLIND, 105)
+
+
+def test_a_watch_that_takes_over_from_one_that_saw_is_not_blind_for_as_long_as_it_was_watched(ask: Ask) -> None:
+    """A worker died two hours into the watch, and Prometheus does not answer at the moment at which another begins."""
+    asked = ask(WatchMode.HOLD)
+    asked.watching.goes_on(None, moment(7200))
+    assert all(asked.tick(at, BLIND, None) is None for at in range(0, 7200, TICK))
+    assert asked.until_decided(BLIND, first=7200, last=9000) == (WatchOutcome.BLIND, 7500)
+
+
 def test_one_blind_check_among_seeing_ones_is_blindness(ask: Ask) -> None:
     one = verdicts(VerdictKind.PASS, toxicity=VerdictKind.BLIND)
     assert ask(WatchMode.HOLD).until_decided(one) == (WatchOutcome.BLIND, 300)
