@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.evidence.calibrating import DEFAULTS
-from bench.evidence.own_rules import EVERY, ONLY, Sequential
-from bench.evidence.traffic import DAY, HEALTHY, N2, REGRESSIONS, TICK, Array, Regression, Traffic, fixed_share
+from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
+from bench.evidence.traffic import DAY, HEALTHY, N2, REGRESSIONS, TICK, Array, Mask, Regression, Traffic, fixed_share
 from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.judges import KEPT_BACK
 
 CARRY = 0.9
 """What the platform file takes for granted of the users, from one day to the next."""
@@ -22,37 +23,65 @@ FOUND = (("L20", 1.0), ("L10", 5.0), ("X2", 5.0))
 
 @dataclass(frozen=True)
 class Users:
-    """How much of a bucket's difference from others is left a day later, 0 to 1, in truth."""
+    """How much of a bucket's difference from others is left a day later, -1 to 1, in truth; None: nobody asks."""
 
     name: str
-    kept: float
+    kept: float | None
 
 
+NOT_KNOWN = Users("not known", None)
 SAME = Users("the same", 1.0)
 AS_ASSUMED = Users(f"keep {CARRY:g}", CARRY)
 CHANGING = Users("keep 0.5", 0.5)
+OTHERS = Users("keep nothing", 0.0)
+TURNED = Users("turn round", -1.0)
 
 
-def day_before(traffic: Traffic, share: float, users: Users) -> Array:
+def day_before(traffic: Traffic, share: float, kept: float) -> Array:
     """Windows of the day before `traffic`, as `Sequential.learn` takes them: the users of `share` % beside the others.
 
     Both are served by the same servers, so nothing but the users tells them apart.
     """
     earlier = Traffic(traffic.runs, traffic.rate, replace(traffic.regime, pods=0.0), traffic.seed + 77_777, tick=WINDOW)
     # `earlier` has drawn users of its own with the same spread; of a difference `kept` is left a day later.
-    earlier.users = users.kept * traffic.users + math.sqrt(1.0 - users.kept**2) * earlier.users
+    earlier.users = kept * traffic.users + math.sqrt(1.0 - kept**2) * earlier.users
     earlier.serve(np.full(traffic.runs, share))
     return np.stack([earlier.step() for _ in range(round(DAY / WINDOW))])
 
 
-def _rules(runs: int, noise: Noise, windows: Array, share: float, weights: Array) -> dict[str, Sequential]:
-    rules = {
-        "calibrated, day before": Sequential(runs, noise, share, weights=weights),
-        "x1.5 defaults, day before": Sequential(runs, DEFAULTS, share, weights=weights),
-    }
-    for rule in rules.values():
-        rule.learn(windows, WINDOW, share, CARRY)
-    return rules
+class _Rules:
+    """The sequential judge and both judges together, with each of two sizes of noise: `alarmed` by name of the rule."""
+
+    def __init__(self, traffic: Traffic, noise: Noise, share: float, weights: Array, users: Users) -> None:
+        runs = traffic.runs
+        self._judges = {
+            "calibrated": Sequential(runs, noise, share, weights=weights),
+            "x1.5 defaults": Sequential(runs, DEFAULTS, share, weights=weights),
+        }
+        self._threshold = RepairedThreshold(runs, SHIPPED_THRESHOLD)
+        self._beside = {name: np.zeros(runs, dtype=bool) for name in self._judges}
+        if users.kept is not None:
+            windows = day_before(traffic, share, users.kept)
+            for judge in self._judges.values():
+                judge.learn(windows, WINDOW, share, CARRY)
+
+    def move(self, share: float) -> None:
+        self._threshold.restart()
+        for judge in self._judges.values():
+            judge.move(share)
+
+    def observe(self, counts: Array) -> None:
+        self._threshold.observe(counts, TICK)
+        for name, judge in self._judges.items():
+            judge.observe(counts, TICK)
+            # Beside the threshold rule the sequential judge has a part of the promise only, of all metrics together.
+            self._beside[name] |= judge.combined(EVERY) >= 100 / (1 - KEPT_BACK)
+
+    @property
+    def alarmed(self) -> dict[str, Mask]:
+        alone = {name: judge.alarmed for name, judge in self._judges.items()}
+        both = {f"{name}, as shipped": self._beside[name] | self._threshold.alarmed for name in self._judges}
+        return {name: mask for pair in zip(alone.items(), both.items(), strict=True) for name, mask in pair}
 
 
 def detected(
@@ -60,15 +89,13 @@ def detected(
 ) -> dict[str, Array]:
     """Minutes to each rule's alarm, per run; infinite if not found in six hours."""
     traffic = Traffic(runs, rate, N2, seed, regression)
-    rules = _rules(runs, noise, day_before(traffic, share, users), share, ONLY[kind])
+    rules = _Rules(traffic, noise, share, ONLY[kind], users)
     traffic.serve(np.full(runs, share))
-    found = {name: np.full(runs, math.inf) for name in rules}
-    while traffic.now < _HOURS_LOOKED * 3600:
-        counts = traffic.step()
-        for name, rule in rules.items():
-            if np.isinf(found[name]).any():
-                rule.observe(counts, TICK)
-                found[name] = np.where(rule.alarmed & np.isinf(found[name]), traffic.now / 60, found[name])
+    found = {name: np.full(runs, math.inf) for name in rules.alarmed}
+    while traffic.now < _HOURS_LOOKED * 3600 and not all(np.isfinite(times).all() for times in found.values()):
+        rules.observe(traffic.step())
+        for name, alarmed in rules.alarmed.items():
+            found[name] = np.where(alarmed & np.isinf(found[name]), traffic.now / 60, found[name])
     return found
 
 
@@ -78,39 +105,37 @@ def rolled_back(rate: float, runs: int, noise: Noise, *, users: Users, seed: int
     for start in range(0, runs, _BATCH):
         some, share = min(_BATCH, runs - start), fixed_share(0)
         traffic = Traffic(some, rate, N2, seed + start, HEALTHY)
-        rules = _rules(some, noise, day_before(traffic, share, users), share, EVERY)
+        rules = _Rules(traffic, noise, share, EVERY, users)
         traffic.serve(np.full(some, share))
         while traffic.now < DAY:
             if (new := fixed_share(traffic.now)) != share:
                 share = new
                 traffic.serve(np.full(some, share))
-                for rule in rules.values():
-                    rule.move(share)
-            counts = traffic.step()
-            for rule in rules.values():
-                rule.observe(counts, TICK)
-        for name, rule in rules.items():
-            counted[name] = counted.get(name, 0) + int(rule.alarmed.sum())
+                rules.move(share)
+            rules.observe(traffic.step())
+        for name, alarmed in rules.alarmed.items():
+            counted[name] = counted.get(name, 0) + int(alarmed.sum())
     return counted
 
 
-def found_rows(found: int, noise: Noise) -> Iterator[list[str]]:
+def found_rows(rate: float, found: int, noise: Noise) -> Iterator[list[str]]:
     """Minutes to detection with the day before, of `found` runs each."""
     for number, (name, share) in enumerate(FOUND):
-        for users in (SAME, AS_ASSUMED):
-            told = detected(REGRESSIONS[name], name[0], share, 100, found, noise, users=users, seed=5500 + 10 * number)
-            if not number and users is SAME:
-                yield ["", "users", *told]
+        for users in (NOT_KNOWN, SAME, AS_ASSUMED, TURNED):
+            seed = 5500 + 10 * number
+            told = detected(REGRESSIONS[name], name[0], share, rate, found, noise, users=users, seed=seed)
+            if not number and users is NOT_KNOWN:
+                yield [f"{rate:g}/s", "users", *told]
             yield [f"{name} @{share:g} %", users.name, *map(_minutes, told.values())]
 
 
-def same_rows(same: int, noise: Noise) -> Iterator[list[str]]:
+def same_rows(rate: float, same: int, noise: Noise, *, seed: int) -> Iterator[list[str]]:
     """False rollbacks with the day before, of `same` ramps each."""
-    for users in (AS_ASSUMED, CHANGING):
-        told = rolled_back(100, same, noise, users=users, seed=3000)
+    for users in (AS_ASSUMED, CHANGING, OTHERS, TURNED):
+        told = rolled_back(rate, same, noise, users=users, seed=seed)
         if users is AS_ASSUMED:
-            yield ["", "users", *told]
-        yield ["N2 100/s", users.name, *map(str, told.values())]
+            yield [f"{rate:g}/s", "users", *told]
+        yield ["", users.name, *map(str, told.values())]
 
 
 def _minutes(found: Array) -> str:

@@ -63,6 +63,16 @@ class Sequential:
         self.alarmed |= evidence >= self._needed
         return evidence
 
+    def combined(self, weights: Array) -> Array:
+        """The evidence of every run with other weights of the metrics, shape (runs,)."""
+        combined: Array = self._process.evidence.reshape(self._runs, -1) @ weights
+        return combined
+
+    @property
+    def parts(self) -> Array:
+        """What each metric adds to the combined evidence, shape (runs, metrics)."""
+        return self._process.evidence.reshape(self._runs, -1) * self._weights
+
     @property
     def upper(self) -> Array:
         """The largest ratio of every harmful metric that is still possible, shape (runs, 4)."""

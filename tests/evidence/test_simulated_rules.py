@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.evidence.days_before import SAME, day_before
+from bench.evidence.calibrating import calibrated, written
+from bench.evidence.days_before import day_before
+from bench.evidence.healthy import interval
 from bench.evidence.own_rules import SHIPPED_THRESHOLD, RepairedThreshold
 from bench.evidence.traffic import ERRORS, METRICS, N2, REGRESSIONS, TICK, Traffic
 from tailramp.evidence import ArmCounts, CheckTick, ThresholdJudge, VerdictKind
@@ -47,8 +49,26 @@ def test_the_simulated_threshold_rule_fails_at_the_ticks_at_which_the_judge_does
 
 def test_the_day_before_shows_the_users_and_nothing_else() -> None:
     traffic = Traffic(3, 100.0, N2, 5)
-    windows = day_before(traffic, 5.0, SAME)
+    windows = day_before(traffic, 5.0, 1.0)
     assert windows.shape == (288, 4, 3, METRICS)
     n_c, x_c, n_b, x_b = windows[..., ERRORS].sum(axis=0)
     expected = np.exp(traffic.users[:, :5, 1]).mean(axis=1) / np.exp(traffic.users[:, 5:, 1]).mean(axis=1)
     assert (x_c / n_c) / (x_b / n_b) == pytest.approx(expected, rel=0.15)
+
+
+def test_an_interval_of_a_rate_has_the_ends_that_are_known_in_closed_form() -> None:
+    low, high = interval(0, 300)
+    assert low == 0
+    assert high == pytest.approx(1 - 0.025 ** (1 / 300))
+    low, high = interval(40, 40)
+    assert low == pytest.approx(0.025 ** (1 / 40))
+    assert high == 1
+    low, high = interval(1, 2)
+    assert (low, high) == pytest.approx((1 - 0.975**0.5, 0.975**0.5))
+
+
+def test_what_calibrate_writes_allows_for_more_than_it_finds() -> None:
+    found, allowed = calibrated(100.0, seed=7), written(100.0, seed=7)
+    for size in ("tau", "phi0", "sigma0"):
+        assert (getattr(allowed, size) >= getattr(found, size)).all()
+    assert allowed.tau == pytest.approx(found.tau, rel=0.4)

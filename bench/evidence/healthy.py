@@ -1,0 +1,118 @@
+"""How often a healthy candidate is taken back: such small rates need thousands of ramps to be told."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.evidence.calibrating import JUDGED
+from bench.evidence.own_rules import SHIPPED_THRESHOLD, RepairedThreshold, Sequential
+from bench.evidence.traffic import DAY, ERRORS, LADDER, N2, Mask, Traffic, fixed_share
+from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.judges import KEPT_BACK
+
+ALPHA = 0.01
+_BATCH = 50
+
+
+@dataclass
+class Taken:
+    """Of the ramps so far: how many, and how many each policy took back; ``by`` the family of metrics that did most."""
+
+    ramps: int = 0
+    sequential: int = 0
+    shipped: int = 0
+    by: Counter[str] = field(default_factory=Counter)
+
+
+def taken_back(rate: float, ramps: int, noises: dict[str, Noise], *, seed: int) -> dict[str, Taken]:
+    """Fixed 24 h ramps of healthy candidates under N2, the same ones with each of the noises."""
+    taken = {name: Taken() for name in noises}
+    for start in range(0, ramps, _BATCH):
+        some = min(_BATCH, ramps - start)
+        traffic = Traffic(some, rate, N2, seed + start)
+        for name, told in _batch(traffic, noises).items():
+            one = taken[name]
+            one.ramps += some
+            one.sequential += int(told[0].sum())
+            one.shipped += int(told[1].sum())
+            one.by += told[2]
+    return taken
+
+
+def _batch(traffic: Traffic, noises: dict[str, Noise]) -> dict[str, tuple[Mask, Mask, Counter[str]]]:
+    """By noise whom the sequential judge alone takes back, whom both judges together, and by what."""
+    runs, share = traffic.runs, fixed_share(0)
+    judges = {name: Sequential(runs, noise, share, alpha=ALPHA) for name, noise in noises.items()}
+    # Beside the threshold rule the sequential judge has a part of the promise only.
+    beside = {name: np.zeros(runs, dtype=bool) for name in noises}
+    by: dict[str, Counter[str]] = {name: Counter() for name in noises}
+    threshold = RepairedThreshold(runs, SHIPPED_THRESHOLD)
+    traffic.serve(np.full(runs, share))
+    while traffic.now < DAY:
+        if (new := fixed_share(traffic.now)) != share:
+            share = new
+            traffic.serve(np.full(runs, share))
+            threshold.restart()
+            for judge in judges.values():
+                judge.move(share)
+        counts = traffic.step()
+        threshold.observe(counts, traffic.tick)
+        for name, judge in judges.items():
+            before = judge.alarmed.copy()
+            evidence = judge.observe(counts, traffic.tick)
+            beside[name] |= evidence >= 1 / (ALPHA * (1 - KEPT_BACK))
+            for run in np.flatnonzero(judge.alarmed & ~before):
+                by[name][_family(int(np.argmax(judge.parts[run])))] += 1
+    return {name: (judges[name].alarmed, beside[name] | threshold.alarmed, by[name]) for name in noises}
+
+
+def _family(row: int) -> str:
+    if JUDGED[row] in LADDER:
+        return "latency"
+    return "errors" if JUDGED[row] == ERRORS else "toxicity"
+
+
+def interval(found: int, of: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a rate (Clopper and Pearson, 1934), 0 to 1, after ``found`` of ``of``."""
+    tail = (1 - confidence) / 2
+    low = 0.0 if found == 0 else _where(lambda rate: 1 - _at_most(found - 1, of, rate) >= tail)
+    high = 1.0 if found == of else _where(lambda rate: _at_most(found, of, rate) <= tail)
+    return low, high
+
+
+def _at_most(found: int, of: int, rate: float) -> float:
+    """The probability of no more than ``found`` of ``of``."""
+    logs = (
+        math.lgamma(of + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(of - k + 1)
+        + k * math.log(rate)
+        + (of - k) * math.log1p(-rate)
+        for k in range(found + 1)
+    )
+    return math.fsum(map(math.exp, logs))
+
+
+def _where(holds: Callable[[float], bool]) -> float:
+    """The smallest rate at which this holds, if it holds at all larger ones."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def rows(rate: float, ramps: int, noises: dict[str, Noise], *, seed: int) -> Iterator[list[str]]:
+    """A row for each of the noises."""
+    for name, taken in taken_back(rate, ramps, noises, seed=seed).items():
+        by = ", ".join(f"{family} {count}" for family, count in taken.by.most_common())
+        alone, both = (_told(found, taken.ramps) for found in (taken.sequential, taken.shipped))
+        yield [f"{rate:g}/s, {name}", str(taken.ramps), alone, by or "-", both]
+
+
+def _told(found: int, of: int) -> str:
+    low, high = interval(found, of)
+    return f"{found}: {100 * found / of:.2g} % ({100 * low:.2g}-{100 * high:.2g})"
