@@ -23,8 +23,8 @@ from activities.routers import make_router
 from activities.routers.kube import KubernetesRouter
 from activities.routers.kube.planners import planner_of
 from bench._samples import RESULTS, Sample, append, load_range, machine, read, table
-from lab.api_server import ADMIN
 from lab.control_plane import NAMESPACES, ControlPlane
+from lab.kube_access import ADMIN
 from lab.kube_world import Kind, KubeWorld
 from lab.process import wait_until
 from lab.world import SALT

@@ -22,8 +22,8 @@ from activities.kube.resources import HTTP_ROUTES, INGRESSES
 from activities.routers import record_router
 from activities.routers.kube import LeaseRoute
 from bench._samples import RESULTS, Sample, append, load_range, machine, read, table
-from lab.api_server import ADMIN
 from lab.control_plane import NAMESPACES, ControlPlane
+from lab.kube_access import ADMIN
 from lab.kube_world import NAME, Kind, KubeWorld
 from lab.process import wait_until
 from tailramp.ramp import Phase

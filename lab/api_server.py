@@ -13,24 +13,18 @@ import ssl
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from activities.kube import KubeClient, Resource
 from lab import programs
-from lab.process import ManagedProcess, free_port, wait_until
+from lab.kube_access import ADMIN, READY_SECONDS, KubeAccess
+from lab.process import ManagedProcess, free_port
 from lab.server import Server
 
-ADMIN = "admin"
-_READY_SECONDS = 120.0
-"""It is ready within seconds, but on a machine that is busy with other things its first start is heavy work."""
-CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 
-
-class ApiServer(Server):
+class ApiServer(Server, KubeAccess):
     """A kube-apiserver that keeps its objects in the etcd at `etcd_url`.
 
     `users` are names of users beside the administrator, each with its groups; what they may do is RBAC's.
@@ -55,44 +49,13 @@ class ApiServer(Server):
         """The certificate that the server made for itself; clients trust it. It exists once the server is ready."""
         return self.directory / "certificates" / "apiserver.crt"
 
-    def token_file(self, user: str) -> Path:
-        """A file that holds the token of `user`."""
-        path = self.directory / f"{user}.token"
-        path.write_text(self.tokens[user], encoding="utf-8")
-        return path
+    def subject(self, user: str) -> dict[str, str]:
+        """A user of the server's own."""
+        return {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
 
-    def kubeconfig(self, user: str = ADMIN) -> Path:
-        """A kubeconfig by which `user` reaches the server; its one context is named after the user."""
-        cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "lab", "cluster": cluster}],
-            "users": [{"name": user, "user": {"token": self.tokens[user]}}],
-            "contexts": [{"name": user, "context": {"cluster": "lab", "user": user}}],
-            "current-context": user,
-        }
-        path = self.directory / f"{user}.kubeconfig"
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        return path
-
-    def client(self, user: str = ADMIN) -> KubeClient:
-        """A client for `user`, more patient than tailramp's own; the caller closes it."""
-        return KubeClient(self.kubeconfig(user), seconds=_READY_SECONDS, manager=user)
-
-    async def define(self, folder: Path, only: Sequence[str] = ()) -> None:
-        """Create every custom resource definition in the YAML files of `folder`, and wait until they are served.
-
-        With `only`, those of these names alone: each costs the server seconds where the machine is busy.
-        """
-        async with self.client() as admin:
-            documents = [each for each in _documents(folder, CRDS.kind) if not only or each["metadata"]["name"] in only]
-            await asyncio.gather(*(admin.create(CRDS, None, document) for document in documents))
-
-            async def served() -> bool:
-                return all(_established(found) for found in await admin.find_all(CRDS, None))
-
-            await wait_until(served, _READY_SECONDS, "the custom resources are served")
+    def username(self, user: str) -> str:
+        """The same."""
+        return user
 
     def _command(self) -> tuple[list[str], dict[str, str]]:
         key, public = self.directory / "service-account.key", self.directory / "service-account.pub"
@@ -111,7 +74,7 @@ class ApiServer(Server):
 
     async def _wait_ready(self, process: ManagedProcess) -> None:
         url = f"{self.url}/readyz"
-        await process.wait_ready(lambda: asyncio.to_thread(self._answers, url), _READY_SECONDS, f"{url} answers 200")
+        await process.wait_ready(lambda: asyncio.to_thread(self._answers, url), READY_SECONDS, f"{url} answers 200")
 
     def _answers(self, url: str) -> bool:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.tokens[ADMIN]}"})  # noqa: S310
@@ -121,19 +84,6 @@ class ApiServer(Server):
                 return bool(response.status == 200)
         except OSError:
             return False
-
-
-def _documents(folder: Path, kind: str) -> list[dict[str, Any]]:
-    texts = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))]
-    # The definitions of some kinds are a megabyte of YAML, which takes the plain loader half a minute.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    documents = [document for text in texts for document in yaml.load_all(text, Loader=loader)]
-    return [document for document in documents if document and document.get("kind") == kind]
-
-
-def _established(definition: Mapping[str, Any]) -> bool:
-    conditions = definition.get("status", {}).get("conditions") or []
-    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
 def _write_key_pair(key: Path, public: Path) -> None:

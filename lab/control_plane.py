@@ -18,8 +18,8 @@ GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", 
 
 INGRESS_CLASS = "nginx"
 GATEWAY_CLASS = "traefik"
-_INGRESS_CONTROLLER = "k8s.io/ingress-nginx"
-_GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
+INGRESS_CONTROLLER = "k8s.io/ingress-nginx"
+GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
 
 
 class ControlPlane:
@@ -31,6 +31,8 @@ class ControlPlane:
     def __init__(
         self, directory: Path, users: Mapping[str, Sequence[str]] | None = None, etcd_quota: int | None = None
     ) -> None:
+        self.prefix = "t"
+        """Of the names of the namespaces that tests make."""
         self.etcd = EtcdServer(directory / "etcd", etcd_quota)
         self.api = ApiServer(directory / "api", self.etcd.url, users)
         self._stack = AsyncExitStack()
@@ -41,8 +43,8 @@ class ControlPlane:
             await self._stack.enter_async_context(self.api)
             await self.api.define(programs.ensure_folder("gateway-api"))
             async with self.api.client() as admin:
-                await _class(admin, INGRESS_CLASSES, INGRESS_CLASS, {"controller": _INGRESS_CONTROLLER})
-                await _class(admin, GATEWAY_CLASSES, GATEWAY_CLASS, {"controllerName": _GATEWAY_CONTROLLER})
+                await _class(admin, INGRESS_CLASSES, INGRESS_CLASS, {"controller": INGRESS_CONTROLLER})
+                await _class(admin, GATEWAY_CLASSES, GATEWAY_CLASS, {"controllerName": GATEWAY_CONTROLLER})
         except BaseException:
             await self._stack.aclose()
             raise

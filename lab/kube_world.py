@@ -11,7 +11,8 @@ from typing import Any, Literal
 from activities.kube.resources import GATEWAYS, HTTP_ROUTES, INGRESSES, SERVICES
 from gateway.envoy import EnvoyGateway
 from gateway.pass_on_document import BEHIND, pass_on_document
-from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS, ControlPlane
+from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS
+from lab.given_cluster import Plane
 from lab.server import Server
 from lab.traefik_server import TraefikServer
 from lab.world import World
@@ -31,7 +32,7 @@ class KubeWorld(World):
     def __init__(
         self,
         directory: Path,
-        plane: ControlPlane,
+        plane: Plane,
         namespace: str,
         kind: Kind,
         user: str,

@@ -15,7 +15,8 @@ from activities.kube.resources import INGRESSES
 from activities.routers.envoy_admin import EnvoyAdmin
 from gateway.envoy import EnvoyGateway
 from gateway.label_document import LABEL_HEADER
-from lab.control_plane import INGRESS_CLASS, ControlPlane
+from lab.control_plane import INGRESS_CLASS
+from lab.given_cluster import Plane
 from lab.kube_world import KubeWorld
 from lab.process import ManagedProcess, wait_until
 
@@ -28,7 +29,7 @@ class LabelWorld(KubeWorld):
     def __init__(
         self,
         directory: Path,
-        plane: ControlPlane,
+        plane: Plane,
         namespace: str,
         user: str,
         seed: int = 1,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from lab import programs
-from lab.api_server import ApiServer
 from lab.http_probe import answers_ok
+from lab.kube_access import KubeAccess
 from lab.process import ManagedProcess, free_port
 from lab.server import READY_SECONDS, Server
 
@@ -27,7 +27,7 @@ class TraefikServer(Server):
     def __init__(
         self,
         directory: Path,
-        api: ApiServer,
+        api: KubeAccess,
         user: str,
         namespace: str,
         backends: Mapping[str, str] | None = None,

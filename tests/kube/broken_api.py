@@ -13,7 +13,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from lab.api_server import ApiServer
+from lab.kube_access import KubeAccess
 
 HANG = 0
 """Instead of a status: no answer at all."""
@@ -25,7 +25,7 @@ Verdict = Callable[[str, str], int | None]
 class BrokenApi:
     """A reverse proxy before the API server.  ``times``: how many requests are spoilt; after them all is well."""
 
-    def __init__(self, api: ApiServer, user: str, folder: Path) -> None:
+    def __init__(self, api: KubeAccess, user: str, folder: Path) -> None:
         self._api = api
         self._user = user
         self._stack = AsyncExitStack()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from living_kube import LivingKube
 
 from lab import programs
 from lab.control_plane import ControlPlane
+from lab.given_cluster import GivenCluster, Plane
 
 KINDS_OF_OTHERS = {
     "leader-worker-set": "leaderworkersets.leaderworkerset.x-k8s.io",
@@ -20,30 +22,41 @@ KINDS_OF_OTHERS = {
 }
 
 
+GIVEN = os.environ.get("TAILRAMP_TEST_KUBECONFIG")
+"""A kubeconfig: the tests run in the cluster of its present context, but for those that need an API server of their
+own."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test of this folder waits for the API server too."""
     for item in items:
-        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+        if item.path.parent != Path(__file__).parent:
+            continue
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(180))
+        plays = "workload" in item.path.name  # what Kubernetes' own controllers do
+        if GIVEN and (plays or item.get_closest_marker("own_api_server") is not None):
+            item.add_marker(pytest.mark.skip(reason="needs an API server of its own"))
 
 
 @pytest.fixture(scope="session")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("plane"), {USER: []})
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    folder = tmp_path_factory.mktemp("plane")
+    made = GivenCluster(folder, Path(GIVEN), [USER]) if GIVEN else ControlPlane(folder, {USER: []})
     asyncio.run(made.__aenter__())
     yield made
     asyncio.run(made.__aexit__())
 
 
 @pytest.fixture
-async def namespace(plane: ControlPlane) -> AsyncIterator[Namespace]:
+async def namespace(plane: Plane) -> AsyncIterator[Namespace]:
     async with Namespace(plane) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["ingress-nginx", "gateway-api"])
 async def living_route(
-    request: pytest.FixtureRequest, plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, plane: Plane, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LivingKube]:
     """One data plane for all tests of a file, since its servers take seconds to start."""
     async with Namespace(plane) as made, LivingKube(tmp_path_factory.mktemp("route"), made, request.param) as living:
@@ -51,7 +64,7 @@ async def living_route(
 
 
 @pytest.fixture(scope="session")
-def plane_of_kinds(plane: ControlPlane) -> ControlPlane:
+def plane_of_kinds(plane: Plane) -> Plane:
     """With the resources of LeaderWorkerSets and of KEDA beside Kubernetes' own."""
 
     async def define() -> None:
@@ -63,7 +76,7 @@ def plane_of_kinds(plane: ControlPlane) -> ControlPlane:
 
 
 @pytest.fixture
-async def place(plane_of_kinds: ControlPlane) -> AsyncIterator[Namespace]:
+async def place(plane_of_kinds: Plane) -> AsyncIterator[Namespace]:
     """A namespace with workloads, and a user who may write those and nothing else."""
     async with Namespace(plane_of_kinds) as namespace:
         await namespace.allow(WORKLOAD_RULES)

@@ -11,7 +11,9 @@ import yaml
 
 from activities.kube import Resource
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES, SERVICES
+from lab.api_server import ApiServer
 from lab.control_plane import NAMESPACES, ControlPlane
+from lab.given_cluster import Plane
 from lab.process import wait_until
 
 USER = "tailramp"
@@ -28,9 +30,9 @@ _NUMBERS = itertools.count(1)
 class Namespace:
     """A namespace of the control plane with a user who may do what `deploy/kubernetes` gives, and nothing else."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: Plane) -> None:
         self.plane = plane
-        self.name = f"t{next(_NUMBERS)}"
+        self.name = f"{plane.prefix}{next(_NUMBERS)}"
         self.admin = plane.api.client()
         self.kubeconfig = plane.api.kubeconfig(USER)
         self._rules: list[dict[str, Any]] = []
@@ -39,6 +41,17 @@ class Namespace:
         await self.admin.create(NAMESPACES, None, {"metadata": {"name": self.name}})
         await self.allow_what_is_deployed()
         return self
+
+    @property
+    def own_plane(self) -> ControlPlane:
+        """For tests with the mark `own_api_server`."""
+        assert isinstance(self.plane, ControlPlane)
+        return self.plane
+
+    @property
+    def own_api(self) -> ApiServer:
+        """The same of its API server."""
+        return self.own_plane.api
 
     async def allow_what_is_deployed(self) -> None:
         rules = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8"))["rules"]
@@ -55,8 +68,7 @@ class Namespace:
         if role is None:
             await self.admin.create(ROLES, self.name, {"metadata": {"name": USER}, "rules": rules})
             reference = {"apiGroup": ROLES.group, "kind": "Role", "name": USER}
-            subject = {"apiGroup": ROLES.group, "kind": "User", "name": USER}
-            body = {"metadata": {"name": USER}, "roleRef": reference, "subjects": [subject]}
+            body = {"metadata": {"name": USER}, "roleRef": reference, "subjects": [self.plane.api.subject(USER)]}
             await self.admin.create(ROLE_BINDINGS, self.name, body)
         else:
             await self.admin.patch(ROLES, self.name, USER, [{"op": "replace", "path": "/rules", "value": rules}])

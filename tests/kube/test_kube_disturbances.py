@@ -102,8 +102,9 @@ async def test_a_look_between_two_ticks_writes_nothing(objects: Objects) -> None
     assert await version() != before
 
 
+@pytest.mark.own_api_server
 async def test_an_api_server_that_was_killed_makes_everybody_look_again(objects: Objects) -> None:
-    api = objects.within.plane.api
+    api = objects.within.own_api
     async with noticing(objects) as seen:
         await api.kill()
         await api.start()
@@ -136,6 +137,7 @@ async def test_many_listeners_share_one_watch_and_the_last_one_ends_it(namespace
         assert begun == 2
 
 
+@pytest.mark.own_api_server
 async def test_a_watch_that_is_forbidden_or_not_answered_says_so(namespace: Namespace) -> None:
     await namespace.allow(
         [{"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["get", "list", "delete"]}]
@@ -145,12 +147,12 @@ async def test_a_watch_that_is_forbidden_or_not_answered_says_so(namespace: Name
         with pytest.raises(Denied, match="refuses to watch"):
             await anext(events)
     async with KubeClient(namespace.kubeconfig, seconds=0.5) as client:
-        namespace.plane.api.suspend()
+        namespace.own_api.suspend()
         try:
             with pytest.raises(Unreachable):
                 await anext(client.watch(INGRESSES, namespace.name))
         finally:
-            namespace.plane.api.thaw()
+            namespace.own_api.thaw()
 
 
 class _Scripted(KubeClient):

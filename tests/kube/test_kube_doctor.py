@@ -19,8 +19,8 @@ from record_changes import BLUE, on_green, serve, take_over
 from activities.kube import KubeClient
 from activities.kube.resources import ENDPOINT_SLICES, INGRESS_CLASSES
 from cli.doctor.cluster_side import examine_cluster
-from lab.api_server import CRDS
 from lab.control_plane import ControlPlane
+from lab.kube_access import CRDS
 from lab.process import wait_until
 from tailramp.route_record import RouteRecord
 from tailramp.spec import PlatformFile

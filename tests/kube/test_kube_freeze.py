@@ -19,7 +19,8 @@ from activities.routers.kube import KubernetesRouter
 from activities.routers.kube.namespace_freeze import freeze_namespace, lift_namespace, namespace_mark
 from activities.routers.kube.planner import MANAGED_BY
 from activities.routers.kube.record_lease import RECORD
-from lab.control_plane import NAMESPACES, ControlPlane
+from lab.control_plane import NAMESPACES
+from lab.given_cluster import Plane
 from tailramp.errors import Frozen, Refused
 from tailramp.route_record import Mark
 
@@ -73,7 +74,8 @@ async def test_what_was_killed_or_frozen_by_itself_stays_so_when_its_namespace_i
         await objects.router.prepare(take_over(LATER_RAMP, override="x"), ["green"])
 
 
-async def test_a_whole_cluster_is_frozen_by_who_may_see_all_of_it(objects: Objects, plane: ControlPlane) -> None:
+@pytest.mark.own_api_server
+async def test_a_whole_cluster_is_frozen_by_who_may_see_all_of_it(objects: Objects, plane: Plane) -> None:
     await objects.begin(BLUE)
     code, _, err = await run(objects.kubeconfig, "freeze", "--all-namespaces", "--reason", "sale")
     assert (code, "leases" in err) == (5, True)

@@ -21,7 +21,7 @@ from activities.routers import lease_router
 from activities.routers.gateway_label import GatewayLabel
 from activities.routers.kube import lease_records
 from activities.routers.kube.namespace_freeze import freeze_namespace, lift_namespace
-from lab.control_plane import ControlPlane
+from lab.given_cluster import Plane
 from lab.process import wait_until
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused, Unreachable
@@ -33,7 +33,7 @@ pytestmark = on_shared_loop
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def living(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivingLabel]:
+async def living(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivingLabel]:
     """One gateway for all tests of this file, since its servers take seconds to start."""
     async with Namespace(plane) as namespace, LivingLabel(tmp_path_factory.mktemp("label"), namespace) as made:
         yield made
@@ -208,9 +208,10 @@ async def test_a_gateway_whose_follower_is_gone_sends_everyone_back_when_the_lea
     await route.served(assignment)
 
 
+@pytest.mark.own_api_server
 async def test_a_cluster_that_cannot_be_reached_takes_candidates_out_and_nobody_else(route: LivingLabel) -> None:
     await begin(route, on_green("00-49"), lease_seconds=2.0)
-    api = route.within.plane.api
+    api = route.within.own_api
     api.suspend()
     try:
         await route.served(BLUE)

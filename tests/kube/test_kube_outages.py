@@ -15,6 +15,8 @@ from lab.control_plane import ControlPlane
 from tailramp.assignment import Assignment
 from tailramp.errors import TailrampError, Unreachable
 
+pytestmark = pytest.mark.own_api_server
+
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
 
@@ -33,7 +35,7 @@ async def assert_everyone_is_on_blue(objects: Objects) -> None:
 @pytest.mark.parametrize("served", [on_green("00-49"), GREEN], ids=["step", "promoted"])
 async def test_an_api_server_that_was_killed_is_cleared_when_it_is_back(objects: Objects, served: Assignment) -> None:
     await objects.begin(served)
-    api = objects.within.plane.api
+    api = objects.within.own_api
     await api.kill()
     try:
         with pytest.raises(Unreachable, match="does not answer"):
@@ -48,7 +50,7 @@ async def test_an_api_server_that_was_killed_is_cleared_when_it_is_back(objects:
 
 async def test_a_store_that_hangs_makes_every_write_unreachable_and_none_half_done(objects: Objects) -> None:
     await objects.begin(on_green("00-49"))
-    etcd = objects.within.plane.etcd
+    etcd = objects.within.own_plane.etcd
     async with KubeClient(objects.kubeconfig, seconds=1.0, attempts=1) as client:
         router = objects.router_with(client)
         etcd.suspend()

@@ -15,6 +15,7 @@ from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES
 from activities.routers.kube.record_lease import parsed
 from lab.api_server import ApiServer
 from lab.client_log import read_log
+from lab.control_plane import ControlPlane
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
 from tailramp.errors import TailrampError
@@ -24,7 +25,7 @@ from workflows.messages import Message
 from workflows.ramp import RampWorkflow
 from workflows.starting import RampHandle, start_ramp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.own_api_server, pytest.mark.timeout(300)]
 
 QUICK = {"steps": ["25%", "100%"], "hold": "3s", "bake": "3s"}
 AWAY_SECONDS = 4.0
@@ -129,12 +130,13 @@ def cells() -> list[Any]:
 async def test_a_ramp_ends_as_the_table_says_whenever_the_api_server_is_away(
     world: KubeWorld, outage: str, name: str
 ) -> None:
-    cell, api = TABLE[name], world.plane.api
+    cell, plane = TABLE[name], world.plane
+    assert isinstance(plane, ControlPlane)
     users = world.start_users(world.directory / "clients.jsonl", rate=40, seconds=200, core_users=50)
     try:
         ramp = Ramp(world, await start_ramp(world.client, world.spec("chat-v2"), actor="test"))
         await cell.moment(ramp)
-        await OUTAGES[outage](api)
+        await OUTAGES[outage](plane.api)
         result = await asyncio.wait_for(ramp.handle.result(), 180)
     finally:
         await users.terminate()

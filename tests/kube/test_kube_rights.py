@@ -18,7 +18,8 @@ from activities.kube import KubeClient, Resource
 from activities.kube.client import EventKind
 from activities.kube.resources import ENDPOINT_SLICES, SERVICES
 from activities.routers.kube import lease_records
-from lab.control_plane import NAMESPACES, ControlPlane
+from lab.control_plane import NAMESPACES
+from lab.given_cluster import Plane
 from tailramp.errors import TailrampError
 from tailramp.route_record import RouteRecord, lifted
 
@@ -119,7 +120,8 @@ async def test_preflight_names_every_right_that_is_missing(namespace: Namespace)
             assert f"may not {missing} in namespace {namespace.name}" in said
 
 
-async def test_the_manifests_are_what_the_api_server_accepts(plane: ControlPlane) -> None:
+@pytest.mark.own_api_server
+async def test_the_manifests_are_what_the_api_server_accepts(plane: Plane) -> None:
     """Every field is known to the API: a misspelt one would be dropped in silence, a probe or a limit with it."""
     kinds = {
         "Namespace": NAMESPACES,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from broken_api import HANG, BrokenApi
-from kube_namespace import Namespace
+from kube_namespace import USER, Namespace
 from kube_objects import Objects
 from record_changes import BLUE, GREEN, LATER_RAMP, on_green, renew, roll_back, serve, take_over
 
@@ -47,7 +47,8 @@ async def refusing(objects: Objects, operations: list[str], unless: str = "false
         "operations": operations,
         "resources": [objects.resource.plural],
     }
-    mine = f"request.userInfo.username != 'tailramp' || request.namespace != '{objects.namespace}'"
+    user = objects.within.plane.api.username(USER)
+    mine = f"request.userInfo.username != '{user}' || request.namespace != '{objects.namespace}'"
     spec = {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule]},
