@@ -95,15 +95,15 @@ class LiveCounts:
         if due > index and at not in self._ahead:
             self._ahead = await self._range(shelf, grid, index, min(due, index + _AT_ONCE))
         if (known := self._ahead.pop(at, None)) is not None:
-            shelf.observe(known)
+            shelf.take(known)
             return
         await asyncio.sleep(max(0.0, grid.askable_at(index, self._lag) - self._wall()))
         reading = await self._metrics.read(shelf.checks, shelf.slots, at)
         first = shelf.behind(reading)
         if first is not None:
             for missed in (await self._range(shelf, grid, first, index - 1)).values():
-                shelf.observe(missed)
-        shelf.observe(reading)
+                shelf.take(missed)
+        shelf.take(reading)
 
     async def _range(self, shelf: Shelf, grid: Grid, first: int, last: int) -> dict[int, Reading]:
         start, end = grid.time(first), grid.time(last)

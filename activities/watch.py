@@ -186,7 +186,7 @@ class _Watch:
             readings = await self._metrics.read_range(shelf.checks, shelf.slots, start, grid.time(last), grid.tick)
             for reading in readings:
                 await self._pauses.due()
-                shelf.observe(reading)
+                shelf.take(reading)
         self._begin(request.assignment, self._grid, settling=self._settling)
 
     def _begin(self, assignment: Assignment, grid: Grid, *, settling: bool) -> None:
@@ -207,7 +207,7 @@ class _Watch:
         first = self._shelf.behind(reading)
         if first is not None and (outcome := await self._observe_range(self._grid.time(first), at - self._grid.tick)):
             return outcome
-        self._shelf.observe(reading)
+        self._shelf.take(reading)
         if self._watching.fails(self._shelf.verdicts) is not None:
             return self._observe(at)
         looked = await self._route.look(at, self._watching.blind_since(self._shelf.verdicts))
@@ -221,7 +221,7 @@ class _Watch:
             for reading in readings:
                 await self._pauses.due()
                 self._shelf.speak_briefly(not self._watching.weighs_risks(reading.at))
-                self._shelf.observe(reading)
+                self._shelf.take(reading)
                 if reading.at >= self._request.anchor and (outcome := self._observe(reading.at)):
                     return outcome
             return None
@@ -232,7 +232,7 @@ class _Watch:
     def _observe(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
         self._ticks += 1
         self._at = at
-        return self._watching.observe(at, self._shelf.verdicts, route, why)
+        return self._watching.observe(at, self._shelf.sayings, route, why)
 
     async def _result(self, outcome: Outcome) -> WatchResult:
         spec, plan = self._request.spec, self._request.plan

@@ -89,7 +89,7 @@ async def timed(folder: Path) -> list[str]:
             read, read_processor = time.perf_counter(), time.process_time()
             shelf.speak_briefly(True)
             for reading in readings:
-                shelf.observe(reading)
+                shelf.take(reading)
             shelf.restate()
             done, done_processor = time.perf_counter(), time.process_time()
         finally:

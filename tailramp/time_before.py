@@ -112,7 +112,7 @@ class Counting:
     def count(self, readings: Iterable[Reading]) -> TimeBefore:
         """What was counted, of all readings in their order; a check without answers of the users to be is left out."""
         for reading in readings:
-            self.shelf.observe(reading)
+            self.shelf.take(reading)
         asked = self._asked
         kept: dict[SlotName, dict[str, Kept]] = {}
         for (slot, name), ticks in self._ticks.items():

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from tailramp.activity_contract import WatchRequest
 from tailramp.checks import checks_by_slot
-from tailramp.evidence import Verdict, VerdictKind, combine
+from tailramp.evidence import VerdictKind, combine
 from tailramp.evidence.sequential.growth import MOST_GROWTH, NEGLIGIBLE, Risk, harm, largest_share
+from tailramp.evidence.verdicts import Said
 from tailramp.forms import SlotName
 from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
 
@@ -81,11 +82,11 @@ class Watching:
         """
         self._seen_at = now if blind_since is None else min(self._seen_at, blind_since)
 
-    def blind_since(self, verdicts: Sequence[Verdict]) -> datetime | None:
+    def blind_since(self, verdicts: Sequence[Said]) -> datetime | None:
         """When the checks were answered last; None if they are answered now, by the tick's ``verdicts``."""
         return self._seen_at if _is_blind(verdicts) else None
 
-    def fails(self, verdicts: Sequence[Verdict]) -> Outcome | None:
+    def fails(self, verdicts: Sequence[Said]) -> Outcome | None:
         """The failed checks that count in this mode, but for those of candidates that a person is waited for."""
         settling = self._request.mode is WatchMode.SETTLE
         failed = [
@@ -101,7 +102,7 @@ class Watching:
         return Outcome(WatchOutcome.FAILED, "; ".join(told), failed=slots)
 
     def observe(
-        self, at: int, verdicts: Sequence[Verdict], route: frozenset[Block] | None = None, why: str = ""
+        self, at: int, verdicts: Sequence[Said], route: frozenset[Block] | None = None, why: str = ""
     ) -> Outcome | None:
         """What the tick at unix time ``at`` decides, or None to go on.
 
@@ -128,13 +129,13 @@ class Watching:
             return None
         return self._settling(at, verdicts) if request.mode is WatchMode.SETTLE else self._holding(now, verdicts)
 
-    def between_ticks(self, verdicts: Sequence[Verdict], route: frozenset[Block], why: str) -> Outcome | None:
+    def between_ticks(self, verdicts: Sequence[Said], route: frozenset[Block], why: str) -> Outcome | None:
         """What the route shows now changes for the ramp, though no tick is due; ``verdicts`` are the last ones."""
         if Block.BLIND in self._request.blocks:
             route |= {Block.BLIND}
         return self._blocks_changed(verdicts, route, why)
 
-    def _blocks_changed(self, verdicts: Sequence[Verdict], route: frozenset[Block], why: str) -> Outcome | None:
+    def _blocks_changed(self, verdicts: Sequence[Said], route: frozenset[Block], why: str) -> Outcome | None:
         shared = combine(verdict for verdict in verdicts if verdict.shared)
         blocks = route | ({Block.SHARED_INCIDENT} if shared.verdicts else frozenset())
         if blocks == frozenset(self._request.blocks):
@@ -157,7 +158,7 @@ class Watching:
         """Whether the tick lies in a stretch in which the hold's clock ran."""
         return any(i.start <= now and (i.end is None or now <= i.end) for i in self._request.held)
 
-    def _settling(self, at: int, verdicts: Sequence[Verdict]) -> Outcome | None:
+    def _settling(self, at: int, verdicts: Sequence[Said]) -> Outcome | None:
         request = self._request
         policy = request.spec.platform
         elapsed = timedelta(seconds=at - request.anchor)
@@ -169,10 +170,10 @@ class Watching:
             return Outcome(WatchOutcome.INCONCLUSIVE, f"traffic has not reached the step: {seen}")
         return None
 
-    def _arrivals(self, verdicts: Sequence[Verdict]) -> list["_Arrival"]:
+    def _arrivals(self, verdicts: Sequence[Said]) -> list["_Arrival"]:
         """The answers of each candidate since the anchor, beside all that were counted."""
         slots = self._request.plan.slots
-        counted: dict[SlotName, Verdict] = {}
+        counted: dict[SlotName, Said] = {}
         for verdict in verdicts:
             if verdict.slot not in counted or verdict.check == "errors":
                 counted[verdict.slot] = verdict
@@ -182,7 +183,7 @@ class Watching:
         whose = {slot: slot if len(slots) > 1 else "the candidate" for slot in slots}
         return [_Arrival(whose[slot], seen[slot], together, self._shares[slot]) for slot in slots]
 
-    def _holding(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
+    def _holding(self, now: datetime, verdicts: Sequence[Said]) -> Outcome | None:
         request = self._request
         if request.mode is WatchMode.HOLD and request.hold is not None and request.spec.platform.ramp.by_evidence:
             return self._growing(now, verdicts)
@@ -204,7 +205,7 @@ class Watching:
         held = clock(self._request.held, datetime.fromtimestamp(at, UTC))
         return policy.by_evidence and self._request.mode is WatchMode.HOLD and held >= policy.evidence.dwell
 
-    def _growing(self, now: datetime, verdicts: Sequence[Verdict]) -> Outcome | None:
+    def _growing(self, now: datetime, verdicts: Sequence[Said]) -> Outcome | None:
         """Whether the evidence allows a larger share; after the longest hold a person is asked."""
         request, policy = self._request, self._request.spec.platform.ramp.evidence
         held = clock(request.held, now)
@@ -242,10 +243,10 @@ class Watching:
         return next((step.index for step in reachable if step.share == share), None)
 
 
-def _too_much_risk(verdicts: Sequence[Verdict]) -> str:
+def _too_much_risk(verdicts: Sequence[Said]) -> str:
     worst = max((upper, verdict.check) for verdict in verdicts for upper, _ in verdict.numbers.risks or ((0.0, 0.0),))
     return f"no larger share is safe yet: {worst[1]} may still be {worst[0]:.1f} times as bad as on the baseline"
 
 
-def _is_blind(verdicts: Sequence[Verdict]) -> bool:
+def _is_blind(verdicts: Sequence[Said]) -> bool:
     return any(verdict.kind is VerdictKind.BLIND for verdict in verdicts)

@@ -18,7 +18,7 @@ from tailramp.evidence.jury import Jury
 from tailramp.evidence.reading import Reading
 from tailramp.evidence.sequential.combination import JointEvidence
 from tailramp.evidence.sequential.judge import Filing, SequentialJudge
-from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
+from tailramp.evidence.verdicts import Numbers, Said, Verdict, VerdictKind, in_full
 
 if TYPE_CHECKING:
     from tailramp.evidence.sequential.dossier import Dossier
@@ -44,7 +44,7 @@ class _Page:
         self.slot = candidate.slot
         self.next = first  # the first tick that is not known yet
         self.failed = False
-        self.verdict = self._blind("it has not been asked yet", None, Numbers(limit=check.limit))
+        self.said: Said = self._blind("it has not been asked yet", None, Numbers(limit=check.limit))
         self._grid = grid
         self._queries = (check.queries(candidate), check.queries(baseline))
         self._arms = (check.arm(), check.arm())
@@ -74,11 +74,11 @@ class _Page:
             return
         if fault := self.unanswered(reading):
             self._last_fault = fault
-            self.verdict = self._blind(fault, reading.at, self.verdict.numbers)
+            self.said = self._blind(fault, reading.at, self.said.numbers)
         elif index > self.next:
             missed = f"{index - self.next} earlier readings are still to be made up for"
             why = f"{missed} ({self._last_fault})" if self._last_fault else missed
-            self.verdict = self._blind(why, reading.at, self.verdict.numbers)
+            self.said = self._blind(why, reading.at, self.said.numbers)
         else:
             self._last_fault = ""
             self._take_next(reading, index)
@@ -131,15 +131,15 @@ class _Page:
         if tick.index < self.next - 1 or self.failed:
             return
         self.next = tick.index + 1
-        self.verdict = self._judge.observe(tick)
-        self.failed = self.verdict.kind is VerdictKind.FAIL
+        self.said = self._judge.consider(tick)
+        self.failed = self.said.kind is VerdictKind.FAIL
         if self.told is not None:
             self.told(self.slot, self.check.name, tick)
 
     def restate(self) -> None:
         """Have the present verdict said with all of its numbers, if it was said in brief."""
-        if isinstance(self._judge, Jury) and self.verdict.kind is not VerdictKind.BLIND:
-            self.verdict = self._judge.restate()
+        if isinstance(self._judge, Jury) and self.said.kind is not VerdictKind.BLIND:
+            self.said = self._judge.restate()
 
     def speak_briefly(self, brief: bool) -> None:
         if isinstance(self._judge, Jury):
@@ -151,7 +151,7 @@ class _Page:
 
     def fail_together(self, evidence: float, at: int) -> None:
         if isinstance(self._judge, Jury):
-            self.verdict = self._judge.fail_together(evidence, at)
+            self.said = self._judge.fail_together(evidence, at)
             self.failed = True
 
     def _blind(self, fault: str, at: int | None, numbers: Numbers) -> Verdict:
@@ -234,10 +234,20 @@ class CheckBook:
     @property
     def verdicts(self) -> list[Verdict]:
         """The present verdict of every check of every candidate, in their order."""
-        return [page.verdict for page in self._pages]
+        return [in_full(page.said) for page in self._pages]
+
+    @property
+    def sayings(self) -> list[Said]:
+        """The same, told only if somebody asks for it."""
+        return [page.said for page in self._pages]
 
     def observe(self, reading: Reading) -> list[Verdict]:
-        """Take the reading of one tick and return the verdicts after it.
+        """Take the reading of one tick and return the verdicts after it; see `take`."""
+        self.take(reading)
+        return self.verdicts
+
+    def take(self, reading: Reading) -> None:
+        """Take the reading of one tick.
 
         A reading that is known already changes nothing; a page whose questions were not asked in it stays as it is;
         one that is behind stays BLIND until the ticks in between were observed too. ValueError if the reading is not
@@ -250,9 +260,8 @@ class CheckBook:
             if page.sequential is not None and page.next > max(before, 0) and not page.failed:
                 self._joint[page.slot].tell(page.check.name, index, page.sequential.evidence)
         self._add_up_all(reading.at)
-        return self.verdicts
 
-    def observe_counts(self, ticks: Mapping[tuple[str, str], CheckTick], at: int) -> list[Verdict]:
+    def take_counts(self, ticks: Mapping[tuple[str, str], CheckTick], at: int) -> None:
         """Take what was counted elsewhere, by slot and name of the check, as the tick at unix time `at`.
 
         For counts that were kept without the counters that they came from. A check without a tick stays as it is.
@@ -265,7 +274,6 @@ class CheckBook:
             if page.sequential is not None and not page.failed:
                 self._joint[page.slot].tell(page.check.name, tick.index, page.sequential.evidence)
         self._add_up_all(at)
-        return self.verdicts
 
     def restate(self) -> list[Verdict]:
         """The present verdicts with all of their numbers; see `Jury.brief`."""
@@ -294,7 +302,7 @@ class CheckBook:
     def rebuild(self, readings: Iterable[Reading]) -> list[Verdict]:
         """Take many readings, oldest first, and return the verdicts after the last."""
         for reading in readings:
-            self.observe(reading)
+            self.take(reading)
         return self.verdicts
 
     def behind(self, reading: Reading) -> tuple[tuple[Check, ...], int]:

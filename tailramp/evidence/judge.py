@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from tailramp.evidence.counts import NO_EDGES, NOTHING, ArmCounts, EdgeCounts
-from tailramp.evidence.verdicts import Verdict
+from tailramp.evidence.verdicts import Saying, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,15 @@ class Judge(Protocol):
     def name(self) -> str:
         """What verdicts call it."""
 
-    def observe(self, tick: CheckTick) -> Verdict:
-        """Take the next tick into account and return the verdict after it. Ticks come in rising order, each once.
+    def consider(self, tick: CheckTick) -> Saying:
+        """Take the next tick into account and say what follows from it. Ticks come in rising order, each once.
 
         FAIL is final: every later tick gets the same FAIL. A blind tick changes nothing but the verdict returned for
         it.
         """
+
+    def observe(self, tick: CheckTick) -> Verdict:
+        """The same, told at once."""
 
     def restate(self) -> Verdict:
         """Return the verdict after the last tick again, in full. Only after a tick."""

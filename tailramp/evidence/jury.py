@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tailramp.evidence.judge import CheckTick, Judge
-from tailramp.evidence.sequential.judge import SequentialJudge
-from tailramp.evidence.verdicts import Verdict, VerdictKind, combine
+from tailramp.evidence.sequential.judge import Heard, SequentialJudge
+from tailramp.evidence.verdicts import Saying, Verdict, VerdictKind, worst
 
 _OF_THE_EVIDENCE = ("evidence", "evidence_needed", "ratio", "ratio_low", "ratio_high", "risks", "more")
 
@@ -21,8 +21,8 @@ class Jury:
             raise ValueError("a check without a judge judges nothing")
         self._judges = tuple(judges)
         self.sequential = sequential
-        self._failed: Verdict | None = None
-        self._said: Verdict | None = None
+        self._failed: Saying | None = None
+        self._said: Saying | None = None
 
     @property
     def brief(self) -> bool:
@@ -43,55 +43,70 @@ class Jury:
 
     def observe(self, tick: CheckTick) -> Verdict:
         """See `Judge.observe`."""
+        return self.consider(tick).verdict
+
+    def consider(self, tick: CheckTick) -> Saying:
+        """See `Judge.consider`."""
         if self._failed is not None:
             return self._failed
-        verdicts = [judge.observe(tick) for judge in self._judges]
-        said = _worst(verdicts)
+        sequential = self.sequential
+        heard: Heard | None = None
+        sayings = []
+        for judge in self._judges:
+            if judge is sequential:
+                said, heard = sequential.hear(tick)
+            else:
+                said = judge.consider(tick)
+            sayings.append(said)
+        said = worst(sayings)
+        if sequential is None or heard is None:
+            return self._settle(said)
         if said.kind is VerdictKind.FAIL and self.brief:
             self.brief = False
-            return self._settle(self._with_evidence(said))
-        return self._settle(self._with_evidence(said, verdicts))
+            heard = sequential.heard(tick.at)
+        return self._settle(self._with_evidence(said, sequential, heard))
 
     def restate(self) -> Verdict:
         """Return the present verdict with all of its numbers. Before the first tick there is none: AssertionError."""
         if self._failed is not None:
-            return self._failed
+            return self._failed.verdict
         if self._said is None:
             raise AssertionError("nothing has been said yet")
         sequential = self.sequential
         if sequential is None or not sequential.brief:
-            return self._said
+            return self._said.verdict
         sequential.brief = False
         try:
             verdicts = [judge.restate() for judge in self._judges]
-            return self._with_evidence(_worst(verdicts), verdicts)
+            said = worst([Saying.of(verdict) for verdict in verdicts])
+            known = next(verdict for verdict in verdicts if verdict.judge == sequential.name)
+            return self._with_evidence(said, sequential, sequential.heard(known.at or 0)).verdict
         finally:
             sequential.brief = True
 
-    def fail_together(self, evidence: float, at: int) -> Verdict:
+    def fail_together(self, evidence: float, at: int) -> Saying:
         """See `SequentialJudge.fail_together`."""
         if self.sequential is None:
             raise AssertionError("only a sequential judge has evidence to add")
         return self._settle(self.sequential.fail_together(evidence, at))
 
-    def _settle(self, verdict: Verdict) -> Verdict:
-        self._said = verdict
-        if verdict.kind is VerdictKind.FAIL:
-            self._failed = verdict
-        return verdict
+    def _settle(self, said: Saying) -> Saying:
+        self._said = said
+        if said.kind is VerdictKind.FAIL:
+            self._failed = said
+        return said
 
-    def _with_evidence(self, verdict: Verdict, verdicts: Sequence[Verdict] = ()) -> Verdict:
-        """`verdicts`: what all judges have just said, if the sequential one's numbers are still those."""
-        sequential = self.sequential
-        if sequential is None or verdict.judge == sequential.name:
-            return verdict
-        known = next((one.numbers for one in verdicts if one.judge == sequential.name), None) or sequential.numbers
-        numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
-        told = verdict.kind is VerdictKind.BLIND
-        reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark}"
-        return verdict.model_copy(update={"numbers": numbers, "reason": reason})
+    def _with_evidence(self, said: Saying, sequential: SequentialJudge, heard: Heard) -> Saying:
+        """The same with what the sequential judge knows at that tick."""
 
+        def tell() -> Verdict:
+            verdict = said.verdict
+            if verdict.judge == sequential.name:
+                return verdict
+            known = sequential.numbers(heard)
+            numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
+            told = verdict.kind is VerdictKind.BLIND
+            reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark(heard)}"
+            return verdict.model_copy(update={"numbers": numbers, "reason": reason})
 
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    worst = combine(verdicts).deciding
-    return next((verdict for verdict in worst if verdict.shared), worst[0])
+        return Saying(said.kind, said.check, said.slot, tell, shared=said.shared)

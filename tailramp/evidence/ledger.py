@@ -129,7 +129,7 @@ def _show(books: Sequence[CheckBook], stretch: KeptStretch) -> None:
             if index < len(one.rows)
         }
         for book in books:
-            book.observe_counts(ticks, at)
+            book.take_counts(ticks, at)
 
 
 class Ledger:

@@ -85,7 +85,7 @@ def file_scrapes(shelf: Shelf, grid: Grid, scrapes: Mapping[str, Iterable[RawSer
     """Show the shelf the ticks up to `until`, tick index, and the run-up to them, from raw scrapes by query text."""
     series = _series_of(shelf.checks, shelf.slots, scrapes)
     for index in range(-grid.ticks_in(RUN_UP), until + 1):
-        shelf.observe(_reading(series, grid.time(index)))
+        shelf.take(_reading(series, grid.time(index)))
 
 
 def _series_of(

@@ -7,7 +7,7 @@ than on the baseline in the same window. A baseline that is bad itself explains 
 from tailramp.evidence.comparison import WORSE_BY, clearly_worse
 from tailramp.evidence.counts import ArmCounts
 from tailramp.evidence.judge import JudgeName
-from tailramp.evidence.threshold import Standing, ThresholdJudge
+from tailramp.evidence.threshold import Counted, Doubt, Standing, ThresholdJudge
 from tailramp.evidence.wording import count, percent, rate
 
 
@@ -24,7 +24,7 @@ class RelativeJudge(ThresholdJudge):
         comparable = 2 * baseline.n >= self._min_sample
         return Standing.BAD if comparable and clearly_worse(candidate, baseline) else Standing.GOOD
 
-    def _clearly_worse(self) -> bool:
+    def _clearly_worse(self, counted: Counted) -> bool:  # noqa: ARG002
         return True
 
     def _breaks(self, counts: ArmCounts) -> bool:
@@ -34,12 +34,12 @@ class RelativeJudge(ThresholdJudge):
     def _breach(self) -> str:
         return f"{self._words.bad} more than {WORSE_BY:g} times as often as on the baseline"
 
-    def _counted(self, counts: ArmCounts) -> str:
+    def _share_of(self, counts: ArmCounts) -> str:
         share = rate(counts)
         told = "none" if share is None else percent(share)
         return f"{count(counts.bad)} of {count(counts.n)} {self._words.unit} ({told})"
 
-    def _doubt(self, at: int) -> str:
-        if doubt := super()._doubt(at):
+    def _doubt(self, counted: Counted) -> Doubt | None:
+        if (doubt := super()._doubt(counted)) is not None:
             return doubt
-        return "" if self._all[1].n > 0 else f"no {self._words.unit} of the baseline to compare with"
+        return None if counted.all[1].n > 0 else Doubt.NO_BASELINE

@@ -9,7 +9,7 @@ from tailramp.evidence.book import CheckBook
 from tailramp.evidence.checks import Check, SlotMatch
 from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.reading import Reading
-from tailramp.evidence.verdicts import Verdict
+from tailramp.evidence.verdicts import Said, Verdict
 
 
 class Shelf:
@@ -41,17 +41,25 @@ class Shelf:
         """The present verdict of every check of every candidate."""
         return [verdict for book in self._books for verdict in book.verdicts]
 
+    @property
+    def sayings(self) -> list[Said]:
+        """The same, told only if somebody asks for it."""
+        return [said for book in self._books for said in book.sayings]
+
     def observe(self, reading: Reading) -> list[Verdict]:
-        """Take the reading of one tick; see ``CheckBook.observe``."""
-        for book in self._books:
-            book.observe(reading)
+        """Take the reading of one tick and return the verdicts after it; see ``CheckBook.take``."""
+        self.take(reading)
         return self.verdicts
 
-    def observe_counts(self, ticks: Mapping[tuple[str, str], CheckTick], at: int) -> list[Verdict]:
-        """See ``CheckBook.observe_counts``."""
+    def take(self, reading: Reading) -> None:
+        """See ``CheckBook.take``."""
         for book in self._books:
-            book.observe_counts(ticks, at)
-        return self.verdicts
+            book.take(reading)
+
+    def take_counts(self, ticks: Mapping[tuple[str, str], CheckTick], at: int) -> None:
+        """See ``CheckBook.take_counts``."""
+        for book in self._books:
+            book.take_counts(ticks, at)
 
     def restate(self) -> list[Verdict]:
         """See ``CheckBook.restate``."""

@@ -10,14 +10,16 @@ With little traffic windows grow longer instead of emptier, without bound. Nothi
 the verdict is INCONCLUSIVE, and a hold never ends on that.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tailramp.evidence.comparison import clearly_worse
 from tailramp.evidence.counts import NOTHING, ArmCounts
 from tailramp.evidence.judge import CheckTick, JudgeName
-from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
+from tailramp.evidence.verdicts import Numbers, Saying, Verdict, VerdictKind
 from tailramp.evidence.wording import Wording, beside, count, of, rate
 
 
@@ -48,6 +50,38 @@ class Standing(StrEnum):
     SHARED = "shared"  # with a baseline that breaks the limit, too
 
 
+class Doubt(StrEnum):
+    """What a PASS still wants."""
+
+    NOTHING_YET = "nothing yet"
+    TOO_FEW = "too few"
+    OPEN_WINDOW = "open window"
+    SILENT = "silent"
+    NO_BASELINE = "no baseline"
+
+
+_Arms = tuple[ArmCounts, ArmCounts]
+_Told = tuple[str, _Arms]
+"""A sentence, and the counts that it speaks about."""
+
+_NOTHING: _Arms = (NOTHING, NOTHING)
+
+
+class Counted(NamedTuple):
+    """What a judge has counted, after one tick: of the candidate and of the baseline beside it."""
+
+    at: int = 0  # unix time of the tick
+    opened: int = 0  # when the open window began
+    last_answer: int = 0  # of the last tick that brought an answer of the candidate
+    open: _Arms = _NOTHING
+    all: _Arms = _NOTHING
+    streak_counts: _Arms = _NOTHING
+    streak: int = 0
+    windows: int = 0
+    standing: Standing = Standing.GOOD  # of the last closed window, and its counts
+    closed: _Arms = _NOTHING
+
+
 class ThresholdJudge:
     """FAIL when the bad share of the candidate is above the limit in `consecutive` closed windows in a row.
 
@@ -76,64 +110,70 @@ class ThresholdJudge:
         self._compares = Protection.COMPARE_BASELINE not in rule.without
 
         self._last_index: int | None = None
-        self._last_at = 0
-        self._opened = 0  # unix time at which the open window began
-        self._last_answer = 0  # unix time of the last tick that brought an answer of the candidate
-        self._open = (NOTHING, NOTHING)  # candidate, baseline
-        self._all = (NOTHING, NOTHING)
-        self._streak_counts = (NOTHING, NOTHING)
-        self._streak = 0
-        self._windows = 0
-        self._standing = Standing.GOOD  # of the last closed window, and its counts
-        self._closed = (NOTHING, NOTHING)
-        self._failed: Verdict | None = None
+        self._counted = Counted()
+        self._failed: Saying | None = None
 
     def observe(self, tick: CheckTick) -> Verdict:
-        """See `Judge.observe`. The first tick, blind or not, opens the first window."""
+        """See `Judge.observe`."""
+        return self.consider(tick).verdict
+
+    def consider(self, tick: CheckTick) -> Saying:
+        """See `Judge.consider`. The first tick, blind or not, opens the first window."""
         if self._failed is not None:
             return self._failed
         if self._last_index is None:
-            self._opened = self._last_answer = tick.at
+            self._counted = self._counted._replace(opened=tick.at, last_answer=tick.at)
         elif tick.index <= self._last_index:
-            return self._say(tick.at)
+            return self._say(self._counted._replace(at=tick.at))
         self._last_index = tick.index
-        self._last_at = tick.at
         if tick.blind:
-            return self._verdict(
-                VerdictKind.BLIND, f"{self._check} could not be judged: {tick.blind}", self._all, tick.at
-            )
-        self._add(tick)
-        self._close_if_ripe(tick.at)
-        verdict = self._say(tick.at)
-        if verdict.kind is VerdictKind.FAIL:
-            self._failed = verdict
-        return verdict
+            self._counted = self._counted._replace(at=tick.at)
+            return self._blind(tick.blind, self._counted)
+        self._counted = self._closed_if_ripe(self._added(tick))
+        said = self._say(self._counted)
+        if said.kind is VerdictKind.FAIL:
+            self._failed = said
+        return said
 
     def restate(self) -> Verdict:
         """See `Judge.restate`."""
-        return self._failed if self._failed is not None else self._say(self._last_at)
+        return (self._failed or self._say(self._counted)).verdict
 
-    def _add(self, tick: CheckTick) -> None:
-        self._open = (self._open[0].plus(tick.candidate), self._open[1].plus(tick.baseline))
-        self._all = (self._all[0].plus(tick.candidate), self._all[1].plus(tick.baseline))
-        if tick.candidate.n > 0:
-            self._last_answer = tick.at
+    def _added(self, tick: CheckTick) -> Counted:
+        known = self._counted
+        return Counted(
+            tick.at,
+            known.opened,
+            tick.at if tick.candidate.n > 0 else known.last_answer,
+            (known.open[0].plus(tick.candidate), known.open[1].plus(tick.baseline)),
+            (known.all[0].plus(tick.candidate), known.all[1].plus(tick.baseline)),
+            known.streak_counts,
+            known.streak,
+            known.windows,
+            known.standing,
+            known.closed,
+        )
 
-    def _close_if_ripe(self, at: int) -> None:
-        candidate, baseline = self._open
-        if at - self._opened < self._rule.window or candidate.n < self._min_sample:
-            return
-        self._windows += 1
-        self._closed = self._open
-        self._standing = self._standing_of(candidate, baseline)
-        if self._standing is Standing.GOOD:
-            self._streak = 0
-            self._streak_counts = (NOTHING, NOTHING)
-        elif self._standing is Standing.BAD:
-            self._streak += 1
-            self._streak_counts = (self._streak_counts[0].plus(candidate), self._streak_counts[1].plus(baseline))
-        self._opened = at
-        self._open = (NOTHING, NOTHING)
+    def _closed_if_ripe(self, counted: Counted) -> Counted:
+        candidate, baseline = counted.open
+        if counted.at - counted.opened < self._rule.window or candidate.n < self._min_sample:
+            return counted
+        standing = self._standing_of(candidate, baseline)
+        streak, streak_counts = counted.streak, counted.streak_counts
+        if standing is Standing.GOOD:
+            streak, streak_counts = 0, _NOTHING
+        elif standing is Standing.BAD:
+            streak += 1
+            streak_counts = (streak_counts[0].plus(candidate), streak_counts[1].plus(baseline))
+        return counted._replace(
+            opened=counted.at,
+            open=_NOTHING,
+            streak_counts=streak_counts,
+            streak=streak,
+            windows=counted.windows + 1,
+            standing=standing,
+            closed=counted.open,
+        )
 
     def _standing_of(self, candidate: ArmCounts, baseline: ArmCounts) -> Standing:
         if not self._breaks(candidate):
@@ -141,64 +181,97 @@ class ThresholdJudge:
         comparable = self._compares and 2 * baseline.n >= self._min_sample
         return Standing.SHARED if comparable and self._breaks(baseline) else Standing.BAD
 
-    def _clearly_worse(self) -> bool:
+    def _clearly_worse(self, counted: Counted) -> bool:
         """Whether the windows of the streak are worse than the baseline's, if there was enough of it beside them."""
-        candidate, baseline = self._streak_counts
-        comparable = self._compares and 2 * baseline.n >= self._min_sample * self._streak
+        candidate, baseline = counted.streak_counts
+        comparable = self._compares and 2 * baseline.n >= self._min_sample * counted.streak
         return not comparable or clearly_worse(candidate, baseline)
 
     def _breaks(self, counts: ArmCounts) -> bool:
         return (rate(counts) or 0.0) > self._limit
 
-    def _say(self, at: int) -> Verdict:
-        if self._streak >= self._rule.consecutive and self._clearly_worse():
-            return self._verdict(VerdictKind.FAIL, self._streak_told(), self._streak_counts, at)
-        if self._standing is Standing.SHARED:
-            told = f"{self._counted(self._closed[0])} in the last window; {beside(self._closed[1])}"
-            reason = f"{self._breach()}, and the baseline shares it: {told}"
-            return self._verdict(VerdictKind.INCONCLUSIVE, reason, self._closed, at)
-        if self._streak:
-            return self._verdict(VerdictKind.INCONCLUSIVE, self._streak_told(), self._streak_counts, at)
-        candidate, baseline = self._all
-        if doubt := self._doubt(at):
-            return self._verdict(VerdictKind.INCONCLUSIVE, doubt, self._all, at)
-        told = f"{self._counted(candidate)} {self._words.bad} since the step's anchor"
-        return self._verdict(VerdictKind.PASS, f"{told}; {beside(baseline)}", self._all, at)
+    def _say(self, counted: Counted) -> Saying:
+        if counted.streak >= self._rule.consecutive and self._clearly_worse(counted):
+            return self._saying(VerdictKind.FAIL, self._streak_told, counted)
+        if counted.standing is Standing.SHARED:
+            return self._saying(VerdictKind.INCONCLUSIVE, self._shared_told, counted, shared=True)
+        if counted.streak:
+            return self._saying(VerdictKind.INCONCLUSIVE, self._streak_told, counted)
+        if self._doubt(counted) is not None:
+            return self._saying(VerdictKind.INCONCLUSIVE, self._doubt_told, counted)
+        return self._saying(VerdictKind.PASS, self._all_told, counted)
+
+    def _saying(
+        self, kind: VerdictKind, words: Callable[[Counted], _Told], counted: Counted, *, shared: bool = False
+    ) -> Saying:
+        def tell() -> Verdict:
+            reason, counts = words(counted)
+            return self._verdict(kind, reason, counts, counted, shared=shared)
+
+        return Saying(kind, self._check, self._slot, tell, shared=shared)
+
+    def _blind(self, why: str, counted: Counted) -> Saying:
+        reason = f"{self._check} could not be judged: {why}"
+        return self._saying(VerdictKind.BLIND, lambda counted: (reason, counted.all), counted)
 
     def _breach(self) -> str:
         return self._words.breach
 
-    def _counted(self, counts: ArmCounts) -> str:
+    def _share_of(self, counts: ArmCounts) -> str:
         return of(counts, self._words, self._limit)
 
-    def _streak_told(self) -> str:
-        needed = self._rule.consecutive
-        if self._streak < needed:
-            windows = f"{self._streak} of {needed} consecutive windows"
+    def _all_told(self, counted: Counted) -> _Told:
+        candidate, baseline = counted.all
+        told = f"{self._share_of(candidate)} {self._words.bad} since the step's anchor"
+        return f"{told}; {beside(baseline)}", counted.all
+
+    def _shared_told(self, counted: Counted) -> _Told:
+        candidate, baseline = counted.closed
+        told = f"{self._share_of(candidate)} in the last window; {beside(baseline)}"
+        return f"{self._breach()}, and the baseline shares it: {told}", counted.closed
+
+    def _streak_told(self, counted: Counted) -> _Told:
+        needed, streak = self._rule.consecutive, counted.streak
+        if streak < needed:
+            windows = f"{streak} of {needed} consecutive windows"
         else:
-            windows = "1 window" if self._streak == 1 else f"{self._streak} consecutive windows"
-        candidate, baseline = self._streak_counts
-        told = f"{self._breach()}: {self._counted(candidate)} in {windows}; {beside(baseline)}"
-        unclear = self._streak >= needed and not self._clearly_worse()
-        return f"{told}; not clearly worse than the baseline" if unclear else told
+            windows = "1 window" if streak == 1 else f"{streak} consecutive windows"
+        candidate, baseline = counted.streak_counts
+        told = f"{self._breach()}: {self._share_of(candidate)} in {windows}; {beside(baseline)}"
+        unclear = streak >= needed and not self._clearly_worse(counted)
+        return f"{told}; not clearly worse than the baseline" if unclear else told, counted.streak_counts
 
-    def _doubt(self, at: int) -> str:
-        """Say what is missing for a PASS when no closed window speaks against it; "" if nothing is."""
-        words = self._words
-        candidate, baseline = self._all
+    def _doubt(self, counted: Counted) -> Doubt | None:
+        """What is missing for a PASS when no closed window speaks against it; None if nothing is."""
+        candidate = counted.all[0]
         if candidate.n <= 0:
-            return f"no {words.unit} yet: a verdict needs {count(self._rule.floor)}"
+            return Doubt.NOTHING_YET
         if candidate.n < self._rule.floor:
-            told = f"{count(candidate.n)} of the {count(self._rule.floor)} {words.unit} that a verdict needs"
-            return f"{told}, {count(candidate.bad)} of them {words.bad}; {beside(baseline)}"
-        if self._breaks(self._open[0]):
-            told = f"{self._counted(self._open[0])} {words.bad} in the window that is still open"
-            return f"{told}; {beside(self._open[1])}"
-        if at - self._last_answer >= self._rule.window:
-            return f"no {words.unit} for {at - self._last_answer} s"
-        return ""
+            return Doubt.TOO_FEW
+        if self._breaks(counted.open[0]):
+            return Doubt.OPEN_WINDOW
+        if counted.at - counted.last_answer >= self._rule.window:
+            return Doubt.SILENT
+        return None
 
-    def _verdict(self, kind: VerdictKind, reason: str, counts: tuple[ArmCounts, ArmCounts], at: int) -> Verdict:
+    def _doubt_told(self, counted: Counted) -> _Told:
+        words, (candidate, baseline) = self._words, counted.all
+        match self._doubt(counted):
+            case Doubt.NOTHING_YET:
+                told = f"no {words.unit} yet: a verdict needs {count(self._rule.floor)}"
+            case Doubt.TOO_FEW:
+                told = f"{count(candidate.n)} of the {count(self._rule.floor)} {words.unit} that a verdict needs"
+                told += f", {count(candidate.bad)} of them {words.bad}; {beside(baseline)}"
+            case Doubt.OPEN_WINDOW:
+                told = f"{self._share_of(counted.open[0])} {words.bad} in the window that is still open"
+                told += f"; {beside(counted.open[1])}"
+            case Doubt.SILENT:
+                told = f"no {words.unit} for {counted.at - counted.last_answer} s"
+            case Doubt.NO_BASELINE | None:
+                told = f"no {words.unit} of the baseline to compare with"
+        return told, counted.all
+
+    def _verdict(self, kind: VerdictKind, reason: str, counts: _Arms, counted: Counted, *, shared: bool) -> Verdict:
         candidate, baseline = counts
         numbers = Numbers(
             n=round(candidate.n),
@@ -208,11 +281,11 @@ class ThresholdJudge:
             baseline_n=round(baseline.n),
             baseline_bad=round(baseline.bad),
             baseline_rate=rate(baseline),
-            windows=self._windows,
-            streak=self._streak,
+            windows=counted.windows,
+            streak=counted.streak,
             needed=self._rule.consecutive,
-            seen=round(self._all[0].n),
-            baseline_seen=round(self._all[1].n),
+            seen=round(counted.all[0].n),
+            baseline_seen=round(counted.all[1].n),
         )
         return Verdict(
             kind=kind,
@@ -220,7 +293,7 @@ class ThresholdJudge:
             slot=self._slot,
             judge=self.name,
             reason=reason,
-            shared=self._standing is Standing.SHARED and kind is VerdictKind.INCONCLUSIVE,
-            at=at,
+            shared=shared,
+            at=counted.at,
             numbers=numbers,
         )

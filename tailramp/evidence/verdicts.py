@@ -5,7 +5,7 @@ neither is "I could not look". Every verdict carries one sentence for a person a
 machine.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -69,6 +69,59 @@ class Verdict(BaseModel):
     numbers: Numbers = Numbers()
 
 
+class Saying:
+    """A verdict that is known by its kind, and told in a sentence and numbers when somebody asks for them.
+
+    Whoever goes through the ticks of a day looks at few of them, and finding the words takes longer than judging.
+    What it is told from does not change any more: the verdict is the same whenever it is asked for.
+    """
+
+    __slots__ = ("_tell", "_verdict", "check", "kind", "shared", "slot")
+
+    def __init__(
+        self, kind: VerdictKind, check: str, slot: str, tell: Callable[[], Verdict], *, shared: bool = False
+    ) -> None:
+        """`tell` makes the verdict, which has the same kind, check, slot and `shared`."""
+        self.kind = kind
+        self.check = check
+        self.slot = slot
+        self.shared = shared
+        self._tell = tell
+        self._verdict: Verdict | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "Saying":
+        """A verdict that has been told."""
+        said = cls(verdict.kind, verdict.check, verdict.slot, lambda: verdict, shared=verdict.shared)
+        said._verdict = verdict
+        return said
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict in full; the same object every time."""
+        if self._verdict is None:
+            self._verdict = self._tell()
+        return self._verdict
+
+    @property
+    def reason(self) -> str:
+        """Its sentence."""
+        return self.verdict.reason
+
+    @property
+    def numbers(self) -> Numbers:
+        """Its numbers."""
+        return self.verdict.numbers
+
+
+Said = Verdict | Saying
+
+
+def in_full(said: Said) -> Verdict:
+    """Return the verdict in full."""
+    return said if isinstance(said, Verdict) else said.verdict
+
+
 class Combination(BaseModel):
     """Several verdicts as one: the worst kind decides, all are kept."""
 
@@ -85,9 +138,19 @@ class Combination(BaseModel):
         return tuple(verdict for verdict in self.verdicts if verdict.kind is self.kind)
 
 
-def combine(verdicts: Iterable[Verdict]) -> Combination:
+def worst(sayings: Sequence[Saying]) -> Saying:
+    """Return the one that speaks for all: of the worst kind the first, or one that a shared breach marks.
+
+    ValueError without any.
+    """
+    kind = min((said.kind for said in sayings), key=_WORST_FIRST.index)
+    of_the_worst = [said for said in sayings if said.kind is kind]
+    return next((said for said in of_the_worst if said.shared), of_the_worst[0])
+
+
+def combine(verdicts: Iterable[Said]) -> Combination:
     """Return the worst of the verdicts: FAIL, then BLIND, then INCONCLUSIVE, then PASS. None at all is INCONCLUSIVE."""
-    all_of_them = tuple(verdicts)
+    all_of_them = tuple(map(in_full, verdicts))
     for kind in _WORST_FIRST:
         reasons = [verdict.reason for verdict in all_of_them if verdict.kind is kind]
         if reasons:

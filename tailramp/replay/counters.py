@@ -53,10 +53,10 @@ class Counters:
         at = grid.time(index)
         place = self._place(at)
         if place is None:
-            shelf.observe(Reading(at, dict.fromkeys(self._asked, _NO_SAMPLES)))
+            shelf.take(Reading(at, dict.fromkeys(self._asked, _NO_SAMPLES)))
             return
         number, tick = place
-        shelf.observe(Reading(at, {query: self._answer(self._answers[query][number], tick) for query in self._asked}))
+        shelf.take(Reading(at, {query: self._answer(self._answers[query][number], tick) for query in self._asked}))
 
     def _place(self, at: int) -> tuple[int, int] | None:
         """The span that has a tick at ``at``, or else the latest one shortly before; and that tick's time."""

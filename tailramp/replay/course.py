@@ -18,6 +18,7 @@ from tailramp.evidence import RUN_UP, Grid, Verdict, VerdictKind
 from tailramp.evidence.sequential.dossier import teach
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.shelf import Shelf
+from tailramp.evidence.verdicts import Said, in_full
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp import Phase, RampState, Reason, WatchMode, WatchOutcome
@@ -111,7 +112,7 @@ class _Stretch:
     grid: Grid
     shelf: Shelf
     next: int
-    seen: deque[tuple[int, tuple[Verdict, ...]]]
+    seen: deque[tuple[int, tuple[Said, ...]]]
 
 
 class _Playing:
@@ -203,7 +204,7 @@ class _Playing:
         stretch = self._stretch_of(request)
         for at, verdicts in stretch.seen:  # as a live watch that is asked again sees what it had seen
             if (outcome := watching.observe(at, verdicts)) is not None:
-                return self._take(at, outcome, verdicts)
+                return self._take(at, outcome, tuple(map(in_full, verdicts)))
         while (at := stretch.grid.time(stretch.next)) <= self._source.last:
             stretch.shelf.speak_briefly(not watching.weighs_risks(at))
             self._source.show(stretch.shelf, stretch.grid, stretch.next)
@@ -212,7 +213,7 @@ class _Playing:
                 continue
             self._ticks += 1
             self._told(at)
-            verdicts = tuple(stretch.shelf.verdicts)
+            verdicts = tuple(stretch.shelf.sayings)
             stretch.seen.append((at, verdicts))
             if (outcome := watching.observe(at, verdicts, frozenset())) is not None:
                 return self._take(at, outcome, tuple(stretch.shelf.restate()))
@@ -278,7 +279,7 @@ class _Playing:
             while known.next <= last:
                 self._source.show(known.shelf, known.grid, known.next)
                 known.next += 1
-            goes_on = not any(verdict.kind is VerdictKind.FAIL for verdict in known.shelf.verdicts)
+            goes_on = not any(verdict.kind is VerdictKind.FAIL for verdict in known.shelf.sayings)
         if not goes_on:
             self._dossiers = dossiers_of(self._spec, self._plan, since)
             began = self._state.began

@@ -252,7 +252,7 @@ class Windows:
         since = bisect_right(self._times, grid.time(index - 1)) if index else bisect_right(self._times, at)
         times = self._times[since : bisect_right(self._times, at)]
         ticks = {(slot, check.name): self._tick(check, slot, index, at, times) for slot, check in shelf.pairs}
-        shelf.observe_counts(ticks, at)
+        shelf.take_counts(ticks, at)
 
     def _tick(self, check: Check, slot: SlotName, index: int, at: int, times: list[int]) -> CheckTick:
         candidate, baseline = self._columns[slot, check.name, True], self._columns[slot, check.name, False]

@@ -38,6 +38,7 @@ from tailramp.evidence import (
 )
 from tailramp.evidence.jury import Jury
 from tailramp.evidence.sequential.dossier import Dossier
+from tailramp.evidence.verdicts import Saying
 
 
 def history(ticks: int, *, bad_from: int, run_up: int = 0) -> list[Reading]:
@@ -294,9 +295,12 @@ class NotedCheck(HistogramCheck):
         class Noted:
             name = "noted"
 
-            def observe(self, tick: CheckTick) -> Verdict:
+            def consider(self, tick: CheckTick) -> Saying:
                 ticks.append(tick)
-                return inner.observe(tick)
+                return inner.consider(tick)
+
+            def observe(self, tick: CheckTick) -> Verdict:
+                return self.consider(tick).verdict
 
         return Jury([Noted()])
 

@@ -8,8 +8,9 @@ import pytest
 from replay_samples import EVERYONE, PLATFORM, START, bound, counted, played, policy
 
 from tailramp.errors import WrongValue
-from tailramp.evidence import Verdict, VerdictKind
+from tailramp.evidence import VerdictKind
 from tailramp.evidence.jury import Jury
+from tailramp.evidence.verdicts import Saying
 from tailramp.ramp import Block, Phase, WatchOutcome
 from tailramp.replay import course as course_module
 from tailramp.replay.assertions import Assertion
@@ -78,7 +79,7 @@ def test_what_was_seen_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.
 
     def count(at: int) -> None:
         if (at - START) % 1800 == 0:
-            kept.append(sum(isinstance(one, Verdict) for one in gc.get_objects()))
+            kept.append(sum(isinstance(one, Saying) for one in gc.get_objects()))
 
     course = play(spec, plan, bound(spec, plan, counted(150)), told=count)
     assert course.state.phase is Phase.HOLDING

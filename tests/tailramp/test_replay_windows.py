@@ -88,7 +88,7 @@ def test_ticks_take_what_was_counted_since_the_tick_before(tmp_path: Path) -> No
     class Shelf:
         pairs = (("green", next(check for check in _checks(spec, plan) if check.name == "errors")),)
 
-        def observe_counts(self, ticks: dict, at: int) -> None:
+        def take_counts(self, ticks: dict, at: int) -> None:
             seen.append((at, ticks["green", "errors"].candidate.n))
 
     grid = Grid(anchor=START, tick=15)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from tailramp.evidence.counts import NOTHING, ArmCounts
 from tailramp.evidence.judge import CheckTick, JudgeName
-from tailramp.evidence.verdicts import Numbers, Verdict, VerdictKind
+from tailramp.evidence.verdicts import Numbers, Saying, Verdict, VerdictKind
 from tailramp.evidence.wording import Wording, beside, count, of, percent, rate
 
 if TYPE_CHECKING:
@@ -23,19 +24,43 @@ class Filing:
 
     def __init__(self, dossier: "Dossier", *, check: str, slot: str) -> None:
         self._dossier = dossier
-        self._verdict = Verdict(
-            kind=VerdictKind.INCONCLUSIVE, check=check, slot=slot, judge=self.name, reason="it is over"
+        self._said = Saying.of(
+            Verdict(kind=VerdictKind.INCONCLUSIVE, check=check, slot=slot, judge=self.name, reason="it is over")
         )
 
-    def observe(self, tick: CheckTick) -> Verdict:
+    def consider(self, tick: CheckTick) -> Saying:
         """Take the tick."""
         if not tick.blind:
             self._dossier.take(tick)
-        return self._verdict
+        return self._said
+
+    def observe(self, tick: CheckTick) -> Verdict:
+        """See `Judge.observe`."""
+        return self.consider(tick).verdict
 
     def restate(self) -> Verdict:
         """See `Judge.restate`."""
-        return self._verdict
+        return self._said.verdict
+
+
+class Heard(NamedTuple):
+    """What a judge knows after one tick. `finding` and `risks` are left out of what is said in brief."""
+
+    at: int  # unix time of the tick
+    all: tuple[ArmCounts, ArmCounts]  # of the candidate and of the baseline, since the anchor
+    evidence: float
+    adjusted: bool | None  # see `Dossier.adjusted`
+    finding: "Finding | None" = None
+    risks: tuple[tuple[float, float], ...] = ()
+
+
+class Doubt(StrEnum):
+    """What a PASS still wants."""
+
+    NOTHING_YET = "nothing yet"
+    TOO_FEW = "too few"
+    NO_BASELINE = "no baseline"
+    TOO_MUCH_EVIDENCE = "too much evidence"
 
 
 class SequentialJudge:
@@ -76,24 +101,29 @@ class SequentialJudge:
         self._last_index: int | None = None
         self._last_at = 0
         self._all = (NOTHING, NOTHING)
-        self._failed: Verdict | None = None
+        self._failed: Saying | None = None
 
     @property
     def evidence(self) -> float:
         """The weighted evidence after the last tick."""
         return self._dossier.evidence
 
-    @property
-    def remark(self) -> str:
-        """Return the evidence for the end of another judge's sentence."""
-        return self._against(self.evidence)
-
     def observe(self, tick: CheckTick) -> Verdict:
         """See `Judge.observe`."""
+        return self.consider(tick).verdict
+
+    def consider(self, tick: CheckTick) -> Saying:
+        """See `Judge.consider`."""
+        return self.hear(tick)[0]
+
+    def hear(self, tick: CheckTick) -> tuple[Saying, Heard]:
+        """The same, with what it rests on."""
         if self._failed is not None:
-            return self._failed
+            return self._failed, self.heard(tick.at)
         if tick.blind:
-            return self._verdict(VerdictKind.BLIND, f"{self._check} could not be judged: {tick.blind}", tick.at)
+            heard = self.heard(tick.at)
+            reason = f"{self._check} could not be judged: {tick.blind}"
+            return self._saying(VerdictKind.BLIND, lambda _: reason, heard), heard
         if self._last_index is None or tick.index > self._last_index:
             self._last_index = tick.index
             self._last_at = tick.at
@@ -101,22 +131,36 @@ class SequentialJudge:
             if not self._listening:
                 self._dossier.take(tick)
         if not self._listening and self.evidence >= self._dossier.rule.needed:
-            return self._fail(self._against(self.evidence), tick.at)
-        return self._say(tick.at)
+            said = self._fail(self.remark(self.heard(tick.at)), tick.at)
+            return said, self.heard(tick.at)
+        heard = self.heard(tick.at)
+        return self._say(heard), heard
 
     def restate(self) -> Verdict:
         """See `Judge.restate`."""
-        return self._failed if self._failed is not None else self._say(self._last_at)
+        return (self._failed or self._say(self.heard(self._last_at))).verdict
 
-    def fail_together(self, evidence: float, at: int) -> Verdict:
+    def heard(self, at: int) -> Heard:
+        """What is known now, at unix time `at`."""
+        dossier = self._dossier
+        if self.brief:
+            return Heard(at, self._all, dossier.evidence, dossier.adjusted)
+        return Heard(at, self._all, dossier.evidence, dossier.adjusted, dossier.finding(), dossier.risks())
+
+    def remark(self, heard: Heard) -> str:
+        """Return the evidence for the end of a sentence."""
+        return f"evidence {_amount(heard.evidence)}, {self._needs()}{_users(heard)}"
+
+    def fail_together(self, evidence: float, at: int) -> Saying:
         """The evidence of all checks of the candidate together is enough, and most of it is this one's."""
-        return self._fail(f"evidence of all checks together {_amount(evidence)}, {self._needs()}{self._users()}", at)
+        users = _users(self.heard(at))
+        return self._fail(f"evidence of all checks together {_amount(evidence)}, {self._needs()}{users}", at)
 
-    def _fail(self, told: str, at: int) -> Verdict:
+    def _fail(self, told: str, at: int) -> Saying:
         self.brief = False
-        finding = self._dossier.finding()
-        reason = told if finding is None else f"{self._worse(finding)}; {told}"
-        self._failed = self._verdict(VerdictKind.FAIL, reason, at)
+        heard = self.heard(at)
+        reason = told if heard.finding is None else f"{self._worse(heard.finding)}; {told}"
+        self._failed = self._saying(VerdictKind.FAIL, lambda _: reason, heard)
         return self._failed
 
     def _worse(self, finding: "Finding") -> str:
@@ -125,56 +169,70 @@ class SequentialJudge:
         counted = f"{count(candidate.bad)} of {count(candidate.n)} {self._words.unit} ({_share(candidate)}) {bad}"
         return f"clearly worse than the baseline: {counted}; {beside(baseline)}; {_times(finding)}"
 
-    def _say(self, at: int) -> Verdict:
-        candidate, baseline = self._all
-        counted = f"{of(candidate, self._words, self._limit)} {self._words.bad} since the step's anchor"
-        told = f"{counted}; {beside(baseline)}; {self.remark}"
+    def _say(self, heard: Heard) -> Saying:
         if not self._listening and self._dossier.breaks_limit:
-            reason = f"{self._words.breach}, but hardly more often than on the baseline: {told}"
-            return self._verdict(VerdictKind.INCONCLUSIVE, reason, at, shared=True)
+            return self._saying(VerdictKind.INCONCLUSIVE, self._shared_told, heard, shared=True)
+        kind = VerdictKind.PASS if self._doubt(heard) is None else VerdictKind.INCONCLUSIVE
+        return self._saying(kind, self._told, heard)
+
+    def _doubt(self, heard: Heard) -> Doubt | None:
+        candidate, baseline = heard.all
         if candidate.n <= 0:
-            doubt = f"no {self._words.unit} yet: a verdict needs {count(self._floor)}"
-        elif candidate.n < self._floor:
-            doubt = f"{count(candidate.n)} of the {count(self._floor)} {self._words.unit} that a verdict needs"
-            doubt += f", {count(candidate.bad)} of them {self._words.bad}"
-        elif baseline.n <= 0:
-            doubt = f"no {self._words.unit} of the baseline to compare with"
-        elif self.evidence >= _TOO_MUCH_TO_GO_ON * self._dossier.rule.needed:
-            return self._verdict(VerdictKind.INCONCLUSIVE, f"too much evidence to go on: {told}", at)
-        else:
-            return self._verdict(VerdictKind.PASS, told, at)
-        return self._verdict(VerdictKind.INCONCLUSIVE, f"{doubt}; {beside(baseline)}; {self.remark}", at)
+            return Doubt.NOTHING_YET
+        if candidate.n < self._floor:
+            return Doubt.TOO_FEW
+        if baseline.n <= 0:
+            return Doubt.NO_BASELINE
+        return Doubt.TOO_MUCH_EVIDENCE if heard.evidence >= _TOO_MUCH_TO_GO_ON * self._dossier.rule.needed else None
 
-    def _against(self, evidence: float) -> str:
-        return f"evidence {_amount(evidence)}, {self._needs()}{self._users()}"
+    def _told(self, heard: Heard) -> str:
+        candidate, baseline = heard.all
+        unit = self._words.unit
+        match self._doubt(heard):
+            case None:
+                return self._all_told(heard)
+            case Doubt.TOO_MUCH_EVIDENCE:
+                return f"too much evidence to go on: {self._all_told(heard)}"
+            case Doubt.NOTHING_YET:
+                doubt = f"no {unit} yet: a verdict needs {count(self._floor)}"
+            case Doubt.TOO_FEW:
+                doubt = f"{count(candidate.n)} of the {count(self._floor)} {unit} that a verdict needs"
+                doubt += f", {count(candidate.bad)} of them {self._words.bad}"
+            case Doubt.NO_BASELINE:
+                doubt = f"no {unit} of the baseline to compare with"
+        return f"{doubt}; {beside(baseline)}; {self.remark(heard)}"
 
-    def _users(self) -> str:
-        """Whether they are known from before the ramp, where somebody wants that."""
-        known = self._dossier.adjusted
-        if known is None:
-            return ""
-        return "; its users are known from before the ramp" if known else "; its users are not known from before"
+    def _shared_told(self, heard: Heard) -> str:
+        return f"{self._words.breach}, but hardly more often than on the baseline: {self._all_told(heard)}"
+
+    def _all_told(self, heard: Heard) -> str:
+        candidate, baseline = heard.all
+        counted = f"{of(candidate, self._words, self._limit)} {self._words.bad} since the step's anchor"
+        return f"{counted}; {beside(baseline)}; {self.remark(heard)}"
 
     def _needs(self) -> str:
         return f"a rollback needs {_amount(self._dossier.rule.needed)}"
 
-    def _verdict(self, kind: VerdictKind, reason: str, at: int, *, shared: bool = False) -> Verdict:
-        return Verdict(
-            kind=kind,
-            check=self._check,
-            slot=self._slot,
-            judge=self.name,
-            reason=reason,
-            shared=shared,
-            at=at,
-            numbers=self.numbers,
-        )
+    def _saying(
+        self, kind: VerdictKind, words: Callable[[Heard], str], heard: Heard, *, shared: bool = False
+    ) -> Saying:
+        def tell() -> Verdict:
+            return Verdict(
+                kind=kind,
+                check=self._check,
+                slot=self._slot,
+                judge=self.name,
+                reason=words(heard),
+                shared=shared,
+                at=heard.at,
+                numbers=self.numbers(heard),
+            )
 
-    @property
-    def numbers(self) -> Numbers:
+        return Saying(kind, self._check, self._slot, tell, shared=shared)
+
+    def numbers(self, heard: Heard) -> Numbers:
         """The counts since the anchor, and the evidence since the ramp began."""
-        candidate, baseline = self._all
-        finding = None if self.brief else self._dossier.finding()
+        (candidate, baseline), finding = heard.all, heard.finding
         return Numbers(
             n=round(candidate.n),
             bad=round(candidate.bad),
@@ -185,14 +243,21 @@ class SequentialJudge:
             baseline_rate=rate(baseline),
             seen=round(candidate.n),
             baseline_seen=round(baseline.n),
-            evidence=self.evidence,
+            evidence=heard.evidence,
             evidence_needed=self._dossier.rule.needed,
             ratio=None if finding is None else finding.ratio,
             ratio_low=None if finding is None else finding.low,
             ratio_high=None if finding is None else finding.high,
-            risks=() if self.brief else self._dossier.risks(),
+            risks=heard.risks,
             more=None if finding is None else finding.more,
         )
+
+
+def _users(heard: Heard) -> str:
+    """Whether they are known from before the ramp, where somebody wants that."""
+    if heard.adjusted is None:
+        return ""
+    return "; its users are known from before the ramp" if heard.adjusted else "; its users are not known from before"
 
 
 def _sound(counts: ArmCounts) -> ArmCounts:
