@@ -19,7 +19,7 @@ from activities.preflight import baseline_problems, public_name_problems, take_o
 from activities.routers import Router, make_router
 from activities.surroundings import models_of, served_models
 from activities.traffic import final_refusals
-from activities.workloads import Holder, Progress, make_workload
+from activities.workloads import Holder, Progress, make_workload, references
 from tailramp.activity_contract import (
     LEAVE_WORKLOADS,
     MAKE_ROOM,
@@ -40,7 +40,7 @@ from tailramp.forms import SlotName
 from tailramp.placing import Place, places
 from tailramp.plan import Plan, make_plan
 from tailramp.replicas import after_bake, after_shift, before_shift, needed
-from tailramp.route_record import RouteRecord, forgotten
+from tailramp.route_record import RouteRecord, forgotten, naming_workloads
 from tailramp.spec import PlatformFile, RampSpec, Replicas
 from tailramp.units import format_duration
 
@@ -74,9 +74,10 @@ class CapacityActivities:
                 take_over(plan, request)(record)
                 if problems := await self._examine(router, spec, plan, found, served[plan.baseline]):
                     return PrepareReport(problems=tuple(str(problem) for problem in problems))
-                slots = [place.slot for place in found if not place.is_served]
-                if record.previous_default in slots:
-                    await router.renew(lambda record: forgotten(record, slots))
+                anew = [place.slot for place in found if not place.is_served]
+                claimed = references(spec.platform, (plan.baseline, *plan.slots))
+                if record.previous_default in anew or claimed:
+                    await router.renew(lambda record: naming_workloads(forgotten(record, anew), claimed))
             except Fenced:
                 raise
             except (Refused, Unreachable) as error:

@@ -12,7 +12,8 @@ from cli.where import Where, router_of, run, where_options, written_or_told
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
-    from tailramp.route_record import RouteRecord
+    from activities.kube import KubeClient
+    from tailramp.route_record import RouteRecord, WorkloadReference
     from tailramp.spec import PlatformFile
 
 
@@ -27,17 +28,13 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
 
     Takes the route record away, and whatever lies beside it: in a route file the record and pending/, clearing/, ready/
     and the lock; in a cluster the Lease, canaries and annotations. Workloads go back to what was found, but for the
-    model that serves everyone. Everyone is served as before. It is refused while a candidate is served, while a ramp
-    holds the route, while the route is shut off, and while the gateway serves something else than the record says; with
-    --route-file or --context neither the gateway nor workloads are looked at. Refusals of earlier candidates are
-    forgotten with the record.
+    model that serves everyone: those that the platform file names, or the record. Everyone is served as before. It is
+    refused while a candidate is served, while a ramp holds the route, while the route is shut off, and while the
+    gateway serves something else than the record says; without the platform file the gateway is not looked at, and with
+    --route-file no workload either. Refusals of earlier candidates are forgotten with the record.
     """
-    from tailramp.spec import load_platform
-
-    settings = None
-    if where.route_file is None and where.context is None:
-        settings = load_platform(files.find_platform(where.platform))
     router = router_of(console, where, route)
+    settings = _settings(where)
 
     def releasable(record: "RouteRecord") -> None:
         expect(record, route)
@@ -49,7 +46,7 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
         if yes:
             if settings is not None:
                 await _check_gateway(settings)
-                left.extend(await _put_back(settings, record))
+            left.extend(await _put_back(where, settings, record))
             await router.release(releasable)
         return record
 
@@ -67,19 +64,38 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
     return ExitCode.DONE
 
 
-async def _put_back(settings: "PlatformFile", record: "RouteRecord") -> list[str]:
+def _settings(where: Where) -> "PlatformFile | None":
+    """The platform file; None where the record is found without one."""
+    from tailramp.spec import load_platform
+
+    if where.route_file is not None or where.context is not None:
+        return None
+    try:
+        return load_platform(files.find_platform(where.platform))
+    except click.UsageError:  # there is none, and the record was found in the cluster around
+        return None
+
+
+async def _put_back(where: Where, settings: "PlatformFile | None", record: "RouteRecord") -> list[str]:
     """Workloads as they were found; the slot that serves everyone keeps its model.  Returns what was left, in words."""
     import aiohttp
 
     from activities.clients import Clients
-    from activities.workloads import make_workload
+    from activities.workloads import SHAPES, cluster_of, put_all_back, references
 
-    left: list[str] = []
+    named = [] if settings is None else references(settings, settings.slots)
+    known = {workload.identity for workload in named}
+    named += [workload for workload in record.workloads if workload.identity not in known]
     async with aiohttp.ClientSession() as http, Clients(http) as clients:
-        for slot in settings.slots:
-            workload = make_workload(settings, slot, clients)
-            left += (await workload.restore(None, serves=slot == record.assignment.default)).left
-    return left
+
+        def client_of(workload: "WorkloadReference") -> "KubeClient | None":
+            if where.route_file is not None and workload.context is None:
+                return None  # a file says nothing of clusters, and the one around here may be another
+            own = workload.context
+            return clients.kube(cluster_of(settings, own) if settings is not None else own or where.context)
+
+        resources = {kind: shape.resource for kind, shape in SHAPES.items()}
+        return await put_all_back(record, named, resources, client_of)
 
 
 async def _check_gateway(settings: "PlatformFile") -> None:

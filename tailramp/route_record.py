@@ -77,6 +77,26 @@ class OffAnswer(BaseModel):
     message: str = "This service is switched off. 服务已关闭。"
 
 
+class WorkloadReference(BaseModel):
+    """An object that ramps of this route write to have servers in ``slot``; in the route's namespace.
+
+    ``context`` is of the kubeconfig, where the platform file names one for it; ``sized``: ramps decide how many servers
+    it has, and so write what scales it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    slot: SlotName
+    kind: str
+    name: str
+    context: str | None = None
+    sized: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str, str | None]:
+        return self.kind, self.name, self.context
+
+
 class RouteRecord(BaseModel):
     """See the module.  ``epoch`` only ever rises; ``ramp`` is the id of the ramp that holds the route, or None."""
 
@@ -91,6 +111,9 @@ class RouteRecord(BaseModel):
     router: str = "envoy-file"
     objects: tuple[str, ...] = ()
     slots: dict[SlotName, SlotRecord] = Field(default_factory=dict)
+    workloads: tuple[WorkloadReference, ...] = Field(
+        default=(), description="what ramps have written, or were about to, to have servers in the slots"
+    )
     original_default: SlotName
     previous_default: SlotName | None = None
     previous_digest: str | None = None
@@ -383,6 +406,16 @@ def forgotten(record: RouteRecord, slots: Collection[SlotName]) -> RouteRecord:
     if record.previous_default not in slots:
         return record
     return record.model_copy(update={"previous_default": None, "previous_digest": None})
+
+
+def naming_workloads(record: RouteRecord, workloads: Collection[WorkloadReference]) -> RouteRecord:
+    """Something is about to be written into ``workloads``: who has the record alone must find them to put them back.
+
+    Those of earlier ramps stay named, since nobody knows here whether everything was put back there.
+    """
+    again = {workload.identity for workload in workloads}
+    earlier = (workload for workload in record.workloads if workload.identity not in again)
+    return record.model_copy(update={"workloads": (*earlier, *workloads)})
 
 
 def stranded(record: RouteRecord) -> RouteRecord:

@@ -11,6 +11,7 @@ from activities.workloads.external import External
 from activities.workloads.kubernetes import KubernetesWorkload
 from activities.workloads.leaderworkerset import LeaderWorkerSetShape
 from activities.workloads.protocol import Holder, Progress, Restored, Workload
+from activities.workloads.putting_back import put_all_back, references
 from activities.workloads.shape import Shape
 from activities.workloads.statefulset import StatefulSetShape
 from tailramp.forms import SlotName
@@ -19,7 +20,17 @@ from tailramp.spec import EnvoyFileRouter, PlatformFile
 if TYPE_CHECKING:
     from activities.clients import Clients
 
-__all__ = ["SHAPES", "Holder", "Progress", "Restored", "Workload", "make_workload"]
+__all__ = [
+    "SHAPES",
+    "Holder",
+    "Progress",
+    "Restored",
+    "Workload",
+    "cluster_of",
+    "make_workload",
+    "put_all_back",
+    "references",
+]
 
 SHAPES: dict[str, Shape] = {
     "deployment": DeploymentShape(),
@@ -33,9 +44,12 @@ def make_workload(platform: PlatformFile, slot: SlotName, clients: "Clients") ->
     settings = platform.workload_of(slot)
     if settings is None:
         return External()
-    context = settings.context
-    if context is None and not isinstance(platform.router, EnvoyFileRouter):
-        context = platform.router.context
-    return KubernetesWorkload(
-        clients.kube(context), platform.route.full_name, slot, settings, platform.models, SHAPES[settings.kind]
-    )
+    client = clients.kube(cluster_of(platform, settings.context))
+    return KubernetesWorkload(client, platform.route.full_name, slot, settings, platform.models, SHAPES[settings.kind])
+
+
+def cluster_of(platform: PlatformFile, own: str | None) -> str | None:
+    """The context of a workload that names its ``own``, or None: then it is beside the router's objects."""
+    if own is not None or isinstance(platform.router, EnvoyFileRouter):
+        return own
+    return platform.router.context

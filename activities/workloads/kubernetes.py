@@ -1,33 +1,26 @@
-"""A workload that is an object of the Kubernetes API.
-
-Every write is one JSON patch that tests the uid and the version which were read, carries the notes of what stood there
-before, and is made only after the route record was asked whether this ramp may still write.
-"""
+"""A workload that is an object of the Kubernetes API, and what scales it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 
-from activities.kube import Changed, KubeClient, NotFound, Resource
-from activities.kube.client import Object, Operation
-from activities.kube.json_patch import is_unchanged
+from activities.kube import KubeClient, NotFound
+from activities.kube.client import Object
 from activities.kube.resources import EVENTS, POD_AUTOSCALERS, PODS
-from activities.routers.kube.writers import others, owner_of
+from activities.routers.kube.writers import owner_of
 from activities.workloads.autoscalers import Autoscaler, autoscaler_of
 from activities.workloads.model_fields import FieldValue, Wanted, value_at, wanted_fields
-from activities.workloads.notes import REPLICAS, Notes, unmark, written
+from activities.workloads.noted_object import NotedObject
+from activities.workloads.notes import REPLICAS, Notes, unmark
 from activities.workloads.pods import Story, complaint_mend, refusal_in, story_of
 from activities.workloads.protocol import Holder, Progress, Restored
+from activities.workloads.putting_back import put_back, written_objects
 from activities.workloads.shape import Shape, wanted
-from tailramp.errors import Problem, TailrampError, Unreachable
+from tailramp.errors import Problem, TailrampError
 from tailramp.forms import SlotName
 from tailramp.spec import ManagedWorkload
 from tailramp.spec.models import Models
 
 _STORY_SECONDS = 10.0
 """How long what pods and events told is told again: a namespace may have thousands, and loading takes minutes."""
-
-_ATTEMPTS = 20
-"""How often a write that met somebody else's is begun again: a controller writes the status of what it is rolling."""
 
 
 class KubernetesWorkload:
@@ -56,7 +49,11 @@ class KubernetesWorkload:
     @property
     def name(self) -> str:
         """``deployment llm/chat-green``."""
-        return _named(self._shape.resource, self._namespace, self._settings.name)
+        return str(self._object)
+
+    @property
+    def _object(self) -> NotedObject:
+        return NotedObject(self._client, self._shape.resource, self._namespace, self._settings.name)
 
     # Looking.
 
@@ -119,16 +116,11 @@ class KubernetesWorkload:
     # Writing.
 
     async def claim(self, holder: Holder, *, serves: bool) -> None:
-        places = [(self._shape.resource, self._settings.name)]
-        if (scaler := await self._autoscaler()) is not None:
-            places.append((scaler.resource, scaler.found["metadata"]["name"]))
-        for resource, name in places:
-            await self._hold(resource, name, lambda _: (), holder, anew=serves)
+        for noted in await self._objects():
+            await noted.hold(self._blank(holder), lambda _: (), holder, anew=serves)
 
     async def prepare(self, model: str, holder: Holder) -> bool:
-        return await self._hold(
-            self._shape.resource, self._settings.name, lambda f: self._fields(f, model).fields, holder
-        )
+        return await self._object.hold(self._blank(holder), lambda f: self._fields(f, model).fields, holder)
 
     async def scale(self, servers: int, holder: Holder) -> None:
         def resized(found: Object) -> tuple[FieldValue, ...]:
@@ -138,101 +130,21 @@ class KubernetesWorkload:
             # At zero a HorizontalPodAutoscaler is switched off, whatever its bounds say.
             return (FieldValue(REPLICAS, servers),) if wanted(found) == 0 < servers else ()
 
-        scaler = await self._autoscaler()
+        blank, scaler = self._blank(holder), await self._autoscaler()
         if scaler is not None:
             floor = (FieldValue(scaler.floor, scaler.at_least(servers)),)
-            await self._hold(scaler.resource, scaler.found["metadata"]["name"], lambda _: floor, holder)
-        await self._hold(self._shape.resource, self._settings.name, resized if scaler is None else woken, holder)
+            await scaler.noted.hold(blank, lambda _: floor, holder)
+        await self._object.hold(blank, resized if scaler is None else woken, holder)
 
     async def restore(self, holder: Holder | None, *, serves: bool) -> Restored:
-        touched, left = False, list[str]()
-        async for resource, name in self._noted():
-            one = await self._restore(resource, name, holder, serves=serves)
-            touched, left = touched or one.touched, [*left, *one.left]
-        return Restored(touched, tuple(left))
+        return await put_back(await self._objects(), holder, serves=serves)
 
     async def retire(self, servers: int | None, holder: Holder) -> None:
         if servers is not None and self._settings.replicas is not None:
             await self.scale(servers, holder)
-        async for resource, name in self._noted():
-            await self._patch(resource, name, unmark, holder)
-
-    async def _hold(
-        self,
-        resource: Resource,
-        name: str,
-        change: Callable[[Object], tuple[FieldValue, ...]],
-        holder: Holder,
-        *,
-        anew: bool = False,
-    ) -> bool:
-        """Write fields, with notes; returns whether any of them was otherwise.
-
-        ``anew``: what another ramp has noted is forgotten, so that what stands now is what was found.
-        """
-        changed = False
-
-        def operations(found: Object) -> list[Operation]:
-            nonlocal changed
-            fields = change(found)
-            writes = written(found, fields)
-            changed = changed or bool(writes)
-            notes = Notes.on(found)
-            if notes is None or (anew and notes.ramp != holder.ramp):
-                notes = Notes(route=self._route, slot=self._slot, ramp=holder.ramp)
-            by = {"ramp": holder.ramp, **({"changed_by": holder.ramp} if writes else {})}
-            notes = notes.model_copy(update=by).with_fields(found, fields)
-            return [*writes, *notes.mark(found)]
-
-        await self._patch(resource, name, operations, holder)
-        return changed
-
-    async def _patch(
-        self, resource: Resource, name: str, change: Callable[[Object], list[Operation]], holder: Holder | None
-    ) -> None:
-        """Read, ask whether the ramp may, write; again if somebody else wrote meanwhile."""
-        for _ in range(_ATTEMPTS):
-            found = await self._client.get(resource, self._namespace, name)
-            if holder is not None:
-                await holder.check()
-            operations = change(found)
-            if not operations:
-                return
-            try:
-                await self._client.patch(resource, self._namespace, name, [*is_unchanged(found), *operations])
-            except Changed:
-                continue
-            return
-        named = _named(resource, self._namespace, name)
-        raise Unreachable(f"{named} was written by somebody else {_ATTEMPTS} times meanwhile")
-
-    async def _restore(self, resource: Resource, name: str, holder: Holder | None, *, serves: bool) -> Restored:
-        touched, left = False, list[str]()
-
-        def operations(found: Object) -> list[Operation]:
-            nonlocal touched
-            left.clear()
-            notes = Notes.on(found)
-            if notes is None or (holder is not None and notes.ramp != holder.ramp):
-                return unmark(found) if holder is None else []
-            touched = True
-            if holder is None and serves:  # the ramp that wrote is over, and its servers are those that users have
-                return unmark(found)
-            back: list[FieldValue] = []
-            for at, noted in notes.fields.items():
-                here = value_at(found, at)
-                keeps = serves and resource is self._shape.resource and at != REPLICAS
-                if here == noted.before or keeps:
-                    continue
-                if here == noted.after:
-                    back.append(FieldValue(at, noted.before))
-                else:
-                    named = _named(resource, self._namespace, name)
-                    left.append(f"{named}: {at} was changed by {others(found)} and is left")
-            return [*written(found, tuple(back)), *unmark(found)]
-
-        await self._patch(resource, name, operations, holder)
-        return Restored(touched, tuple(left))
+        for noted in await self._objects():
+            if await noted.has_notes():
+                await noted.patch(unmark, holder)
 
     # Parts.
 
@@ -242,17 +154,14 @@ class KubernetesWorkload:
     async def _autoscaler(self) -> Autoscaler | None:
         if self._settings.replicas is None:
             return None
-        return await autoscaler_of(self._client, self._namespace, self._shape.resource, self._settings.name)
+        return await autoscaler_of(self._object)
 
-    async def _noted(self) -> AsyncIterator[tuple[Resource, str]]:
-        """The objects that carry notes of tailramp's: the workload, and what scales it."""
-        scaler = await self._autoscaler()
-        places = [(self._shape.resource, self._settings.name)]
-        places += [(scaler.resource, scaler.found["metadata"]["name"])] if scaler is not None else []
-        for resource, name in places:
-            found = await self._client.find(resource, self._namespace, name)
-            if found is not None and unmark(found):
-                yield resource, name
+    async def _objects(self) -> list[NotedObject]:
+        """What is written: the workload, and what scales it."""
+        return await written_objects(self._object, sized=self._settings.replicas is not None)
+
+    def _blank(self, holder: Holder) -> Notes:
+        return Notes(route=self._route, slot=self._slot, ramp=holder.ramp)
 
     def _fields(self, found: Object, model: str) -> Wanted:
         shape = self._shape
@@ -328,7 +237,3 @@ class KubernetesWorkload:
 
     def _problem(self, field: str, reason: str, mend: str) -> Problem:
         return Problem(f"slots.{self._slot}.workload.{field}", reason, mend)
-
-
-def _named(resource: Resource, namespace: str, name: str) -> str:
-    return f"{resource.kind.lower()} {namespace}/{name}"

@@ -26,6 +26,10 @@ CATALOG: Final[dict[str, str]] = {
     "the workloads are left as they are: {any:why}": "工作负载保持现状：{why}",
     "the workload of {slot} is left as it is: {any:why}": "{slot} 的工作负载保持现状：{why}",
     "{object}: {field} was changed by {any:who} and is left": "{object}：{field} 被 {who} 改动过，保持不动",
+    "{object} is left as it is: this version knows no such kind": "{object} 保持现状：此版本不认识这种对象",
+    "{object} is left as it is: nothing here says in which cluster it is": (
+        "{object} 保持现状：这里没有说明它在哪个集群"
+    ),
     # What comes next.
     "{label}, once its servers are ready": "副本就绪后：{label}",
     "{candidate} becomes the default, once its servers are ready": "副本就绪后：{candidate} 成为默认版本",

@@ -16,8 +16,9 @@ from record_changes import GREEN as ON_GREEN
 from record_changes import RAMP, conclude, roll_back, serve, take_over
 from slot_objects import RULES, slot_object
 
-from activities.kube.resources import DEPLOYMENTS
-from activities.workloads import Holder, make_workload
+from activities.kube.resources import DEPLOYMENTS, LEASES, POD_AUTOSCALERS
+from activities.workloads import Holder, make_workload, references
+from tailramp.route_record import naming_workloads
 from tailramp.spec import PlatformFile, load_platform
 
 
@@ -52,6 +53,14 @@ async def says_ready(living: LivingKube, slot: str, ready: int) -> None:
 
 async def may() -> None:
     """The route is the writer's."""
+
+
+async def put_and_roll_back(living: LivingKube, platform: PlatformFile) -> None:
+    """What is left of a ramp whose worker died after the way back, before it put the slot back."""
+    await living.router.renew(lambda record: naming_workloads(record, references(platform, ("blue", "green"))))
+    await living.router.prepare(take_over(), ["green"])
+    await put(living, platform, "green", "chat-v2")
+    await living.router.clear(roll_back(3))
 
 
 async def put(living: LivingKube, platform: PlatformFile, slot: str, model: str) -> None:
@@ -120,3 +129,49 @@ async def test_uninstall_keeps_the_model_that_serves_everyone_and_all_of_its_ser
     code, out, err = await run(living.within.kubeconfig, "uninstall", "--platform", str(path), "--yes")
     assert code == 0, out + err
     assert await deployed(living, "green") == (3, "toy/chat-v2:1")
+
+
+async def test_a_kubeconfig_is_enough_to_put_workloads_and_their_autoscalers_back(
+    living: LivingKube, tmp_path: Path
+) -> None:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat-green"}
+    scaler = {"metadata": {"name": "of-green"}, "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9}}
+    await living.admin.create(POD_AUTOSCALERS, living.namespace, scaler)
+    await put_and_roll_back(living, load_platform(platform_file(living, tmp_path)))
+    blue = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-blue")
+    raised = await living.admin.get(POD_AUTOSCALERS, living.namespace, "of-green")
+    assert raised["spec"]["minReplicas"] == 3
+    here = ("uninstall", f"{living.namespace}/chat", "--context", "tailramp")
+    code, out, err = await run(living.within.kubeconfig, *here, "--yes")
+    assert code == 0, out + err
+    assert await deployed(living, "green") == (2, "toy/chat-v0:1")
+    lowered = await living.admin.get(POD_AUTOSCALERS, living.namespace, "of-green")
+    assert (lowered["spec"]["minReplicas"], "tailramp" in str(lowered["metadata"].get("annotations"))) == (2, False)
+    assert await living.admin.get(DEPLOYMENTS, living.namespace, "chat-blue") == blue, "no ramp has written it"
+    assert await living.admin.find(LEASES, living.namespace, "tailramp-chat") is None
+
+
+async def test_what_somebody_else_has_changed_since_is_named_and_left(living: LivingKube, tmp_path: Path) -> None:
+    await put_and_roll_back(living, load_platform(platform_file(living, tmp_path)))
+    change = [{"op": "replace", "path": "/spec/replicas", "value": 7}]
+    await living.admin.patch(DEPLOYMENTS, living.namespace, "chat-green", change)
+    here = ("uninstall", f"{living.namespace}/chat", "--context", "tailramp", "--yes")
+    code, out, err = await run(living.within.kubeconfig, *here, "-o", "json")
+    assert code == 0, out + err
+    (left,) = json.loads(out)["left"]
+    assert f"deployment {living.namespace}/chat-green: /spec/replicas was changed by" in left
+    assert await deployed(living, "green") == (7, "toy/chat-v0:1")
+
+
+async def test_the_record_stays_until_the_workloads_could_be_put_back(living: LivingKube, tmp_path: Path) -> None:
+    await put_and_roll_back(living, load_platform(platform_file(living, tmp_path)))
+    await living.within.allow([rule for rule in RULES if rule["apiGroups"] != ["apps"]])
+    here = ("uninstall", f"{living.namespace}/chat", "--context", "tailramp", "--yes")
+    code, out, err = await run(living.within.kubeconfig, *here)
+    assert code == 5, out + err
+    assert "deployments" in err
+    assert await living.admin.find(LEASES, living.namespace, "tailramp-chat") is not None
+    await living.within.allow(RULES)
+    code, out, err = await run(living.within.kubeconfig, *here)
+    assert code == 0, out + err
+    assert await deployed(living, "green") == (2, "toy/chat-v0:1")

@@ -20,8 +20,10 @@ from test_workload_refusals import running
 from activities.capacity import CapacityActivities
 from activities.kube import KubeClient
 from activities.kube.resources import DEPLOYMENTS
+from activities.workloads.kubernetes import KubernetesWorkload
 from lab.process import wait_until
 from tailramp.activity_contract import PrepareReport, PrepareRequest
+from tailramp.errors import Refused
 from tailramp.forms import SlotName
 from tailramp.spec import RampSpec, load_platform
 
@@ -120,6 +122,23 @@ async def test_a_slot_counts_as_changed_although_the_worker_that_changed_it_has_
     served["green"] = "chat-v2"
     await rolled(living, updated=4)
     assert await asyncio.wait_for(preparing(living, spec), 20) == PrepareReport(written=("green",))
+
+
+@pytest.mark.usefixtures("free_way")
+async def test_what_is_written_stands_in_the_record_before_it_is_written(
+    living: LivingKube, spec: RampSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a route that never ramped: whoever has nothing but the record finds what is to be put back."""
+    named: list[list[tuple[str, str, str, bool]]] = []
+
+    async def claim(*_: object, **__: object) -> None:
+        record = await living.router.record()
+        named.append([(each.slot, each.kind, each.name, each.sized) for each in record.workloads])
+        raise Refused("a test")
+
+    monkeypatch.setattr(KubernetesWorkload, "claim", claim)
+    await asyncio.wait_for(preparing(living, spec), 20)
+    assert named == [[("blue", "deployment", "chat-blue", True), ("green", "deployment", "chat-green", True)]]
 
 
 @pytest.mark.usefixtures("free_way")

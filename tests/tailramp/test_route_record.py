@@ -27,6 +27,7 @@ from tailramp.route_record import (
     Lease,
     RouteRecord,
     SlotRecord,
+    WorkloadReference,
     cleared,
     concluded,
     fence,
@@ -34,6 +35,7 @@ from tailramp.route_record import (
     killed,
     lifted,
     looked,
+    naming_workloads,
     prepared,
     renewed,
     sent_to_previous,
@@ -357,6 +359,21 @@ def test_there_is_no_way_back_to_a_slot_that_holds_something_else_now() -> None:
         sent_to_previous(changed, MARK)
     with pytest.raises(Refused, match="no earlier default"):
         sent_to_previous(NEVER_RAMPED, MARK)
+
+
+def test_a_workload_that_was_named_stays_named_once_whatever_slot_it_is_of_now() -> None:
+    blue, green = (WorkloadReference(slot=slot, kind="deployment", name=f"chat-{slot}") for slot in ("blue", "green"))
+    named = naming_workloads(NEVER_RAMPED, [blue, green])
+    assert naming_workloads(named, [blue, green]) == named
+    moved = green.model_copy(update={"slot": "red", "sized": True})
+    assert naming_workloads(named, [moved]).workloads == (blue, moved)
+    assert killed(taken(named), MARK).workloads == (blue, green)
+
+
+def test_a_record_of_before_workloads_were_named_is_read() -> None:
+    data = NEVER_RAMPED.model_dump(mode="json")
+    del data["workloads"]
+    assert RouteRecord.model_validate(data) == NEVER_RAMPED
 
 
 def test_the_prepared_record_is_closed_far_above_any_epoch_of_its_ramp() -> None:
