@@ -11,6 +11,7 @@ from typing import Final
 from activities.clock import Wall
 from activities.metrics import PrometheusMetrics
 from activities.surroundings import measured_rates
+from activities.time_before import read_time_before
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused, Unreachable
 from tailramp.evidence import Grid, Reading, Verdict
@@ -18,7 +19,9 @@ from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
+from tailramp.ramp import Began
 from tailramp.spec import RampSpec
+from tailramp.time_before import asked_before
 
 _AT_ONCE: Final = 500
 """Ticks of the past that are asked for together at most."""
@@ -44,6 +47,25 @@ async def shares_served(spec: RampSpec, plan: Plan) -> dict[SlotName, float]:
         return {slot: rate / total for slot, rate in known.items()}
     faults = next((of_slot.faults for of_slot in measured if of_slot.faults), {})
     raise Unreachable(next(iter(faults.values()), "no check can be asked"))
+
+
+async def users_before(metrics: PrometheusMetrics, spec: RampSpec, plan: Plan, at: int) -> TimeBefore | None:
+    """What a ramp that began at unix time ``at`` would know of its users; None if nothing.
+
+    Somebody else has moved the users, and may have moved others than the first step would: a check tells of them only
+    if the candidate now answers the users of the first step, and nobody else whom it counts.
+    """
+    began = Began(at=at, assignment=plan.steps[0].assignment)
+    asked, earlier = asked_before(spec, plan, began), await read_time_before(metrics, spec, plan, began)
+    if asked is None or earlier is None:
+        return None
+    kept = {}
+    for slot, known in earlier.kept.items():
+        everyone = await measured_rates(spec, slot)
+        others = await measured_rates(spec, slot, matcher=asked.matchers[slot].replace("=~", "!~", 1))
+        sure = {name for name in known if everyone.rates.get(name) and others.rates.get(name) == 0}
+        kept[slot] = {name: counts for name, counts in known.items() if name in sure}
+    return earlier.model_copy(update={"kept": {slot: known for slot, known in kept.items() if known}})
 
 
 class LiveCounts:
@@ -83,7 +105,7 @@ class LiveCounts:
         return self._shares
 
     def before(self, served: Assignment) -> TimeBefore | None:  # noqa: ARG002
-        """See ``Source``: who was served by what before it began to look is not known."""
+        """See ``Source``: nothing was recorded; what Prometheus knows is asked for by ``users_before``."""
         return None
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:

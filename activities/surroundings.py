@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from activities.metrics import PrometheusMetrics
+from tailramp.calibrating import with_matcher
 from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Refused
 from tailramp.forms import SlotName
@@ -46,9 +47,15 @@ async def served_models(http: aiohttp.ClientSession, platform: PlatformFile) -> 
     return dict(zip(platform.slots, answers, strict=True))
 
 
-async def measured_rates(spec: RampSpec, slot: str, *, seconds: int = 300, looks: int = 20) -> MeasuredRates:
-    """Count what each check counts for ``slot`` over the last ``seconds``, as the judges count it."""
+async def measured_rates(
+    spec: RampSpec, slot: str, *, matcher: str = "", seconds: int = 300, looks: int = 20
+) -> MeasuredRates:
+    """Count what each check counts for ``slot`` over the last ``seconds``, as the judges count it.
+
+    ``matcher``: of the series that this label matcher selects only.
+    """
     prometheus, match = spec.platform.prometheus, slot_match(spec.platform, slot)
+    match = with_matcher(match, matcher, slot) if matcher else match
     checks = all_checks(spec)
     step = max(1, seconds // looks)
     end = int(time.time() - prometheus.scrape_interval.total_seconds())

@@ -31,7 +31,7 @@ def observe(
 ) -> ExitCode:
     """Watch until the ramp would be over, or ``wait``.  Raises Refused, Unreachable."""
     from activities.metrics import PrometheusMetrics
-    from activities.observing import LiveCounts, shares_served
+    from activities.observing import LiveCounts, shares_served, users_before
     from tailramp.plan import make_plan
     from tailramp.replay.course import play
     from tailramp.replay.source import LATEST, given_shares, seats_of
@@ -53,7 +53,8 @@ def observe(
             counts = LiveCounts(
                 metrics, spec, shares, first=began, last=last, wall=time.time, run=runner.run, told=account.told
             )
-            course = play(spec, plan, counts, heard=account.heard)
+            earlier = runner.run(users_before(metrics, spec, plan, began))
+            course = play(spec, plan, counts, heard=account.heard, earlier=earlier)
         finally:
             metrics.close()
     return account.ends(course)

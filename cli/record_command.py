@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from activities.metrics import PrometheusMetrics
     from activities.recording import Left
     from tailramp.evidence.kept import TimeBefore
+    from tailramp.plan import Plan
+    from tailramp.ramp import Began
     from tailramp.replay.recording import Header, Span
     from tailramp.spec import RampSpec
     from workflows.messages import RampStatus
@@ -93,7 +95,7 @@ def record_command(
         raise Refused(f"{out} is there already: remove it, or name another --out")
     left = left_of(out)
     asked = _Asked(spec, since, until, step, baseline)
-    header = asyncio.run(_header_of_ramp(asked)) if ramp else asked.header()
+    header = asyncio.run(_header_of_ramp(asked) if ramp else _header_of_time(asked))
     if left is not None:
         header = _same(header, left, out)
         console.aside(f"goes on with what is there of {out}")
@@ -204,16 +206,32 @@ async def _header_of_ramp(asked: _Asked) -> "Header":
     if status is None:
         raise Refused(f"no worker tells at which ticks the ramp of {route} looked: record it without --ramp")
     header = asked.header_of(status)
-    return header.model_copy(update={"earlier": await _earlier(asked.spec, status)})
+    if status.plan is None:
+        return header
+    return header.model_copy(update={"earlier": await _earlier(asked.spec, status.plan, status.began)})
 
 
-async def _earlier(spec: "RampSpec", status: "RampStatus") -> "TimeBefore | None":
-    """What the ramp knew of its users from before it began."""
+async def _header_of_time(asked: _Asked) -> "Header":
+    """With what a ramp that had begun with it would have known of its users."""
+    from tailramp.plan import make_plan
+    from tailramp.ramp import Began
+
+    header = asked.header()
+    if asked.spec.platform.checks.sequential.history is None:
+        return header
+    plan = make_plan(asked.spec, default=header.baseline, candidates=list(header.candidates))
+    first = plan.steps[0].assignment
+    earlier = await _earlier(asked.spec, plan, Began(at=header.spans[0].anchor, assignment=first))
+    return header.model_copy(update={"earlier": earlier, "users": first} if earlier is not None else {})
+
+
+async def _earlier(spec: "RampSpec", plan: "Plan", began: "Began | None") -> "TimeBefore | None":
+    """What is known of the first step's users from before it."""
     from activities.time_before import read_time_before
 
     metrics = _patient(spec)
     try:
-        return await read_time_before(metrics, spec, status.plan, status.began) if status.plan is not None else None
+        return await read_time_before(metrics, spec, plan, began)
     finally:
         metrics.close()
 

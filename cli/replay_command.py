@@ -43,6 +43,11 @@ class AssertionType(click.ParamType["Assertion"]):
     type=files.ShareType(),
     help="The candidates' part of the users, such as 5%; else their part of all answers.",
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path),
+    help="Counts of the day before: the first step's users beside all others, for checks.sequential.history.",
+)
 @click.option("--without", type=files.TextType(), multiple=True, help="Leave this check out; may come again.")
 @click.option(
     "--assert",
@@ -69,6 +74,7 @@ def replay_command(
     platform: Path | None,
     baseline: str | None,
     share: float | None,
+    history: Path | None,
     without: tuple[str, ...],
     assertions: "tuple[Assertion, ...]",
     compare: bool,
@@ -88,14 +94,17 @@ def replay_command(
     """
     if is_record:
         return recompute_record(console, file)
+    from tailramp.replay.before import history_of
     from tailramp.replay.comparing import compare as compare_peers
     from tailramp.replay.course import play
+    from tailramp.replay.opening import open_counts
     from tailramp.replay.ticks import counted
 
     wants_counts = compare or plots is not None
     platform = platform_file or files.platform_beside(canary, platform)
     spec, plan, source = _prepared(file, canary, platform, baseline, share, without)
-    course = play(spec, plan, source)
+    earlier = None if history is None else history_of(open_counts(history), spec, plan, source.first)
+    course = play(spec, plan, source, earlier=earlier)
     failures = [failure for assertion in assertions if (failure := assertion.failure(course)) is not None]
     data = _as_data(spec, plan, course, failures)
     lines = _as_lines(console, spec, course, source)

@@ -5,8 +5,8 @@ first step divides the users, and Prometheus adds each part up, so that a day is
 buckets there are.  Windows are long and few: only the users are wanted, who are the same in each.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tailramp.assignment import Assignment
@@ -48,8 +48,11 @@ def why_not(plan: Plan, assignment: Assignment) -> dict[SlotName, str]:
     return found
 
 
-def asked_before(spec: RampSpec, plan: Plan, began: Began) -> "Asked | None":
-    """What is to be asked about the time before a ramp that ``began`` so; None if nothing is wanted or can be."""
+def asked_before(spec: RampSpec, plan: Plan, began: Began, *, by_bucket: bool = False) -> "Asked | None":
+    """What is to be asked about the time before a ramp that ``began`` so; None if nothing is wanted or can be.
+
+    ``by_bucket``: the answers are there bucket by bucket, and nobody adds them up.
+    """
     history = spec.platform.checks.sequential.history
     if history is None:
         return None
@@ -59,32 +62,46 @@ def asked_before(spec: RampSpec, plan: Plan, began: Began) -> "Asked | None":
     if every is None:
         return None
     baseline = slot_match(spec.platform, plan.baseline)
-    others = with_matcher(baseline, f'{history.bucket_label}!~"{_pattern(every)}"', _OTHERS)
+    matchers = {_OTHERS: f'{history.bucket_label}!~"{_pattern(every)}"'}
+    others = with_matcher(baseline, matchers[_OTHERS], _OTHERS)
     seconds = int(history.period.total_seconds()) // WINDOW * WINDOW
     end = (began.at - _BEFORE_THE_SHIFT) // WINDOW * WINDOW
     grid = Grid(anchor=end - seconds, tick=WINDOW)
     parts = {}
     for slot, checks in checks_by_slot(spec, plan).items():
         values = sides.get(slot)
-        tested = [summed for check in checks if (summed := _summed(check, history.bucket_label)) is not None]
+        tested = [_asked(check, None if by_bucket else history.bucket_label) for check in checks if check.is_sequential]
         if values is not None and tested:
-            matcher = f'{history.bucket_label}=~"{_pattern(values)}"'
-            parts[slot] = (with_matcher(baseline, matcher, slot), tuple(tested))
+            matchers[slot] = f'{history.bucket_label}=~"{_pattern(values)}"'
+            parts[slot] = (with_matcher(baseline, matchers[slot], slot), tuple(tested))
     if not parts:
         return None
     shares = {slot: shares_in(began.assignment, slot, plan.baseline) for slot in parts}
-    return Asked(grid, seconds // WINDOW, shares, parts, others)
+    return Asked(grid, seconds // WINDOW, shares, parts, others, history.bucket_label, matchers)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Of ``windows`` windows of ``grid``: by candidate its users to be and the checks; the baseline's ``others``."""
+    """Of ``windows`` windows of ``grid``: by candidate its users to be and the checks; the baseline's ``others``.
+
+    ``matchers`` on the ``label`` divide the series, by the name of the part.
+    """
 
     grid: Grid
     windows: int
     shares: Mapping[SlotName, tuple[float, float]]
     parts: Mapping[SlotName, tuple[SlotMatch, tuple[Check, ...]]]
     others: SlotMatch
+    label: str
+    matchers: Mapping[str, str]
+
+    def only(self, names: Collection[str]) -> "Asked":
+        """The same without other checks than these."""
+        left = {
+            slot: (users, tuple(check for check in checks if check.name in names))
+            for slot, (users, checks) in self.parts.items()
+        }
+        return replace(self, parts={slot: part for slot, part in left.items() if part[1]})
 
     def counting(self) -> "Counting":
         """Books that count what is read."""
@@ -110,9 +127,13 @@ class Counting:
             self._ticks.setdefault((slot, check), []).append(tick)
 
     def count(self, readings: Iterable[Reading]) -> TimeBefore:
-        """What was counted, of all readings in their order; a check without answers of the users to be is left out."""
+        """What was counted, of all readings in their order."""
         for reading in readings:
             self.shelf.take(reading)
+        return self.counted()
+
+    def counted(self) -> TimeBefore:
+        """What was counted; a check without answers of the users to be is left out."""
         asked = self._asked
         kept: dict[SlotName, dict[str, Kept]] = {}
         for (slot, name), ticks in self._ticks.items():
@@ -147,12 +168,12 @@ def _pattern(values: tuple[str, ...]) -> str:
     return f"({'|'.join(values)})([0-9][0-9])?"
 
 
-def _summed(check: Check, label: str) -> Check | None:
-    """The check as it is asked about many buckets at once, judged by nobody; None if its test is not sequential."""
-    if not check.is_sequential:
-        return None
+def _asked(check: Check, label: str | None) -> Check:
+    """The check judged by nobody; added up over the ``label`` as it is asked about many buckets at once."""
     rule = check.rule.model_copy(update={"consecutive": 1_000_000_000})
     update: dict[str, object] = {"judges": (JudgeName.THRESHOLD,), "sequential": None, "rule": rule}
+    if label is None:
+        return check.model_copy(update=update)
     if isinstance(check, HistogramCheck):
         update["buckets"] = without(label, check.buckets)
     elif isinstance(check, RatioCheck):

@@ -21,6 +21,9 @@ from tailramp.replay.source import given_shares
 Answers = Sequence[Sequence[Series]]
 """The series of one query, by span."""
 
+Finder = Callable[[str], Answers | None]
+"""The answers to a query; None if it was not asked."""
+
 _NO_SAMPLES = Answer()
 
 
@@ -96,7 +99,7 @@ class Counters:
 
     def before(self, served: Assignment) -> TimeBefore | None:
         """See ``Source``."""
-        return self._header.earlier if self._header.spans[0].served == served else None
+        return self._header.earlier_of(served)
 
     def served_from(self, assignment: Assignment, at: int) -> int | None:
         """See ``Source``."""
@@ -112,6 +115,11 @@ def of_recording(
     share: float | None,
 ) -> Counters:
     """The recording as the checks of a policy read it.  Raises InvalidFile for a check that it cannot answer."""
+    return _counters(recorded.file, recorded.header, recorded_answers(recorded), plan, checks, matches, share)
+
+
+def recorded_answers(recorded: Recorded) -> Finder:
+    """The answers of a recording."""
     spans = range(len(recorded.header.spans))
 
     def by_query(query: str) -> Answers | None:
@@ -119,7 +127,7 @@ def of_recording(
             return None
         return [recorded.answers.get((query, number), ()) for number in spans]
 
-    return _counters(recorded.file, recorded.header, by_query, plan, checks, matches, share)
+    return by_query
 
 
 def of_series(
@@ -134,15 +142,13 @@ def of_series(
     share: float | None,
 ) -> Counters:
     """Series of one time grid: ``named`` by the query that returned them, ``series`` by their own labels."""
+    header = header_of_series(plan, span, step)
+    return _counters(file, header, selected_answers(named, series), plan, checks, matches, share)
 
-    def by_query(query: str) -> Answers | None:
-        if query in named:
-            return [named[query]]
-        selector = Selector.parse(query)
-        found = [] if selector is None else [one for one in series if selector.selects(one.by_name)]
-        return [found] if found else None
 
-    header = Header(
+def header_of_series(plan: Plan, span: Span, step: int) -> Header:
+    """What a recording of such series would begin with."""
+    return Header(
         route=plan.route,
         spec="",
         baseline=plan.baseline,
@@ -151,13 +157,25 @@ def of_series(
         spans=(span,),
         queries=("*",),
     )
-    return _counters(file, header, by_query, plan, checks, matches, share)
+
+
+def selected_answers(named: Mapping[str, Sequence[Series]], series: Sequence[Series]) -> Finder:
+    """The answers of one time grid: those ``named`` so, else the ``series`` that a plain selector selects."""
+
+    def by_query(query: str) -> Answers | None:
+        if query in named:
+            return [named[query]]
+        selector = Selector.parse(query)
+        found = [] if selector is None else [one for one in series if selector.selects(one.by_name)]
+        return [found] if found else None
+
+    return by_query
 
 
 def _counters(
     file: Path,
     header: Header,
-    by_query: Callable[[str], Answers | None],
+    by_query: Finder,
     plan: Plan,
     checks: Mapping[SlotName, tuple[Check, ...]],
     matches: Mapping[SlotName, SlotMatch],
@@ -171,11 +189,7 @@ def _counters(
     for check, slot in wanted:
         match, queries = matches[slot], check.queries(matches[slot])
         for part, query in queries.items():
-            found = by_query(query)
-            if found is None:
-                found = _derived(check, part, match, by_query, header)
-            if found is None and part == "bad" and getattr(check, "bad_absent_is_zero", False):
-                found = [()] * len(header.spans)
+            found = answers_to(check, part, query, match, by_query, header)
             if found is None:
                 mend = f"Record it with these files, or leave it out: --without {check.name}"
                 problems.append(
@@ -198,9 +212,19 @@ def _counters(
     return Counters(header, answers, served, plan, share)
 
 
-def _derived(
-    check: Check, part: str, match: SlotMatch, by_query: Callable[[str], Answers | None], header: Header
+def answers_to(
+    check: Check, part: str, query: str, match: SlotMatch, by_query: Finder, header: Header
 ) -> Answers | None:
+    """What the ``query`` for a part of a check returned, or would have; None if nothing tells it."""
+    found = by_query(query)
+    if found is None:
+        found = _derived(check, part, match, by_query, header)
+    if found is None and part == "bad" and getattr(check, "bad_absent_is_zero", False):
+        found = [()] * len(header.spans)
+    return found
+
+
+def _derived(check: Check, part: str, match: SlotMatch, by_query: Finder, header: Header) -> Answers | None:
     """What a query would have returned, from another one that tells it."""
     if isinstance(check, HistogramCheck):
         return by_query(check.all_edges_query(match))  # the arm takes of these edges what it wants

@@ -15,6 +15,7 @@ from tailramp.activity_contract import WatchRequest
 from tailramp.checks import shelf_of
 from tailramp.dossiers import Dossiers, dossiers_of, filing_shelf_of
 from tailramp.evidence import RUN_UP, Grid, Verdict, VerdictKind
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.sequential.dossier import teach
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.shelf import Shelf
@@ -94,12 +95,15 @@ def play(
     source: Source,
     told: Callable[[int], None] = lambda _: None,
     heard: Callable[[Decided], None] = lambda _: None,
+    *,
+    earlier: TimeBefore | None = None,
 ) -> Course:
     """Run the ramp of ``spec`` and ``plan`` over ``source``.
 
-    ``told`` hears every tick's time and ``heard`` every decision, for whoever waits.
+    ``told`` hears every tick's time and ``heard`` every decision, for whoever waits.  ``earlier``: what is known of the
+    first step's users, if the source does not know it.
     """
-    return _Playing(spec, plan, source, told, heard).run()
+    return _Playing(spec, plan, source, told, heard, earlier).run()
 
 
 @dataclass
@@ -123,8 +127,10 @@ class _Playing:
         source: Source,
         told: Callable[[int], None],
         heard: Callable[[Decided], None],
+        earlier: TimeBefore | None,
     ) -> None:
         self._spec, self._plan, self._source, self._told, self._heard = spec, plan, source, told, heard
+        self._earlier = earlier
         self._tick = int(spec.platform.checks.tick.total_seconds())
         self._now = source.first
         self._state = ramp.preflight_passed(RampState(), epoch=1, applied=plan.baseline_only)
@@ -282,8 +288,8 @@ class _Playing:
             goes_on = not any(verdict.kind is VerdictKind.FAIL for verdict in known.shelf.sayings)
         if not goes_on:
             self._dossiers = dossiers_of(self._spec, self._plan, since)
-            began = self._state.began
-            teach(self._dossiers, self._source.before(began.assignment) if began is not None else None)
+            if (began := self._state.began) is not None:
+                teach(self._dossiers, self._earlier or self._source.before(began.assignment))
             for stretch in earlier:
                 self._begin(stretch.anchor)
                 grid = Grid(anchor=stretch.anchor, tick=self._tick)

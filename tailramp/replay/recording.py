@@ -64,13 +64,18 @@ class Header(BaseModel):
     spans: tuple[Span, ...] = Field(min_length=1)
     queries: tuple[str, ...] = Field(min_length=1)
     native: tuple[str, ...] = Field(default=(), description="of the queries, those that return native histograms")
-    earlier: TimeBefore | None = Field(default=None, description="of a ramp: what was known of its users before it")
+    earlier: TimeBefore | None = Field(default=None, description="what was known of the first users before the spans")
+    users: Assignment | None = Field(default=None, description="these are, where nothing is served by a ramp")
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Older tailramps read a header without the field."""
+        """Older tailramps read a header without these fields."""
         found: dict[str, Any] = handler(self)
-        return found if self.earlier is not None else {name: found[name] for name in found if name != "earlier"}
+        return {name: value for name, value in found.items() if name not in {"earlier", "users"} or value is not None}
+
+    def earlier_of(self, served: Assignment) -> TimeBefore | None:
+        """What was known of the users whom ``served`` names; None if it is not known to be of these."""
+        return self.earlier if served in {self.spans[0].served, self.users} else None
 
     @property
     def points(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tailramp"))
 
-from replay_samples import EVERYONE, PLATFORM, counted
+from replay_samples import EVERYONE, PLATFORM, START, counted
 from spec_samples import write_files
 from test_language import english_left
 
@@ -156,4 +156,37 @@ def test_a_log_that_is_none_cannot_be_recomputed(run: Run) -> None:
     assert (code, "log.jsonl:1: (line): this line is no decision" in err) == (5, True)
     Path("log.jsonl").write_text("", encoding="utf-8")
     code, _, err = run("--record", "log.jsonl", "--lang", "zh")
+    assert (code, english_left(err)) == (5, [])
+
+
+def test_the_day_before_is_given_as_a_file(run: Run) -> None:
+    """Bucket 00 was twice as toxic as the others before anything was changed."""
+    Path("day.csv").write_text(
+        "\n".join(
+            [
+                "time,arm,metric,edge,count",
+                *(
+                    f"{START - 300 * back},{arm},toxicity,{edge},{count}"
+                    for back in range(1, 288)
+                    for arm, edge, count in (
+                        ("candidate", "", 60),
+                        ("candidate", "bad", 2),
+                        ("baseline", "", 5940),
+                        ("baseline", "bad", 100),
+                    )
+                ),
+            ]
+        ),
+        encoding="utf-8",
+    )
+    code, _, err = run("good.csv", "--share", "1%", "--history", "day.csv")
+    assert (code, "checks.sequential.history" in err) == (5, True)
+    block = "\nchecks:\n  sequential: {history: {bucketLabel: bucket}}\n"
+    Path("deploy/tailramp.yaml").write_text(PLATFORM.replace("\nchecks:\n", block), encoding="utf-8")
+    known = "its users are known from before the ramp"
+    for history in ((), ("--history", "day.csv")):
+        code, out, _ = run("good.csv", "--share", "1%", *history, "-o", "json")
+        reasons = {verdict["check"]: verdict["reason"] for verdict in json.loads(out)["last"]}
+        assert (code, known in reasons["toxicity"], known in reasons["errors"]) == (0, bool(history), False)
+    code, _, err = run("good.csv", "--share", "1%", "--history", "good.csv", "--lang", "zh")
     assert (code, english_left(err)) == (5, [])

@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from living_route import LivingRoute
-from running_watch import ASSIGNMENT, RunningWatch, request_for, watching
+from running_watch import ASSIGNMENT, RunningWatch, on_green, request_for, watching
 
 from activities.metrics import PrometheusMetrics
+from activities.observing import users_before
 from activities.time_before import known_before, read_time_before
-from cli.record_command import _earlier
+from cli.record_command import _Asked, _earlier, _header_of_time
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
 from tailramp.activity_contract import WatchRequest
 from tailramp.dossiers import dossiers_of
 from tailramp.evidence.sequential.dossier import teach
+from tailramp.plan import Step, make_plan
 from tailramp.ramp import Began
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
-from workflows.messages import RampStatus
 
 _HOURS = 4
 _LIVE = 240
@@ -131,7 +133,30 @@ async def test_users_are_told_apart_by_the_label_and_only_if_there_is_one(
     dossiers = dossiers_of(request.spec, request.plan, request.anchor)
     teach(dossiers, earlier)
     assert dossiers["green", "toxicity"].knows_users
-    status = RampStatus.model_construct(plan=request.plan, began=request.began)
-    assert await _earlier(request.spec, status) == earlier, "record --ramp keeps what the watch knew"
+    assert await _earlier(request.spec, request.plan, request.began) == earlier, "a recording keeps what the watch knew"
+    since = datetime.fromtimestamp(request.anchor, UTC)
+    header = await _header_of_time(_Asked(request.spec, since, datetime.now(UTC), None, None))
+    assert header.users == make_plan(request.spec, default="blue", candidates=["green"]).steps[0].assignment
+    assert header.earlier is not None
+    assert list(header.earlier.kept["green"]) == ["toxicity"]
+    assert header.earlier_of(header.users) == header.earlier
     assert await known_before(request.spec, request.plan) == frozenset({"toxicity"})
     assert await known_before(other.spec, other.plan) == frozenset()
+
+
+@pytest.mark.timeout(120)
+async def test_who_only_observes_knows_the_users_if_the_candidate_serves_those_of_the_first_step_alone(
+    route: LivingRoute, prometheus: PrometheusServer
+) -> None:
+    request = await request_of(route, prometheus)
+    metrics, now = PrometheusMetrics.of(request.spec.platform.prometheus), int(time.time())
+    try:
+        for buckets, known in (("00-09", True), ("00-04", False), ("10-19", False)):
+            plan = request.plan.model_copy(
+                update={"steps": (Step(index=1, assignment=on_green(buckets), hold=timedelta(hours=1)),)}
+            )
+            found = await users_before(metrics, request.spec, plan, now)
+            assert found is not None
+            assert bool(found.kept) is known
+    finally:
+        metrics.close()
