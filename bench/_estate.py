@@ -10,10 +10,9 @@ import json
 import secrets
 import sys
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 from temporalio.client import Client
@@ -22,6 +21,7 @@ from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
 from lab.http_probe import answers_ok
+from lab.lasting import Lasting
 from lab.process import ManagedProcess, free_port, wait_until
 from lab.prometheus_server import PrometheusServer
 from lab.temporal_server import TemporalServer
@@ -33,17 +33,17 @@ SALT = "demo-2026"
 MODELS = {"blue": "chat-v1", "green": "chat-v2"}
 
 
-class Estate:
+class Estate(Lasting):
     """``real`` routes behind Envoy and ``files`` behind the minimal data plane; ``ramp`` and ``checks`` are for all."""
 
     def __init__(
         self, directory: Path, *, real: int, files: int, ramp: Mapping[str, object], checks: Mapping[str, object]
     ) -> None:
+        super().__init__()
         self.directory = directory.resolve()
         self.real = [f"real-{number:03d}" for number in range(real)]
         self.files = [f"file-{number:03d}" for number in range(files)]
         self._ramp, self._checks = dict(ramp), dict(checks)
-        self._stack = AsyncExitStack()
         self._model_ports = {slot: free_port() for slot in MODELS}
         self._gateway_ports = {route: free_port() for route in self.real}
         self._admin_port, self._file_gateway_port = free_port(), free_port()
@@ -78,17 +78,6 @@ class Estate:
     def spec(self, route: str) -> RampSpec:
         folder = self.directory / "specs" / route
         return load_spec(folder / "canary.yaml", folder / "tailramp.yaml")
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)

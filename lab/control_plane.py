@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from activities.kube import Changed, KubeClient, Resource
 from activities.kube.resources import INGRESS_CLASSES
 from lab import programs
 from lab.api_server import ApiServer
 from lab.etcd_server import EtcdServer
+from lab.lasting import Lasting
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
@@ -22,7 +22,7 @@ INGRESS_CONTROLLER = "k8s.io/ingress-nginx"
 GATEWAY_CONTROLLER = "traefik.io/gateway-controller"
 
 
-class ControlPlane:
+class ControlPlane(Lasting):
     """An API server and its etcd, with the Gateway API's resources and one class of each kind of route.
 
     An async context manager. `users` are those of `ApiServer`, `etcd_quota` is the quota of `EtcdServer`.
@@ -31,27 +31,19 @@ class ControlPlane:
     def __init__(
         self, directory: Path, users: Mapping[str, Sequence[str]] | None = None, etcd_quota: int | None = None
     ) -> None:
+        super().__init__()
         self.prefix = "t"
         """Of the names of the namespaces that tests make."""
         self.etcd = EtcdServer(directory / "etcd", etcd_quota)
         self.api = ApiServer(directory / "api", self.etcd.url, users)
-        self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self._stack.enter_async_context(self.etcd)
-            await self._stack.enter_async_context(self.api)
-            await self.api.define(programs.ensure_folder("gateway-api"))
-            async with self.api.client() as admin:
-                await _class(admin, INGRESS_CLASSES, INGRESS_CLASS, {"controller": INGRESS_CONTROLLER})
-                await _class(admin, GATEWAY_CLASSES, GATEWAY_CLASS, {"controllerName": GATEWAY_CONTROLLER})
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+    async def _start(self) -> None:
+        await self._stack.enter_async_context(self.etcd)
+        await self._stack.enter_async_context(self.api)
+        await self.api.define(programs.ensure_folder("gateway-api"))
+        async with self.api.client() as admin:
+            await _class(admin, INGRESS_CLASSES, INGRESS_CLASS, {"controller": INGRESS_CONTROLLER})
+            await _class(admin, GATEWAY_CLASSES, GATEWAY_CLASS, {"controllerName": GATEWAY_CONTROLLER})
 
 
 async def _class(admin: KubeClient, resource: Resource, name: str, spec: dict[str, Any]) -> None:

@@ -9,9 +9,7 @@ import json
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
 
 import aiohttp
 import yaml
@@ -20,6 +18,7 @@ from temporalio.client import Client
 from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
+from lab.lasting import Lasting
 from lab.process import ManagedProcess, free_port
 from lab.prometheus_server import PrometheusServer
 from lab.server import Server
@@ -49,7 +48,7 @@ QUICK_CHECKS = {"tick": "1s", "window": "1s", "consecutive": 3, "minSample": 20,
 HANG_CHECK = {"maxHang": "5s"}
 
 
-class World:
+class World(Lasting):
     """``directory`` keeps every file and log; ``models`` says which model runs in which slot at the start.
 
     ``workloads``, by slot, and ``spellings`` are the platform file's ``workload`` and ``models``.
@@ -69,6 +68,7 @@ class World:
         workloads: Mapping[str, Mapping[str, object]] | None = None,
         spellings: Mapping[str, object] | None = None,
     ) -> None:
+        super().__init__()
         self.directory = directory.resolve()
         self.seed = seed
         self.models = dict(models or {"blue": "chat-v1", "green": "chat-v2"})
@@ -82,7 +82,6 @@ class World:
         self._gateway_port = free_port()
         self._admin_port = free_port()
         self._probe_secret = secrets.token_hex(32)
-        self._stack = AsyncExitStack()
         self.servers: dict[str, ManagedProcess] = {}
         self.worker: ManagedProcess | None = None
         self.worker_program = ["-m", "worker"]
@@ -127,17 +126,6 @@ class World:
             "TAILRAMP_PLATFORM": str(self.directory / "tailramp.yaml"),
             "TAILRAMP_PROBE_SECRET": self._probe_secret,
         }
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)

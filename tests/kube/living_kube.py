@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ from gateway.envoy import EnvoyGateway
 from gateway.pass_on_document import BEHIND, pass_on_document
 from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS
 from lab.envoy_server import EnvoyServer
+from lab.lasting import Lasting
 from lab.process import free_port, wait_until
 from lab.traefik_server import TraefikServer
 from lab.user_population import users_in
@@ -44,10 +45,11 @@ on_shared_loop = pytest.mark.asyncio(loop_scope="module")
 """For tests that share a data plane with the others of their file."""
 
 
-class LivingKube:
+class LivingKube(Lasting):
     """See the module.  ``requests`` holds what each slot's server was sent: the bucket header of every request."""
 
     def __init__(self, folder: Path, namespace: Namespace, kind: Kind, throttle: float = 0.1) -> None:
+        super().__init__()
         self.kind = kind
         self.namespace = namespace.name
         self.admin = namespace.admin
@@ -56,7 +58,6 @@ class LivingKube:
         self.ports: dict[str, int] = {}
         self._folder = folder
         self._throttle = throttle
-        self._stack = AsyncExitStack()
         self._runners: dict[str, web.AppRunner] = {}
         self.http: aiohttp.ClientSession
         self.clients: Clients
@@ -64,17 +65,6 @@ class LivingKube:
         self.envoy: EnvoyServer
         self.url = ""
         self.spec: RampSpec
-
-    async def __aenter__(self) -> LivingKube:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession())

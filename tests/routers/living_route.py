@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from activities.routers import Router, make_router
 from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
+from lab.lasting import Lasting
 from lab.process import free_port, wait_until
 from lab.user_population import users_in
 from tailramp.assignment import Assignment
@@ -29,10 +30,11 @@ from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 SALT = "demo-2026"
 
 
-class LivingRoute:
+class LivingRoute(Lasting):
     """``requests`` counts by slot what its server was sent; ``models`` are the names that it says it answers to."""
 
     def __init__(self, folder: Path, http: aiohttp.ClientSession) -> None:
+        super().__init__()
         self.folder = folder
         self.http = http
         self.clients = Clients(http)
@@ -42,9 +44,8 @@ class LivingRoute:
         self.envoy: EnvoyServer
         self.spec: RampSpec
         self._runners: dict[str, web.AppRunner] = {}
-        self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> LivingRoute:
+    async def _start(self) -> None:
         ports = {slot: await self._server(slot) for slot in self.requests}
         self.file.parent.mkdir(parents=True)
         self.file.write_text(RouteDocument.initial(ROUTE, slots=SLOTS, default="blue").text(), encoding="utf-8")
@@ -82,10 +83,6 @@ class LivingRoute:
         self.spec = RampSpec(canary=CanaryFile.model_validate(canary), platform=PlatformFile.model_validate(platform))
         self._stack.push_async_callback(self.envoy.kill)
         await self.envoy.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     @property
     def file(self) -> Path:

@@ -14,8 +14,9 @@ from activities.kube import Changed, KubeClient, NotFound
 from activities.kube.resources import LEASES
 from activities.routers.gateway_label.fleet import GatewayFleet, Resolve, addresses_of
 from activities.routers.kube.binding import Binding
+from activities.routers.kube.leased import Leased
 from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
-from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
+from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
 from activities.routers.kube.rights import RIGHTS_ON_RECORDS, missing_rights
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from gateway.label_document import LABEL_HEADER, LabelDocument
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _BINDING = Binding(kind="gateway-label", main="")
 
 
-class GatewayLabel:
+class GatewayLabel(Leased):
     """See ``Router``.
 
     ``admin`` is where our gateways tell what they serve; without it, it is what the record says, which is enough for
@@ -51,27 +52,13 @@ class GatewayLabel:
         resolve: Resolve = addresses_of,
         owns_client: bool = False,
     ) -> None:
-        self._client = client
-        self._namespace = namespace
-        self._route = f"{namespace}/{route}"
+        super().__init__(client, namespace, route, owns_client=owns_client)
+        self._name = f"{namespace}/{route}"
         self._admin = admin
         self._http = http
         self._resolve = resolve
-        self._owns_client = owns_client
-        self._lease = RecordLease(client, namespace, route)
-
-    @property
-    def place(self) -> str:
-        return self._lease.place
-
-    async def close(self) -> None:
-        if self._owns_client:
-            await self._client.close()
 
     # Reading.
-
-    async def record(self) -> RouteRecord:
-        return (await self._stored()).record
 
     async def disturbances(self) -> AsyncGenerator[None, None]:
         """Nobody tells, and nothing but the record could be changed."""
@@ -109,7 +96,7 @@ class GatewayLabel:
             view = await self.read()
         except Unreachable as error:
             return [Problem("router.admin", str(error), "Start the gateways, or mend the address")]
-        mend = f"Look at `tailramp follow` beside that gateway, and at its log, for {self._route}"
+        mend = f"Look at `tailramp follow` beside that gateway, and at its log, for {self._name}"
         problems = [
             Problem("router.admin", f"{finding.question}: {finding.answer} ({finding.seen})", mend)
             for finding in view.loaded.findings
@@ -172,7 +159,7 @@ class GatewayLabel:
                 return (await self._lease.write(stored, record, _BINDING)).record
             except (Changed, NotFound):
                 continue
-        raise restless(self._route)
+        raise restless(self._name)
 
     async def _stored(self) -> Stored:
         """What the Lease holds; where there is none, what the gateways serve."""
@@ -182,14 +169,14 @@ class GatewayLabel:
         if not self._admin:
             raise self._lease.missing()
         async with self._gateways() as gateways:
-            return Stored(_first_record(self._route, await gateways.known(self._route)), _BINDING)
+            return Stored(_first_record(self._name, await gateways.known(self._name)), _BINDING)
 
     @asynccontextmanager
     async def _gateways(self, recorded: str = "") -> AsyncIterator[GatewayFleet]:
         """Our gateways; ``recorded`` is where they are if nobody else has said so.  Raises Unreachable."""
         url = self._admin or recorded
         if not url:
-            raise Unreachable(f"nothing says where the gateways of {self._route} are")
+            raise Unreachable(f"nothing says where the gateways of {self._name} are")
         if self._http is not None:
             yield GatewayFleet(url, self._http, self._resolve)
             return

@@ -19,6 +19,7 @@ from activities.kube.resources import LEASES, SERVICES
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
 from activities.routers.kube.endpoints import ready_endpoints
+from activities.routers.kube.leased import Leased
 from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
 from activities.routers.kube.planner import (
     DEFAULT,
@@ -34,7 +35,7 @@ from activities.routers.kube.planner import (
     names,
 )
 from activities.routers.kube.planners import planner_of
-from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
+from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
 from activities.routers.kube.rights import missing_rights, rights_on_routes
 from activities.routers.kube.writers import others, owner_of, written_by_us
 from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
@@ -48,7 +49,7 @@ from tailramp.proof import Answer, Evidence, Finding
 from tailramp.route_record import RouteRecord, SlotRecord, only_lowers
 
 
-class KubernetesRouter:
+class KubernetesRouter(Leased):
     """See ``Router``.  ``binding`` None serves who has only the record: it is taken from there."""
 
     def __init__(
@@ -60,25 +61,10 @@ class KubernetesRouter:
         *,
         owns_client: bool = False,
     ) -> None:
-        self._client = client
-        self._namespace = namespace
-        self._route = route
+        super().__init__(client, namespace, route, owns_client=owns_client)
         self._given = binding
-        self._owns_client = owns_client
-        self._lease = RecordLease(client, namespace, route)
-
-    @property
-    def place(self) -> str:
-        return self._lease.place
-
-    async def close(self) -> None:
-        if self._owns_client:
-            await self._client.close()
 
     # Reading.
-
-    async def record(self) -> RouteRecord:
-        return (await self._stored()).record
 
     async def read(self) -> RouteView:
         stored = await self._stored()
