@@ -40,6 +40,7 @@ from tailramp.evidence import (
 )
 from tailramp.evidence.answerable import problems_of, questions
 from tailramp.evidence.checks import native_queries, queries_of
+from tailramp.evidence.columns import Column, Readings
 from tailramp.evidence.native import buckets_of
 from tailramp.secret_reference import is_reference, resolve
 from tailramp.spec import Prometheus
@@ -149,7 +150,7 @@ class PrometheusMetrics:
 
     async def read_range(
         self, checks: Sequence[Check], slots: Sequence[SlotMatch], start: int, end: int, step: int
-    ) -> list[Reading]:
+    ) -> Sequence[Reading]:
         """Return the readings of every `step` seconds from `start` to `end`, both included: the same as `read` at
         each of them.
         """
@@ -157,19 +158,18 @@ class PrometheusMetrics:
 
     async def read_queries_range(
         self, queries: Sequence[str], start: int, end: int, step: int, native: Collection[str] = ()
-    ) -> list[Reading]:
+    ) -> Sequence[Reading]:
         """Return the same for queries that are no check's; those in `native` return native histograms."""
-        readings: list[Reading] = []
+        parts: list[Readings] = []
         for first in range(start, end + 1, step * self._most_points):
             times = range(first, min(end, first + step * (self._most_points - 1)) + 1, step)
-            answers = await self.read_columns(queries, times, native)
-            readings += await asyncio.to_thread(_columns_to_readings, times, answers)
-        return readings
+            parts.append(Readings(times, await self.read_columns(queries, times, native)))
+        return parts[0] if len(parts) == 1 else [reading for part in parts for reading in part]
 
     async def read_columns(
         self, queries: Sequence[str], times: range, native: Collection[str] = ()
-    ) -> dict[str, list[tuple[Labels, list[tuple[int, float]]]] | str]:
-        """Return what every query says at `times`, unix seconds: of each series its points, or why there is no answer.
+    ) -> dict[str, list[Column] | str]:
+        """Return what every query says at `times`, unix seconds: its series, or why there is no answer.
 
         Prometheus refuses more points than it was told to give. The queries in `native` return native histograms.
         """
@@ -261,7 +261,7 @@ class PrometheusMetrics:
             Sample(_labels(series), float(_pair(series["value"])[1])) for series in _vector(result, query, "value")
         )
 
-    def _range(self, times: range, native: Collection[str], query: str) -> list[tuple[Labels, list[tuple[int, float]]]]:
+    def _range(self, times: range, native: Collection[str], query: str) -> list[Column]:
         result = self._client.custom_query_range(
             query,
             start_time=datetime.fromtimestamp(times[0], UTC),
@@ -271,10 +271,10 @@ class PrometheusMetrics:
             timeout=self._timeout,
         )
         if query in native:
-            found = _by_bucket(_vector(result, query, "histograms", native=True))
-            return [(labels, [(round(at), value) for at, value in points]) for labels, points in found.items()]
+            by_bucket = _by_bucket(_vector(result, query, "histograms", native=True))
+            return [Column(labels, _at_times(times, points)) for labels, points in by_bucket.items()]
         return [
-            (_labels(series), [(round(float(at)), float(value)) for at, value in map(_pair, series["values"])])
+            Column(_labels(series), _at_times(times, map(_pair, series["values"])))
             for series in _vector(result, query, "values")
         ]
 
@@ -327,27 +327,17 @@ def _just_the_headers(request: requests.PreparedRequest) -> requests.PreparedReq
     return request
 
 
+def _at_times(times: range, points: Iterable[tuple[Any, Any]]) -> list[float | None]:
+    """The value of a series at each of the times, from points that may lie at some of them only."""
+    found = list(points)
+    if [at for at, _ in found] == list(times):
+        return [float(value) for _, value in found]
+    known = {round(float(at)): float(value) for at, value in found}
+    return [known.get(at) for at in times]
+
+
 def _filled(answer: tuple[Sample, ...] | str) -> Answer:
     return Answer(fault=answer) if isinstance(answer, str) else Answer(answer)
-
-
-def _columns_to_readings(
-    times: range, columns: Mapping[str, list[tuple[Labels, list[tuple[int, float]]]] | str]
-) -> list[Reading]:
-    rows: dict[int, dict[str, Answer]] = {at: {} for at in times}
-    for query, column in columns.items():
-        if isinstance(column, str):
-            for row in rows.values():
-                row[query] = Answer(fault=column)
-            continue
-        samples: dict[int, list[Sample]] = {at: [] for at in times}
-        for labels, points in column:
-            for at, value in points:
-                if at in samples:
-                    samples[at].append(Sample(labels, value))
-        for at, row in rows.items():
-            row[query] = Answer(tuple(samples[at]))
-    return [Reading(at, row) for at, row in rows.items()]
 
 
 def _by_bucket(result: Sequence[Mapping[str, Any]]) -> dict[Labels, list[tuple[float, float]]]:

@@ -21,7 +21,7 @@ from tailramp.replay.recording import Header, encode, encode_end, read_header
 AT_ONCE: Final = 1000
 """Ticks of one piece at most."""
 
-Columns = list[tuple[Labels, list[float | None]]]
+Columns = list[tuple[Labels, Sequence[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -122,21 +122,13 @@ async def _piece(metrics: PrometheusMetrics, header: Header, times: range) -> tu
         fault = next((answer for answer in found.values() if isinstance(answer, str)), None)
         if fault is None:
             return times, {
-                query: [(labels, _laid_out(points, times)) for labels, points in answer]
+                query: [(column.labels, column.values) for column in answer]
                 for query, answer in found.items()
                 if not isinstance(answer, str)
             }
         if len(times) == 1 or "cannot be reached" in fault:
             raise Unreachable(f"{fault}. The same `tailramp record` again goes on from here")
         times = times[: len(times) // 2]
-
-
-def _laid_out(points: Sequence[tuple[int, float]], times: range) -> list[float | None]:
-    values: list[float | None] = [None] * len(times)
-    for at, value in points:
-        if at in times:
-            values[times.index(at)] = value
-    return values
 
 
 def _append(part: Path, lines: Sequence[str]) -> None:

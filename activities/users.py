@@ -39,7 +39,7 @@ class UsersWatch:
             earlier = await self._metrics.read_queries_range(queries, start, at, self._window)
             if faults := _faults_of(earlier):
                 return self._told(faults)
-            readings = earlier + readings
+            readings = [*earlier, *readings]
             self._caught_up = True
         for reading in readings:
             for one in self._divisions:

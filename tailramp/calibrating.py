@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from tailramp.evidence import Check, EdgeCounts, HistogramCheck, Reading, Sample, SlotMatch, Source
-from tailramp.evidence.counts import Arm
+from tailramp.evidence.arms import Arm
 from tailramp.evidence.sequential.calibration import (
     LEAST_BAD,
     LEAST_BLOCKS,

@@ -27,7 +27,7 @@ from tailramp.spec import Candidate, CustomCheck, PlatformFile, RampSpec
 
 if TYPE_CHECKING:
     from tailramp.dossiers import Dossiers
-    from tailramp.evidence.book import Told
+    from tailramp.evidence.page import Told
 
 
 def shelf_of(

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from tailramp.assignment import Assignment
 from tailramp.checks import slot_match
 from tailramp.evidence import ArmCounts, Reading, Source
-from tailramp.evidence.counts import NOTHING, RatioArm
+from tailramp.evidence.arms import RatioArm
+from tailramp.evidence.counts import NOTHING
 from tailramp.evidence.sequential.assignment_check import assignment_evidence
 from tailramp.evidence.wording import count, percent
 from tailramp.forms import SlotName

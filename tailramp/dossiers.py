@@ -3,7 +3,7 @@
 from tailramp.assignment import Assignment
 from tailramp.checks import checks_by_slot, slot_match
 from tailramp.evidence import CheckBook, Grid
-from tailramp.evidence.book import Told
+from tailramp.evidence.page import Told
 from tailramp.evidence.sequential.dossier import Dossier
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.shelf import Shelf

@@ -7,8 +7,9 @@ moment, so what cannot be counted there will not be countable for a candidate ei
 from collections.abc import Sequence
 
 from tailramp.errors import Problem
+from tailramp.evidence.arms import edges_of
 from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch
-from tailramp.evidence.counts import UnknownEdgeError, edges_of
+from tailramp.evidence.counts import UnknownEdgeError
 from tailramp.evidence.reading import Reading
 
 _MEND_QUERY = "Mend the query, and try it in Prometheus' own web page"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tailramp.evidence.counts import Arm, HistogramArm, RatioArm
+from tailramp.evidence.arms import Arm, HistogramArm, RatioArm
 from tailramp.evidence.in_flight import HangingArm
 from tailramp.evidence.judge import Judge, JudgeName
 from tailramp.evidence.jury import Jury

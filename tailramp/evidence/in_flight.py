@@ -18,9 +18,17 @@ counted. The bound is taken per process, since a restart ends all that a process
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from tailramp.evidence.counts import NO_EDGES, ArmCounts, SeriesCounter, sift
+from tailramp.evidence.arms import Totals
+from tailramp.evidence.columns import Table
+from tailramp.evidence.counters import SeriesCounter, sift
+from tailramp.evidence.counts import NO_EDGES, ArmCounts
 from tailramp.evidence.reading import Labels, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FEWEST = 3
 """Fewer hung requests than this at a time count as none: a client can hold one open for as long as it likes."""
@@ -60,6 +68,24 @@ class HangingArm:
         self._ended_before = ended
         return ""
 
+    def can_take_rows(self, tables: Mapping[str, Table]) -> bool:
+        """See `Arm.can_take_rows`."""
+        once = all(len(set(table.labels)) == len(table.labels) for table in tables.values())
+        whole = self.total.n.is_integer() and self.total.bad.is_integer()
+        return once and whole and bool(tables["least"].labels) and self._ended.can_take_rows(tables["ended"].labels)
+
+    def take_rows(self, tables: Mapping[str, Table]) -> Totals:
+        """See `Arm.take_rows`."""
+        sets = [(labels, (0.0,), (place,)) for place, labels in enumerate(tables["ended"].labels)]
+        ended = self._ended.take_rows(sets, tables["ended"].values).sum(axis=1)
+        hung = _hung_in(tables, len(ended))
+        bad = self.total.bad + hung.cumsum()
+        n = self.total.n + (ended - self._ended_before) + hung.cumsum()
+        self._ended_before = float(ended[-1])
+        self.total = ArmCounts(float(n[-1]), float(bad[-1]))
+        self.vanished = False
+        return Totals(n, bad)
+
 
 def _hung(parts: Mapping[str, Mapping[Labels, float]]) -> float:
     hung = 0.0
@@ -71,9 +97,31 @@ def _hung(parts: Mapping[str, Mapping[Labels, float]]) -> float:
     return hung if hung >= FEWEST else 0.0
 
 
+def _hung_in(tables: Mapping[str, Table], many: int) -> "NDArray[np.float64]":
+    """`_hung` of each of `many` times, shape (times,)."""
+    import numpy as np  # only who counts many times at once waits for it
+
+    of_part: dict[str, dict[Labels, NDArray[np.float64]]] = {part: {} for part in tables}
+    for part, (labels, values) in tables.items():
+        for place, one in enumerate(labels):
+            found = of_part[part]
+            process = _process_of(one)
+            found[process] = found.get(process, 0.0) + values[:, place]
+    none, hung = np.zeros(many), np.zeros(many)
+    for process, before in of_part["before"].items():
+        least = of_part["least"].get(process, none)
+        ended = of_part["ended"].get(process, none) - of_part["endedBefore"].get(process, none)
+        hung += np.where(ended >= 0, np.maximum(0.0, np.minimum(least, before - ended)), 0.0)
+    return np.where(hung >= FEWEST, hung, 0.0)
+
+
+def _process_of(labels: Labels) -> Labels:
+    return tuple(label for label in labels if label[0] == "instance")
+
+
 def _by_process(samples: Iterable[Sample]) -> Mapping[Labels, float]:
     """Add up what one scraped process says, however its series are labelled."""
     found: defaultdict[Labels, float] = defaultdict(float)
     for sample in samples:
-        found[tuple(label for label in sample.labels if label[0] == "instance")] += sample.value
+        found[_process_of(sample.labels)] += sample.value
     return found

@@ -3,14 +3,16 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from tailramp.assignment import Assignment
 from tailramp.errors import InvalidFile, Problem, Refused
 from tailramp.evidence.book import RUN_UP
 from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch, queries_of
+from tailramp.evidence.columns import Column, Readings
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.kept import TimeBefore
-from tailramp.evidence.reading import Answer, Reading, Sample
+from tailramp.evidence.reading import Answer, Reading
 from tailramp.evidence.shelf import Shelf
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
@@ -25,6 +27,9 @@ Finder = Callable[[str], Answers | None]
 """The answers to a query; None if it was not asked."""
 
 _NO_SAMPLES = Answer()
+
+_AT_ONCE: Final = 480
+"""Ticks that are made ready in one go: two hours of 15 s."""
 
 
 class Counters:
@@ -47,19 +52,37 @@ class Counters:
         self._starts = sorted((span.start, number) for number, span in enumerate(spans))
         self._asking: Shelf | None = None
         self._asked: tuple[str, ...] = ()
+        self._read: Readings | None = None
         self._measured = {slot: sum(map(_growth, _flat(served(slot)))) for slot in (plan.baseline, *plan.slots)}
 
     def show(self, shelf: Shelf, grid: Grid, index: int) -> None:
         """See ``Source``."""
-        if shelf is not self._asking:
-            self._asking, self._asked = shelf, queries_of(shelf.checks, shelf.slots)
         at = grid.time(index)
-        place = self._place(at)
-        if place is None:
+        if shelf is not self._asking:
+            self._asking, self._asked, self._read = shelf, queries_of(shelf.checks, shelf.slots), None
+        if self._read is None or at not in self._read.times:
+            self._read = self._readings(at, grid.tick)
+        if self._read is None:
             shelf.take(Reading(at, dict.fromkeys(self._asked, _NO_SAMPLES)))
-            return
-        number, tick = place
-        shelf.take(Reading(at, {query: self._answer(self._answers[query][number], tick) for query in self._asked}))
+        else:
+            shelf.take(self._read[self._read.times.index(at)])
+
+    def _readings(self, at: int, step: int) -> Readings | None:
+        """What was answered every ``step`` seconds from ``at`` on, as far as one span tells it; None if none does."""
+        places: list[tuple[int, int]] = []
+        for time in range(at, at + _AT_ONCE * step, step):
+            place = self._place(time)
+            if place is None or (places and place[0] != places[0][0]):
+                break
+            places.append(place)
+        if not places:
+            return None
+        number, ticks = places[0][0], [tick for _, tick in places]
+        columns = {
+            query: [Column(one.labels, self._values(one, ticks)) for one in self._answers[query][number]]
+            for query in self._asked
+        }
+        return Readings(range(at, at + len(ticks) * step, step), columns)
 
     def _place(self, at: int) -> tuple[int, int] | None:
         """The span that has a tick at ``at``, or else the latest one shortly before; and that tick's time."""
@@ -76,13 +99,10 @@ class Counters:
     def _spans_before(self, at: int) -> Iterable[int]:
         return (number for _, number in self._starts[: bisect_right(self._starts, (at, len(self._starts)))])
 
-    def _answer(self, series: Sequence[Series], tick: int) -> Answer:
-        step, samples = self.step, []
-        for one in series:
-            position = (tick - one.start) // step
-            if 0 <= position < len(one.values) and (value := one.values[position]) is not None:
-                samples.append(Sample(one.labels, value))
-        return Answer(tuple(samples))
+    def _values(self, series: Series, ticks: Sequence[int]) -> list[float | None]:
+        many = len(series.values)
+        places = [(tick - series.start) // self.step for tick in ticks]
+        return [series.values[place] if 0 <= place < many else None for place in places]
 
     def shares(self, plan: Plan, at: int) -> Mapping[SlotName, float]:
         """As they were given or recorded; else the slots' parts of all answers."""

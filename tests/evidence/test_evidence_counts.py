@@ -4,7 +4,8 @@ import pytest
 from evidence_samples import histogram, sample
 
 from tailramp.evidence import ArmCounts, EdgeCounts, Sample, UnknownEdgeError
-from tailramp.evidence.counts import HistogramArm, RatioArm, edges_of, parse_edge
+from tailramp.evidence.arms import HistogramArm, RatioArm, edges_of
+from tailramp.evidence.counts import parse_edge
 
 
 def ratio(total: list[Sample], bad: list[Sample]) -> dict[str, list[Sample]]:

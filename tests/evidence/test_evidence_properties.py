@@ -18,7 +18,7 @@ from tailramp.evidence import (
     latency,
     toxicity,
 )
-from tailramp.evidence.counts import RatioArm
+from tailramp.evidence.arms import RatioArm
 
 CHECKS: list[Check] = [toxicity(rule=RULE), latency(rule=RULE)]
 QUERIES = [query for check in CHECKS for slot in (GREEN, BLUE) for query in check.queries(slot).values()]

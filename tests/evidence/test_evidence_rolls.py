@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailramp.evidence import Sample
-from tailramp.evidence.counts import HistogramArm, RatioArm
+from tailramp.evidence.arms import HistogramArm, RatioArm
 
 PODS = ("a", "b", "c")
 EDGES = ("0.5", "1", "2", "+Inf")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailramp.evidence import ArmCounts, Sample
-from tailramp.evidence.counts import HistogramArm
+from tailramp.evidence.arms import HistogramArm
 from tailramp.evidence.native import EDGES, at_edges, buckets_of
 
 LABELS = (("__name__", "llm_inference_duration_seconds"), ("instance", "a"))
