@@ -34,14 +34,16 @@ def history_command(console: Console, route: str | None, platform: Path | None, 
     lines: list[str] = []
     for ramp in found:
         lines += [""] * bool(lines)
-        how = f"{console.say(ramp['phase'])} ({console.say(ramp['reason'])})" if ramp["reason"] else ramp["phase"]
+        phase = console.say(ramp["phase"])
+        how = f"{phase} ({console.say(ramp['reason'])})" if ramp["reason"] else phase
         lines.append(f"{ramp['name']}  {how}")
         for decision in ramp["decisions"]:
             at = datetime.fromisoformat(decision["at"]).astimezone()
             lines.append(f"  {at:%m-%d %H:%M:%S}  {console.say(one_line(decision['sentence']))}")
             if verbose:
                 said = f" · {decision['reason']}" if decision["reason"] else ""
-                lines.append(f"                  {decision['actor']} · epoch {decision['epoch']}{said}")
+                epoch = console.say(f"epoch {decision['epoch']}")
+                lines.append(f"                  {decision['actor']} · {epoch}{said}")
     console.answer("\n".join(lines), {"route": name, "ramps": found}, said=True)
     return ExitCode.DONE
 

@@ -202,6 +202,9 @@ async def _records_in_cluster(namespaces: list[str], context: str | None) -> "li
 
 
 def _marks(record: "RouteRecord", say: Any) -> str:
-    marks = [("killed", record.kill), ("frozen", record.freeze)]
-    words = [say(f"{word} by {mark.by}") for word, mark in marks if mark is not None]
+    words = [
+        say(f"{word} by {mark.by}")
+        for word, mark in (("killed", record.kill), ("frozen", record.freeze))
+        if mark is not None
+    ]
     return ", ".join([*words, *([say("off")] if record.off else []), *([say("closed")] if record.closed else [])])

@@ -303,6 +303,7 @@ class KubeClient:
             if self._kubeconfig is None and self._context is None and _in_cluster():
                 load_incluster_config(client_configuration=configuration)
             else:
+                _check_there(self._kubeconfig)
                 await load_kube_config(
                     config_file=None if self._kubeconfig is None else str(self._kubeconfig),
                     context=self._context,
@@ -311,6 +312,15 @@ class KubeClient:
                 )
         except (ConfigException, OSError, ValueError) as error:
             raise Unreachable(f"there is no way to the Kubernetes API: {error}") from None
+
+
+def _check_there(given: Path | None) -> None:
+    """The library logs a missing file and then complains of what is not in it.  Raises Unreachable."""
+    named = os.environ.get("KUBECONFIG") if given is None else str(given)
+    paths = [Path(path).expanduser() for path in (named or "~/.kube/config").split(os.pathsep) if path]
+    if not any(path.exists() for path in paths):
+        names = ", ".join(map(str, paths))
+        raise Unreachable(f"there is no way to the Kubernetes API: no file {names}. KUBECONFIG names it")
 
 
 def _in_cluster() -> bool:

@@ -1,7 +1,8 @@
 """Sentences by template: what the product says, recognised and said again in another language.
 
 A template is the English sentence with its changing parts in braces.  ``{#count}`` is a number and ``{name}`` a name or
-an amount; both are taken over as they are, as is ``{any:words}``, which may be whole sentences of somebody else.
+an amount; both are taken over as they are, as is ``{any:words}``, which may be whole sentences of somebody else.  Three
+English words in a row are no name: what has them is another sentence, and half of it would stay English.
 ``{said:why}`` is itself a sentence of the product, or several with ``; `` between them, and is translated in turn.
 Where several templates fit, the one with the most fixed text is tried first; one whose ``said`` parts cannot be
 translated gives way to the next, and of two with the same text the one that takes anything comes last.
@@ -20,6 +21,7 @@ _FORMS: Final = {
     None: r"(?:(?!; |: | → |, ).)+?",  # what ends a part of a sentence is not in a name
 }
 _WORD: Final = re.compile(r"[A-Za-z]{2,}")
+ENGLISH: Final = re.compile(r"[A-Za-z]{2,}(?:,? [A-Za-z]{2,}){2,}")
 
 
 class Template:
@@ -33,6 +35,7 @@ class Template:
         self._longest = max(fixed, key=len, default="")
         self.takes_anything = "{any:" in sentence and "{said:" in sentence
         self._said = [match[2] for match in _PART.finditer(sentence) if match[1] == "said:"]
+        self._names = [match[2] for match in _PART.finditer(sentence) if match[1] is None]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -47,6 +50,8 @@ class Template:
         if self._longest not in text or (match := self._pattern.fullmatch(text)) is None:
             return None
         parts = match.groupdict()
+        if any(ENGLISH.search(parts[name]) for name in self._names):
+            return None
         for name in self._said:
             said = translator.find(parts[name])
             if said is None:

@@ -28,6 +28,7 @@ CATALOG: Final[dict[str, str]] = {
     "the ramp said that it waits for": "灰度说明它在等待",
     "fault → first scrape that shows it": "故障 → 首次能看出故障的采集",
     "that scrape → last request to the candidate": "该次采集 → 发给候选版本的最后一个请求",
+    "this is not how the scenario should go: {any:why}": "场景没有按预期进行：{why}",
     "refused: this is not how the scenario should go: {any:why}": "被拒绝：场景没有按预期进行：{why}",
     "This is not how the scenario should end.": "这个场景不应如此结束。",
 }

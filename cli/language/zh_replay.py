@@ -22,6 +22,7 @@ CATALOG: Final[dict[str, str]] = {
     "Argo style: every {#n} min, failureLimit {#m}": "Argo 式：每 {n} 分钟，failureLimit {m}",
     "Flagger style: every {#n} min, threshold {#m}": "Flagger 式：每 {n} 分钟，threshold {m}",
     "Kayenta style: hourly Mann-Whitney of minutes": "Kayenta 式：每小时对分钟值做 Mann-Whitney 检验",
+    "{folder} cannot be written: the path is none. Name another folder with --plots": "无法写入 {folder}：这不是路径。请用 --plots 指定别的目录",
     "{folder} cannot be written: {any:why}. Name another folder with --plots": "无法写入 {folder}：{why}。请用 --plots 指定别的目录",
     "FILE is a decision log: recompute its verdicts from its counts.": "FILE 是决定日志：用其中的计数重新计算结论。",
     "{any:file} has no decision that holds the counts of its verdicts": "{file} 中没有保存了结论计数的决定",

@@ -5,14 +5,21 @@ from typing import Any
 
 from cli.console import one_line
 from cli.following import Change, ChangeKind
+from cli.language.help_pages import width_of
 
 
 def as_line(change: Change, say: Callable[[str], str] = str) -> str:
     """``12:00:15  HOLDING       step 2/6    5 %  step 2 PASS: ...``, in local time; ``say`` translates."""
-    step = f"step {change.step}/{change.steps}" if change.steps else "step -"
-    where = f"{change.at.astimezone():%H:%M:%S}  {change.phase:<13} {step:<9} {change.share * 100:>5.4g} %"
+    step = say(f"step {change.step}/{change.steps}" if change.steps else "step -")
+    phase = say(str(change.phase))
+    where = f"{change.at.astimezone():%H:%M:%S}  {_padded(phase, 13)} {_padded(step, 9)} {change.share * 100:>5.4g} %"
     mark = "! " if change.kind is ChangeKind.TROUBLE else ""
     return f"{where}  {mark}{say(one_line(change.sentence))}"
+
+
+def _padded(text: str, columns: int) -> str:
+    """``text`` and blanks up to as many columns, of which a Chinese character takes two."""
+    return text + " " * (columns - width_of(text))
 
 
 def as_data(change: Change) -> dict[str, Any]:
