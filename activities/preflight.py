@@ -14,15 +14,18 @@ from activities.heartbeat import heartbeating
 from activities.probe import Prober
 from activities.routers import Change, Router, make_router
 from activities.surroundings import served_models
+from activities.time_before import read_time_before
 from activities.traffic import final_refusals
 from activities.users import users_problems
 from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
 from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
+from tailramp.evidence.ledger import MOST_BYTES
 from tailramp.forms import SlotName
 from tailramp.placing import serving
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer, Evidence
+from tailramp.ramp import Began
 from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, taken_over
 from tailramp.spec import PlatformFile, RampSpec
 
@@ -56,13 +59,26 @@ class PreflightActivities:
                 plan, problems = await self._examine(router, request.spec)
                 if plan is None or problems:
                     return PreflightReport(problems=tuple(str(problem) for problem in problems))
+                users = await self._users(request.spec, plan)
                 snapshot = await router.snapshot()
                 record = await router.prepare(take_over(plan, request), plan.ruled_slots)
             except Fenced:
                 raise
             except (Refused, Unreachable) as error:
                 return PreflightReport(problems=(str(error),))
-            return PreflightReport(plan=plan, epoch=record.epoch, applied=record.assignment, snapshot=snapshot)
+            return PreflightReport(
+                plan=plan, epoch=record.epoch, applied=record.assignment, snapshot=snapshot, users=users
+            )
+
+    async def _users(self, spec: RampSpec, plan: Plan) -> str | None:
+        """What is known of the first step's users, asked once: whoever asks again may be told something else."""
+        if spec.platform.checks.sequential.history is None:
+            return None
+        settings = spec.platform.prometheus
+        began = Began(at=int(server_clock()() - settings.lag), assignment=plan.steps[0].assignment)
+        earlier = await read_time_before(self._clients.prometheus(settings), spec, plan, began)
+        written = "" if earlier is None else earlier.written()
+        return written if len(written) <= MOST_BYTES else None
 
     async def _examine(self, router: Router, spec: RampSpec) -> tuple[Plan | None, list[Problem]]:
         record = await router.record()

@@ -32,6 +32,7 @@ from tailramp.division import divisions_of
 from tailramp.dossiers import begin_stretch, dossiers_of, filing_shelf_of, shares_in
 from tailramp.errors import TailrampError
 from tailramp.evidence import RUN_UP, Grid
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.ledger import Ledger
 from tailramp.evidence.sequential.dossier import teach
 from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
@@ -167,7 +168,7 @@ class _Watch:
     async def _read_earlier(self) -> None:
         """Fill the dossiers with what was counted in earlier steps: their evidence still counts."""
         request = self._request
-        before = await read_time_before(self._metrics, request.spec, request.plan, request.began)
+        before = await self._users_before()
         teach(self._dossiers, before)
         self._ledger.remember(before)
         await self._pauses.due()
@@ -188,6 +189,13 @@ class _Watch:
                 await self._pauses.due()
                 shelf.take(reading)
         self._begin(request.assignment, self._grid, settling=self._settling)
+
+    async def _users_before(self) -> TimeBefore | None:
+        """What the ramp knows of its users; a ramp of an older worker has not asked."""
+        request = self._request
+        if request.users is not None:
+            return TimeBefore.read(request.users) if request.users else None
+        return await read_time_before(self._metrics, request.spec, request.plan, request.began)
 
     def _begin(self, assignment: Assignment, grid: Grid, *, settling: bool) -> None:
         """A stretch of time begins, in which ``assignment`` is served."""

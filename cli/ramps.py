@@ -215,6 +215,14 @@ class Ramp:
         except (Unreachable, WorkflowQueryFailedError):
             return None
 
+    async def users_before(self) -> str | None:
+        """What the ramp knows of its users from before it began: "" is nothing, None that nobody can tell."""
+        try:
+            with in_words(self.client, self.route):
+                return await self.handle.query(RampWorkflow.users, rpc_timeout=_QUERY_TIMEOUT)
+        except (Unreachable, WorkflowQueryFailedError):
+            return None
+
     async def _result(self, described: WorkflowExecutionDescription) -> RampResult | None:
         if described.status is not WorkflowExecutionStatus.COMPLETED:
             return None

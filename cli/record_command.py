@@ -200,15 +200,22 @@ def _queries(spec: "RampSpec") -> tuple[str, ...]:
 
 async def _header_of_ramp(asked: _Asked) -> "Header":
     from cli.ramps import Ramp
+    from tailramp.evidence.kept import TimeBefore
 
     route = asked.spec.platform.route.full_name
-    status = await (await Ramp.find(route)).ask()
+    found = await Ramp.find(route)
+    status = await found.ask()
     if status is None:
         raise Refused(f"no worker tells at which ticks the ramp of {route} looked: record it without --ramp")
     header = asked.header_of(status)
     if status.plan is None:
         return header
-    return header.model_copy(update={"earlier": await _earlier(asked.spec, status.plan, status.began)})
+    known = await found.users_before()
+    if known is None:
+        earlier = await _earlier(asked.spec, status.plan, status.began)
+    else:
+        earlier = TimeBefore.read(known) if known else None
+    return header.model_copy(update={"earlier": earlier})
 
 
 async def _header_of_time(asked: _Asked) -> "Header":

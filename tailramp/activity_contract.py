@@ -74,6 +74,7 @@ class PreflightReport(BaseModel):
     epoch: int = 0
     applied: Assignment | None = None
     snapshot: str = Field(default="", description="digest of everything in the route that is not tailramp's record")
+    users: str | None = Field(default=None, description="what is known of the users from before, as watches are told")
 
 
 class PrepareRequest(PreflightRequest):
@@ -209,7 +210,8 @@ class WatchRequest(Request):
     ``overdue``: the ramp knows that the clock is over and the evidence is not.  ``blocks``: what it knows of those that
     a watch can see.  ``tolerated``: candidates of which it knows a failed check, and waits for a person.  ``earlier``
     are stretches of time whose evidence still counts, oldest first, and ``since`` is when the day of evidence began,
-    ``began`` when the ramp did.
+    ``began`` when the ramp did.  ``users`` is what is known of its users from before, as ``TimeBefore`` writes it: ""
+    if nothing is, None if nobody has asked yet.
     """
 
     plan: Plan
@@ -220,6 +222,7 @@ class WatchRequest(Request):
     earlier: tuple[Stretch, ...] = ()
     since: int | None = None
     began: Began | None = None
+    users: str | None = None
     held: tuple[Interval, ...] = ()
     hold: Duration | None = None
     overdue: bool = False

@@ -28,6 +28,7 @@ def watch_request(
         earlier=state.stretches,
         since=state.evidence_since,
         began=state.began,
+        users=state.users,
         held=state.held,
         hold=None if is_final(plan, state) and not baking else hold,
         overdue=Block.INCONCLUSIVE in state.blocked_by,

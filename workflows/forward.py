@@ -113,7 +113,7 @@ class Forward(Servers):
         if report.plan is None or report.applied is None:
             return await self._refuse(report.problems)
         self._plan, self._variants, self._snapshot = report.plan, report.plan.candidates, report.snapshot
-        self._state = ramp.preflight_passed(self._state, epoch=report.epoch, applied=report.applied)
+        self._state = ramp.preflight_passed(self._state, epoch=report.epoch, applied=report.applied, users=report.users)
         self._record(DecisionKind.PREFLIGHT_PASSED, wording.preflight_passed(report.plan))
         return None
 

@@ -146,6 +146,11 @@ class RampWorkflow(Forward, Rollback):
         self._record(kind, sentence, actor=message.actor, reason=message.reason)
 
     @workflow.query
+    def users(self) -> str | None:
+        """What is known of the first users from before the ramp, as its watches are told."""
+        return self._state.users
+
+    @workflow.query
     def status(self) -> RampStatus:
         """Where the ramp is, why, and what comes next."""
         state, plan = self._state, self._plan

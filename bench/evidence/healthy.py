@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.evidence.calibrating import JUDGED
 from bench.evidence.own_rules import SHIPPED_THRESHOLD, RepairedThreshold, Sequential
-from bench.evidence.traffic import DAY, ERRORS, LADDER, N2, Mask, Traffic, fixed_share
+from bench.evidence.traffic import DAY, ERRORS, LADDER, N2, Traffic, fixed_share
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.judges import KEPT_BACK
 
@@ -27,46 +27,36 @@ class Taken:
     by: Counter[str] = field(default_factory=Counter)
 
 
-def taken_back(rate: float, ramps: int, noises: dict[str, Noise], *, seed: int) -> dict[str, Taken]:
-    """Fixed 24 h ramps of healthy candidates under N2, the same ones with each of the noises."""
-    taken = {name: Taken() for name in noises}
+def taken_back(rate: float, ramps: int, noise: Noise, *, seed: int) -> Taken:
+    """Fixed 24 h ramps of healthy candidates under N2."""
+    taken = Taken()
     for start in range(0, ramps, _BATCH):
-        some = min(_BATCH, ramps - start)
-        traffic = Traffic(some, rate, N2, seed + start)
-        for name, told in _batch(traffic, noises).items():
-            one = taken[name]
-            one.ramps += some
-            one.sequential += int(told[0].sum())
-            one.shipped += int(told[1].sum())
-            one.by += told[2]
+        batch(Traffic(min(_BATCH, ramps - start), rate, N2, seed + start), noise, taken)
     return taken
 
 
-def _batch(traffic: Traffic, noises: dict[str, Noise]) -> dict[str, tuple[Mask, Mask, Counter[str]]]:
-    """By noise whom the sequential judge alone takes back, whom both judges together, and by what."""
+def batch(traffic: Traffic, noise: Noise, taken: Taken) -> None:
+    """Carry some of the ramps out, side by side, and count them in `taken`."""
     runs, share = traffic.runs, fixed_share(0)
-    judges = {name: Sequential(runs, noise, share, alpha=ALPHA) for name, noise in noises.items()}
+    judge, threshold = Sequential(runs, noise, share, alpha=ALPHA), RepairedThreshold(runs, SHIPPED_THRESHOLD)
     # Beside the threshold rule the sequential judge has a part of the promise only.
-    beside = {name: np.zeros(runs, dtype=bool) for name in noises}
-    by: dict[str, Counter[str]] = {name: Counter() for name in noises}
-    threshold = RepairedThreshold(runs, SHIPPED_THRESHOLD)
+    beside = np.zeros(runs, dtype=bool)
     traffic.serve(np.full(runs, share))
     while traffic.now < DAY:
         if (new := fixed_share(traffic.now)) != share:
             share = new
             traffic.serve(np.full(runs, share))
             threshold.restart()
-            for judge in judges.values():
-                judge.move(share)
+            judge.move(share)
         counts = traffic.step()
         threshold.observe(counts, traffic.tick)
-        for name, judge in judges.items():
-            before = judge.alarmed.copy()
-            evidence = judge.observe(counts, traffic.tick)
-            beside[name] |= evidence >= 1 / (ALPHA * (1 - KEPT_BACK))
-            for run in np.flatnonzero(judge.alarmed & ~before):
-                by[name][_family(int(np.argmax(judge.parts[run])))] += 1
-    return {name: (judges[name].alarmed, beside[name] | threshold.alarmed, by[name]) for name in noises}
+        before = judge.alarmed.copy()
+        beside |= judge.observe(counts, traffic.tick) >= 1 / (ALPHA * (1 - KEPT_BACK))
+        for run in np.flatnonzero(judge.alarmed & ~before):
+            taken.by[_family(int(np.argmax(judge.parts[run])))] += 1
+    taken.ramps += runs
+    taken.sequential += int(judge.alarmed.sum())
+    taken.shipped += int((beside | threshold.alarmed).sum())
 
 
 def _family(row: int) -> str:
@@ -105,12 +95,10 @@ def _where(holds: Callable[[float], bool]) -> float:
     return high
 
 
-def rows(rate: float, ramps: int, noises: dict[str, Noise], *, seed: int) -> Iterator[list[str]]:
-    """A row for each of the noises."""
-    for name, taken in taken_back(rate, ramps, noises, seed=seed).items():
-        by = ", ".join(f"{family} {count}" for family, count in taken.by.most_common())
-        alone, both = (_told(found, taken.ramps) for found in (taken.sequential, taken.shipped))
-        yield [f"{rate:g}/s, {name}", str(taken.ramps), alone, by or "-", both]
+def row(name: str, taken: Taken) -> list[str]:
+    """A row of the table."""
+    by = ", ".join(f"{family} {count}" for family, count in taken.by.most_common())
+    return [name, str(taken.ramps), _told(taken.sequential, taken.ramps), by or "-", _told(taken.shipped, taken.ramps)]
 
 
 def _told(found: int, of: int) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 
 from bench.evidence.calibrating import DEFAULTS, calibrated, written
 from bench.evidence.days_before import CARRY, found_rows, same_rows
-from bench.evidence.healthy import rows as healthy_rows
+from bench.evidence.healthy import row as healthy_row
+from bench.evidence.healthy import taken_back
 from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
 from bench.evidence.peers import peers_of
 from bench.evidence.ramps import Outcome, run_ramps
@@ -174,12 +175,13 @@ def many_healthy(size: Size) -> Iterator[str]:
     """Table 4.2 again for tailramp's own judges, with other ramps and ten times as many."""
     yield "healthy  Healthy candidates taken back in a fixed 24 h ramp, N2: how many, and the 95 % interval of the rate"
     found = [["noise", "ramps", "sequential alone", "mostly by", "as shipped"]]
-    for rate, ramps, seed in ((100.0, size.healthy, 100_000), (20.0, size.healthy // 3, 200_000)):
-        noises = {
-            "calibrated": noise_at(rate),
-            "as calibrate writes it": written(rate, seed=CALIBRATION_SEED + round(rate)),
-        }
-        found += healthy_rows(rate, ramps, noises, seed=seed)
+    cases = {
+        "100/s, calibrated": (100.0, size.healthy, noise_at(100), 100_000),
+        "20/s, calibrated": (20.0, size.healthy // 3, noise_at(20), 200_000),
+        "100/s, as calibrate writes it": (100.0, size.healthy // 3, written(100, seed=CALIBRATION_SEED + 100), 100_000),
+    }
+    for name, (rate, ramps, noise, seed) in cases.items():
+        found.append(healthy_row(name, taken_back(rate, ramps, noise, seed=seed)))
     yield from _table(found)
 
 

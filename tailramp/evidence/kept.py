@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tailramp.evidence.counts import NO_EDGES, ArmCounts, EdgeCounts
 from tailramp.evidence.judge import CheckTick
+from tailramp.evidence.packing import packed, unpacked
 from tailramp.forms import SlotName
 
 Row = tuple[float | None, ...] | str
@@ -80,6 +81,15 @@ class TimeBefore(BaseModel):
     window: int = Field(ge=1)
     shares: dict[SlotName, tuple[float, float]] = {}
     kept: dict[SlotName, dict[str, Kept]] = {}
+
+    def written(self) -> str:
+        """As a ramp keeps it."""
+        return packed(self.model_dump_json())
+
+    @classmethod
+    def read(cls, written: str) -> "TimeBefore":
+        """Raises ValueError for what `written` has not made."""
+        return cls.model_validate_json(unpacked(written))
 
     @property
     def end(self) -> int:

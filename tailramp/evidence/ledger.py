@@ -8,9 +8,7 @@ same judges, shown it again, must say the same.
 Written, it is JSON, packed by zlib and spelt in base64. Of a histogram only the edges that are compared are kept.
 """
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +20,7 @@ from tailramp.evidence.checks import Check, SlotMatch
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.judge import CheckTick
 from tailramp.evidence.kept import Kept, Row, TimeBefore, row_of
+from tailramp.evidence.packing import packed, unpacked
 from tailramp.evidence.sequential.dossier import Dossier, teach
 from tailramp.evidence.sequential.user_sets import UserSets
 from tailramp.evidence.verdicts import Verdict
@@ -29,12 +28,6 @@ from tailramp.forms import SlotName
 
 MOST_BYTES: Final = 128 << 10
 """Of what a decision holds, written: a history holds it twice, and may have 4 MiB before it must be continued."""
-
-_PACKING: Final = 6
-"""A rollback waits for it: 9 takes ten times as long, 0.34 s at most, for 7 % less."""
-
-_LARGEST: Final = 64 << 20
-"""Of what is unpacked, in bytes: more was not written here."""
 
 
 class KeptStretch(BaseModel):
@@ -63,19 +56,14 @@ class Counts(BaseModel):
     def written(self) -> str:
         """As it stands in a record."""
         left_out = {"earlier"} if self.earlier is None else None
-        text = json.dumps(self.model_dump(mode="json", exclude=left_out), separators=(",", ":"))
-        return base64.b64encode(zlib.compress(text.encode(), _PACKING)).decode()
+        return packed(json.dumps(self.model_dump(mode="json", exclude=left_out), separators=(",", ":")))
 
     @classmethod
     def read(cls, written: str) -> "Counts":
         """Raises ValueError for what ``written`` has not made."""
-        unpacking = zlib.decompressobj()
         try:
-            text = unpacking.decompress(base64.b64decode(written, validate=True), _LARGEST)
-            if unpacking.unconsumed_tail or not unpacking.eof:
-                raise ValueError("the counts are cut off, or larger than any that were written")
-            return cls.model_validate_json(text)
-        except (zlib.error, ValidationError) as error:
+            return cls.model_validate_json(unpacked(written))
+        except ValidationError as error:
             raise ValueError("the counts are damaged") from error
 
     def verdicts(self) -> list[Verdict]:

@@ -13,8 +13,8 @@ from tailramp.ramp.state import Began, Interval, RampState, Stretch
 from tailramp.ramp.words import STANDING_BLOCKS, WATCHED_BLOCKS, Block, Phase, Reason, WatchOutcome
 
 
-def preflight_passed(state: RampState, *, epoch: int, applied: Assignment) -> RampState:
-    return state.model_copy(update={"phase": Phase.SHIFTING, "epoch": epoch, "applied": applied})
+def preflight_passed(state: RampState, *, epoch: int, applied: Assignment, users: str | None = None) -> RampState:
+    return state.model_copy(update={"phase": Phase.SHIFTING, "epoch": epoch, "applied": applied, "users": users})
 
 
 def preflight_refused(state: RampState) -> RampState:

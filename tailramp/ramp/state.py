@@ -50,6 +50,7 @@ class RampState(BaseModel):
 
     ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
     ``watched`` is the assignment that was served when it started, ``began`` is when the first grid of all started,
+    ``users`` what was known of the first users before that (see ``WatchRequest``): one answer of Prometheus' for all,
     ``evidence_since`` is when the present day of evidence began, and ``stretches`` are those of it that are over: what
     was learnt in them goes on counting.
     ``promoted_step`` is the step that a person promoted; at any other step it means nothing.  ``tolerated`` are the
@@ -73,6 +74,7 @@ class RampState(BaseModel):
     watched: Assignment | None = None
     evidence_since: int | None = None
     began: Began | None = None
+    users: str | None = None
     stretches: tuple[Stretch, ...] = ()
     held: tuple[Interval, ...] = ()
     promoted_step: int | None = None

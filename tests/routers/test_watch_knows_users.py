@@ -1,5 +1,6 @@
 """A watch learns from a real Prometheus what its users were like before the ramp, and one that comes back, the same."""
 
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,15 +10,18 @@ import numpy as np
 import pytest
 from living_route import LivingRoute
 from running_watch import ASSIGNMENT, RunningWatch, on_green, request_for, watching
+from temporalio.testing import ActivityEnvironment
 
 from activities.metrics import PrometheusMetrics
 from activities.observing import users_before
+from activities.preflight import PreflightActivities
 from activities.time_before import known_before, read_time_before
 from cli.record_command import _Asked, _earlier, _header_of_time
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
 from tailramp.activity_contract import WatchRequest
 from tailramp.dossiers import dossiers_of
+from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.sequential.dossier import teach
 from tailramp.plan import Step, make_plan
 from tailramp.ramp import Began
@@ -104,6 +108,39 @@ async def test_a_watch_that_comes_back_knows_the_users_as_one_that_never_died(
     for tick in told.keys() & retold.keys():
         assert told[tick] == retold[tick]
         assert KNOWN in told[tick][1]
+
+
+async def asked_first(route: LivingRoute, request: WatchRequest) -> str | None:
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, started_time=datetime.now(UTC))
+    preflight = PreflightActivities(route.clients)
+    found: str | None = await environment.run(preflight._users, request.spec, request.plan)
+    return found
+
+
+@pytest.mark.timeout(120)
+async def test_every_watch_of_a_ramp_is_told_what_was_answered_before_it_moved_anybody(
+    route: LivingRoute, prometheus: PrometheusServer
+) -> None:
+    request = await request_of(route, prometheus)
+    known = await asked_first(route, request)
+    assert known
+    assert list(TimeBefore.read(known).kept["green"]) == ["toxicity"]
+    # Asked again, Prometheus would know of no such label.
+    other = await request_of(route, prometheus, label="tenant")
+    assert await asked_first(route, other) != known
+    seen = {}
+    for users in (known, ""):
+        for attempt in (1, 2):
+            told = other.model_copy(update={"users": users})
+            async with watching(route, told, attempt=attempt) as watch:
+                await wait_until(lambda watch=watch: watch.tables, 30, "the watch looks")
+                seen[users, attempt] = evidence_at(watch)
+    for users in (known, ""):
+        first, second = seen[users, 1], seen[users, 2]
+        assert all((KNOWN in reason) is bool(users) for told in (first, second) for _, reason in told.values())
+    await prometheus.stop()
+    assert await asked_first(route, request) == ""
 
 
 @pytest.mark.timeout(120)

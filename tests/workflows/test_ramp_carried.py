@@ -9,7 +9,7 @@ import pytest
 from ramp_specs import ramp_spec
 from running_temporal import running_server
 from scripted import Ramp, ScriptedWorld, new_route
-from scripted_activities import ends, fails, waits
+from scripted_activities import Call, as_usual, ends, fails, waits
 
 from tailramp import activity_contract as contract
 from tailramp.decision import DecisionKind
@@ -149,3 +149,20 @@ async def test_a_storm_of_messages_loses_none_and_the_abort_after_it_is_honoured
     ]
     kinds = [decision.kind for decision in world.decisions]
     assert (kinds.count(DecisionKind.PAUSED), kinds.count(DecisionKind.RESUMED)) == (PAIRS, PAIRS)
+
+
+async def test_what_is_known_of_the_users_is_asked_once_and_told_to_every_watch(world: ScriptedWorld) -> None:
+    async def knowing(call: Call) -> contract.PreflightReport:
+        report = await as_usual(call)
+        assert isinstance(report, contract.PreflightReport)
+        return report.model_copy(update={"users": "as it was yesterday"})
+
+    world.on("preflight", knowing)
+    world.times("hold 1", MANY, ends(WatchOutcome.SEGMENT_OVER))
+    ramp = await world.start()
+    await ramp.result()
+    assert await _has_continued(ramp)
+    watches = [call.request for call in world.calls if isinstance(call.request, contract.WatchRequest)]
+    assert len(watches) > MANY
+    assert {request.users for request in watches} == {"as it was yesterday"}
+    assert await ramp.handle.query("users") == "as it was yesterday"
