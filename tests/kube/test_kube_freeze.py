@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,8 +113,9 @@ async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing
             break
         assert ended is None or isinstance(ended, Frozen), ended
         refused += ended is not None
-        with pytest.raises(Refused):
-            await objects.router.apply(serve(on_green("00-04"), 2))
+        if ended is None:  # what has begun is held by its record
+            with pytest.raises(Refused):
+                await objects.router.apply(serve(on_green("00-04"), 2))
         with pytest.raises(Frozen):
             await objects.router.prepare(take_over(), ["green"])
         assert (await lift_namespace(objects.admin, objects.namespace)).mark == SALE
@@ -121,6 +123,37 @@ async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing
         await objects.router.apply(serve(on_green("00-04"), 2))
     assert ended is None
     assert refused > 3, "a start looked for a freeze only before it had left anything to be found"
+
+
+async def test_a_freeze_that_is_lifted_while_a_first_start_is_on_its_way_leaves_nothing_frozen(
+    objects: Objects,
+) -> None:
+    """The freeze comes before one call of the start, and the lift before a later one."""
+    pairs = 0
+    for freezes in range(100):
+        for lifts in range(freezes + 1, 100):
+            await objects.reset()
+            freeze = At(freezes, lambda: freeze_namespace(objects.admin, objects.namespace, SALE))
+            lift = At(lifts, lambda: lift_namespace(objects.admin, objects.namespace))
+            in_turn = asyncio.Lock()  # a start makes some of its calls at once
+
+            async def both(number: int, freeze: At = freeze, lift: At = lift, in_turn: asyncio.Lock = in_turn) -> None:
+                async with in_turn:
+                    await freeze(number)
+                    await lift(number)
+
+            async with Stepping(objects.kubeconfig, before=both) as client:
+                ended = await outcome_of(objects.router_with(client).prepare(take_over(), ["green"]))
+            if not lift.reached:
+                await lift_namespace(objects.admin, objects.namespace)
+                break
+            pairs += 1
+            assert ended is None or isinstance(ended, Frozen), ended
+            await objects.router.prepare(take_over(), ["green"])
+            await objects.router.apply(serve(on_green("00-04"), 2))
+        if not freeze.reached:
+            break
+    assert pairs > 20
 
 
 async def test_a_record_that_cannot_be_read_keeps_no_other_route_from_a_freeze(objects: Objects) -> None:

@@ -173,8 +173,11 @@ async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing
             break
         assert ended is None or isinstance(ended, Frozen), ended
         refused += ended is not None
-        with pytest.raises(Refused):
-            await route.label_router.apply(serve(on_green("00-04"), 9, f"ramp-{point}"))
+        if ended is None:
+            with pytest.raises(Refused):
+                await route.label_router.apply(serve(on_green("00-04"), 9, f"ramp-{point}"))
+        with pytest.raises(Frozen):
+            await route.label_router.prepare(take_over(f"ramp-{point}"), ["green"])
         assert (await lift_namespace(route.admin, route.namespace)).mark == mark
         if await route.admin.find(LEASES, route.namespace, "tailramp-chat"):
             await route.admin.delete(LEASES, route.namespace, "tailramp-chat")

@@ -15,7 +15,7 @@ from activities.kube.resources import LEASES
 from activities.routers.gateway_label.fleet import GatewayFleet, Resolve, addresses_of
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.leased import Leased
-from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
+from activities.routers.kube.namespace_freeze import refuse_new_ramp, refuse_unserved_ramp
 from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
 from activities.routers.kube.rights import RIGHTS_ON_RECORDS, missing_rights
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
@@ -123,7 +123,7 @@ class GatewayLabel(Leased):
         before = await self.record()
         await refuse_new_ramp(self._client, self._namespace, before, change(before))
         record = await self._write(lambda record: change(record).model_copy(update=described))
-        await hold_new_ramp(self._client, self._namespace, before, record, self.renew)
+        await refuse_unserved_ramp(self._client, self._namespace, before, record)
         return record
 
     async def apply(self, change: Change) -> RouteRecord:

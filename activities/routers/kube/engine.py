@@ -20,7 +20,7 @@ from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
 from activities.routers.kube.endpoints import ready_endpoints
 from activities.routers.kube.leased import Leased
-from activities.routers.kube.namespace_freeze import hold_new_ramp, refuse_new_ramp
+from activities.routers.kube.namespace_freeze import refuse_new_ramp, refuse_unserved_ramp
 from activities.routers.kube.planner import (
     DEFAULT,
     EPOCH,
@@ -167,7 +167,7 @@ class KubernetesRouter(Leased):
             before = stored.record
             try:
                 stored = await self._lease.write(stored, record, stored.binding)
-                await hold_new_ramp(self._client, self._namespace, before, record, self.renew)
+                await refuse_unserved_ramp(self._client, self._namespace, before, record)
                 uids = await self._make_canaries(planner, seen, record, slots)
                 await self._send(planner, [Write(seen.main, annotate(seen.main, marks_of(record)))])
                 await self._lease.write(stored, record, stored.binding.model_copy(update={"uids": uids}))

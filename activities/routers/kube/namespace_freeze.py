@@ -4,7 +4,7 @@ The mark is an annotation of the Lease `tailramp` of the namespace.  A ramp that
 one that is live is held by its own route's record, which `freeze` marks as well.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -57,24 +57,19 @@ async def refuse_new_ramp(client: KubeClient, namespace: str, before: RouteRecor
         raise _frozen_by(namespace, mark)
 
 
-async def hold_new_ramp(
-    client: KubeClient,
-    namespace: str,
-    before: RouteRecord,
-    taken: RouteRecord,
-    renew: Callable[[Callable[[RouteRecord], RouteRecord]], Awaitable[object]],
-) -> None:
+async def refuse_unserved_ramp(client: KubeClient, namespace: str, before: RouteRecord, taken: RouteRecord) -> None:
     """To be asked once more when ``taken`` is stored, and before anything serves: raises Frozen as ``refuse_new_ramp``.
 
-    A freeze that came between that question and the record has not seen the route, so its mark is set here.  Whoever
-    begins a ramp again that has served nobody yet is asked too: it may have ended just before this.
+    A freeze that came between that question and the record has not seen the route; one that comes after this look has,
+    and marks the record.  Nothing is written here: a lift may come before the write, which would then outlive it.
+    Whoever begins a ramp again that has served nobody yet is asked too, for a start that was refused here leaves its
+    record as it is.
     """
     unserved = not taken.closed and taken.assignment == Assignment(default=taken.original_default)
     if before.ramp == taken.ramp and not unserved:
         return
     mark = await namespace_mark(client, namespace)
     if mark is not None:
-        await renew(lambda record: frozen(record, mark) if record.ramp == taken.ramp else record)
         raise _frozen_by(namespace, mark)
 
 
