@@ -9,14 +9,15 @@ import numpy as np
 
 from bench.evidence.own_rules import Sequential
 from bench.evidence.traffic import EDGES, ERRORS, LIMIT_EDGE, TICK, TOXICITY, Array, Mask
-from tailramp.evidence.sequential.absolute import LimitProcess
+from tailramp.evidence.sequential.absolute import FACTORS, HIGHEST_RATE
 from tailramp.evidence.sequential.dispersion import Noise
-from tailramp.evidence.sequential.process import ChangeTime
+from tailramp.evidence.sequential.process import DAY, ChangeTime
 from tailramp.peer_rules import ArgoStyle, Edges, KayentaStyle, Limit, PeerRule, PlainThreshold
 
 _LATENCY_LIMIT, _TOXICITY_LIMIT, _ERROR_LIMIT = 0.01, 0.05, 0.05
 _THREE = [LIMIT_EDGE, ERRORS, TOXICITY]
 _STEPS = 5
+_MOST = 10_000.0  # of the evidence against a limit, as `LimitProcess` has it with an alpha of 1 %
 LIMITS = (Limit(LIMIT_EDGE, _LATENCY_LIMIT), Limit(TOXICITY, _TOXICITY_LIMIT))
 _SAMPLED = (Limit(LIMIT_EDGE, _LATENCY_LIMIT, 500), Limit(TOXICITY, _TOXICITY_LIMIT, 100))
 _LATENCY = Edges(tuple(range(len(EDGES))), tuple(EDGES))
@@ -122,7 +123,12 @@ class AgainstLimits:
     """Evidence that the candidate breaks a limit, whoever's fault that is."""
 
     def __init__(self, runs: int) -> None:
-        self._process = LimitProcess(np.tile([_LATENCY_LIMIT, _TOXICITY_LIMIT, _ERROR_LIMIT], runs), alpha=0.01)
+        limit = np.tile([_LATENCY_LIMIT, _TOXICITY_LIMIT, _ERROR_LIMIT], runs)[:, None]
+        rates = np.minimum(limit * FACTORS, (HIGHEST_RATE + limit) / (1.0 + HIGHEST_RATE))
+        self._told = np.log(rates / limit), np.log((1.0 - rates) / (1.0 - limit))
+        self._since = np.zeros_like(rates)
+        self._change_time = ChangeTime()
+        self._due, self._unplaced = self._change_time.at_start, 1.0
         self.alarmed = np.zeros(runs, dtype=bool)
 
     def restart(self) -> None:
@@ -130,7 +136,13 @@ class AgainstLimits:
 
     def observe(self, counts: Array, seconds: float) -> None:
         n, x = counts[:2][:, :, [LIMIT_EDGE, TOXICITY, ERRORS]].reshape(2, -1)
-        evidence = self._process.observe(n, x, seconds, np.ones(len(n)))
+        weight = min(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
+        self._due, self._unplaced = 0.0, self._unplaced - weight
+        told = x[:, None] * self._told[0] + (n - x)[:, None] * self._told[1]
+        since = (self._since + weight / len(FACTORS)) * np.exp(told)
+        total = since.sum(axis=1)
+        self._since = since * np.minimum(1.0, _MOST / np.maximum(total, 1.0))[:, None]
+        evidence = np.minimum(total, _MOST) + self._unplaced
         self.alarmed |= evidence.reshape(len(self.alarmed), 3).mean(axis=1) >= 100
 
 

@@ -78,12 +78,14 @@ class CheckBook:
         for check in checks:
             for slot in candidates:
                 judge: Judge
-                dossier = known.get((slot.slot, check.name))
+                dossier, listens = known.get((slot.slot, check.name)), check.name in listening
                 if filing and dossier is not None:
                     judge = Filing(dossier, check=check.name, slot=slot.slot)
                 else:
-                    judge = check.judge(slot.slot, floor, dossier, listening=check.name in listening)
-                self._pages.append(Page(check, slot, baseline, grid, first, judge, told))
+                    judge = check.judge(slot.slot, floor, dossier, listening=listens)
+                self._pages.append(
+                    Page(check, slot, baseline, grid, first, judge, dossier=None if listens else dossier, told=told)
+                )
         self._joint = {
             slot.slot: JointEvidence(
                 page.check.name for page in self._pages if page.slot == slot.slot and page.sequential

@@ -64,7 +64,7 @@ class Jury:
         if said.kind is VerdictKind.FAIL and self.brief:
             self.brief = False
             heard = sequential.heard(tick.at)
-        return self._settle(self._with_evidence(said, sequential, heard))
+        return self._settle(self._with_evidence(said, heard))
 
     def restate(self) -> Verdict:
         """Return the present verdict with all of its numbers. Before the first tick there is none: AssertionError."""
@@ -80,7 +80,7 @@ class Jury:
             verdicts = [judge.restate() for judge in self._judges]
             said = worst([Saying.of(verdict) for verdict in verdicts])
             known = next(verdict for verdict in verdicts if verdict.judge == sequential.name)
-            return self._with_evidence(said, sequential, sequential.heard(known.at or 0)).verdict
+            return self._with_evidence(said, sequential.heard(known.at or 0)).verdict
         finally:
             sequential.brief = True
 
@@ -96,17 +96,18 @@ class Jury:
             self._failed = said
         return said
 
-    def _with_evidence(self, said: Saying, sequential: SequentialJudge, heard: Heard) -> Saying:
+    def _with_evidence(self, said: Saying, heard: Heard) -> Saying:
         """The same with what the sequential judge knows at that tick."""
+        return Saying(said.kind, said.check, said.slot, self, (said, heard), shared=said.shared)
 
-        def tell() -> Verdict:
-            verdict = said.verdict
-            if verdict.judge == sequential.name:
-                return verdict
-            known = sequential.numbers(heard)
-            numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
-            told = verdict.kind is VerdictKind.BLIND
-            reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark(heard)}"
-            return verdict.model_copy(update={"numbers": numbers, "reason": reason})
-
-        return Saying(said.kind, said.check, said.slot, tell, shared=said.shared)
+    def tell(self, said: Saying, basis: tuple[Saying, Heard]) -> Verdict:  # noqa: ARG002
+        """See `Teller.tell`; `basis` is the saying of the judge that speaks, and what the sequential one knows."""
+        speaks, heard = basis
+        verdict, sequential = speaks.verdict, self.sequential
+        if sequential is None or verdict.judge == sequential.name:
+            return verdict
+        known = sequential.numbers(heard)
+        numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
+        told = verdict.kind is VerdictKind.BLIND
+        reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark(heard)}"
+        return verdict.model_copy(update={"numbers": numbers, "reason": reason})

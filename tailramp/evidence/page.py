@@ -6,6 +6,7 @@ it is counted ahead, many ticks in one go. What is counted is the same, and a ti
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tailramp.evidence.arms import Totals
 from tailramp.evidence.checks import Check, SlotMatch
@@ -17,6 +18,9 @@ from tailramp.evidence.jury import Jury
 from tailramp.evidence.reading import Reading
 from tailramp.evidence.sequential.judge import SequentialJudge
 from tailramp.evidence.verdicts import Numbers, Said, Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from tailramp.evidence.sequential.dossier import Dossier
 
 Told = Callable[[str, str, CheckTick], None]
 """Told of every tick that a judge was shown: slot, name of the check, and the tick."""
@@ -39,9 +43,13 @@ class Page:
         grid: Grid,
         first: int,
         judge: Judge,
+        *,
+        dossier: "Dossier | None" = None,
         told: Told | None = None,
     ) -> None:
-        """`first`: the first tick that is wanted, from the run-up on. `told` hears of every tick that is judged."""
+        """`first`: the first tick that is wanted, from the run-up on. `dossier` takes every tick that is judged, and
+        `told` hears of it.
+        """
         self.check = check
         self.slot = candidate.slot
         self.next = first  # the first tick that is not known yet
@@ -54,6 +62,7 @@ class Page:
         self._delivered = (NOTHING, NOTHING)
         self._delivered_edges = (NO_EDGES, NO_EDGES)
         self._judge = judge
+        self._dossier = dossier
         self._told = told
         # Counted already, and not judged yet: the ticks from `next` on.
         self._ahead: deque[CheckTick] = deque()
@@ -91,8 +100,10 @@ class Page:
             self.said = self._blind(why, reading.at, self.said.numbers)
         else:
             self._last_fault = ""
-            self._ahead.extend(self._counted_ahead(reading, index))
-            if self._ahead:
+            if ticks := self._counted_ahead(reading, index):
+                self._ahead.extend(ticks)
+                if self._dossier is not None:
+                    self._dossier.foresee(ticks)
                 self.judge(self._ahead.popleft())
             else:
                 self._take_next(reading, index)

@@ -10,7 +10,6 @@ With little traffic windows grow longer instead of emptier, without bound. Nothi
 the verdict is INCONCLUSIVE, and a hold never ends on that.
 """
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -192,27 +191,26 @@ class ThresholdJudge:
 
     def _say(self, counted: Counted) -> Saying:
         if counted.streak >= self._rule.consecutive and self._clearly_worse(counted):
-            return self._saying(VerdictKind.FAIL, self._streak_told, counted)
+            return Saying(VerdictKind.FAIL, self._check, self._slot, self, counted)
         if counted.standing is Standing.SHARED:
-            return self._saying(VerdictKind.INCONCLUSIVE, self._shared_told, counted, shared=True)
-        if counted.streak:
-            return self._saying(VerdictKind.INCONCLUSIVE, self._streak_told, counted)
-        if self._doubt(counted) is not None:
-            return self._saying(VerdictKind.INCONCLUSIVE, self._doubt_told, counted)
-        return self._saying(VerdictKind.PASS, self._all_told, counted)
+            return Saying(VerdictKind.INCONCLUSIVE, self._check, self._slot, self, counted, shared=True)
+        passes = not counted.streak and self._doubt(counted) is None
+        kind = VerdictKind.PASS if passes else VerdictKind.INCONCLUSIVE
+        return Saying(kind, self._check, self._slot, self, counted)
 
-    def _saying(
-        self, kind: VerdictKind, words: Callable[[Counted], _Told], counted: Counted, *, shared: bool = False
-    ) -> Saying:
-        def tell() -> Verdict:
-            reason, counts = words(counted)
-            return self._verdict(kind, reason, counts, counted, shared=shared)
-
-        return Saying(kind, self._check, self._slot, tell, shared=shared)
+    def tell(self, said: Saying, basis: Counted) -> Verdict:
+        """See `Teller.tell`."""
+        if said.kind is VerdictKind.PASS:
+            reason, counts = self._all_told(basis)
+        elif said.shared:
+            reason, counts = self._shared_told(basis)
+        else:
+            reason, counts = self._streak_told(basis) if basis.streak else self._doubt_told(basis)
+        return self._verdict(said.kind, reason, counts, basis, shared=said.shared)
 
     def _blind(self, why: str, counted: Counted) -> Saying:
         reason = f"{self._check} could not be judged: {why}"
-        return self._saying(VerdictKind.BLIND, lambda counted: (reason, counted.all), counted)
+        return Saying.of(self._verdict(VerdictKind.BLIND, reason, counted.all, counted))
 
     def _breach(self) -> str:
         return self._words.breach
@@ -271,7 +269,9 @@ class ThresholdJudge:
                 told = f"no {words.unit} of the baseline to compare with"
         return told, counted.all
 
-    def _verdict(self, kind: VerdictKind, reason: str, counts: _Arms, counted: Counted, *, shared: bool) -> Verdict:
+    def _verdict(
+        self, kind: VerdictKind, reason: str, counts: _Arms, counted: Counted, *, shared: bool = False
+    ) -> Verdict:
         candidate, baseline = counts
         numbers = Numbers(
             n=round(candidate.n),

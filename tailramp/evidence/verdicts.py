@@ -5,8 +5,9 @@ neither is "I could not look". Every verdict carries one sentence for a person a
 machine.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,6 +70,15 @@ class Verdict(BaseModel):
     numbers: Numbers = Numbers()
 
 
+class Teller(Protocol):
+    """Who makes a verdict of a saying, once somebody asks for it."""
+
+    def tell(self, said: "Saying", basis: Any) -> Verdict:
+        """Return the verdict, which has the kind, check, slot and `shared` of the saying; `basis` is what it was given
+        for this.
+        """
+
+
 class Saying:
     """A verdict that is known by its kind, and told in a sentence and numbers when somebody asks for them.
 
@@ -76,31 +86,30 @@ class Saying:
     What it is told from does not change any more: the verdict is the same whenever it is asked for.
     """
 
-    __slots__ = ("_tell", "_verdict", "check", "kind", "shared", "slot")
+    __slots__ = ("_basis", "_teller", "_verdict", "check", "kind", "shared", "slot")
 
     def __init__(
-        self, kind: VerdictKind, check: str, slot: str, tell: Callable[[], Verdict], *, shared: bool = False
+        self, kind: VerdictKind, check: str, slot: str, teller: Teller, basis: Any, *, shared: bool = False
     ) -> None:
-        """`tell` makes the verdict, which has the same kind, check, slot and `shared`."""
+        """`basis`: what the `teller` needs, and nothing that will change."""
         self.kind = kind
         self.check = check
         self.slot = slot
         self.shared = shared
-        self._tell = tell
+        self._teller = teller
+        self._basis = basis
         self._verdict: Verdict | None = None
 
     @classmethod
     def of(cls, verdict: Verdict) -> "Saying":
         """A verdict that has been told."""
-        said = cls(verdict.kind, verdict.check, verdict.slot, lambda: verdict, shared=verdict.shared)
-        said._verdict = verdict
-        return said
+        return cls(verdict.kind, verdict.check, verdict.slot, _TOLD, verdict, shared=verdict.shared)
 
     @property
     def verdict(self) -> Verdict:
         """The verdict in full; the same object every time."""
         if self._verdict is None:
-            self._verdict = self._tell()
+            self._verdict = self._teller.tell(self, self._basis)
         return self._verdict
 
     @property
@@ -113,6 +122,13 @@ class Saying:
         """Its numbers."""
         return self.verdict.numbers
 
+
+class _Told:
+    def tell(self, said: Saying, basis: Verdict) -> Verdict:  # noqa: ARG002
+        return basis
+
+
+_TOLD = _Told()
 
 Said = Verdict | Saying
 

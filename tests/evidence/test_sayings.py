@@ -47,13 +47,14 @@ def test_what_is_told_later_is_what_would_have_been_told_at_once(
 def test_a_saying_is_told_once() -> None:
     told = []
 
-    def tell() -> Verdict:
-        told.append(1)
-        return Verdict(kind=VerdictKind.PASS, check="errors", slot="green", judge="threshold", reason="2 of 100")
+    class Teller:
+        def tell(self, said: Saying, basis: str) -> Verdict:
+            told.append(said)
+            return Verdict(kind=said.kind, check=said.check, slot=said.slot, judge="threshold", reason=basis)
 
-    said = Saying(VerdictKind.PASS, "errors", "green", tell)
+    said = Saying(VerdictKind.PASS, "errors", "green", Teller(), "2 of 100")
     assert (said.reason, said.numbers.n, in_full(said)) == ("2 of 100", 0, said.verdict)
-    assert len(told) == 1
+    assert told == [said]
 
 
 def test_of_equally_bad_sayings_a_shared_breach_speaks() -> None:

@@ -6,62 +6,54 @@ limit is broken and over when that began; it does not grow beyond what a decisio
 the incident is over.
 """
 
-import numpy as np
-from numpy.typing import ArrayLike
+import math
 
-from tailramp.evidence.sequential.grids import Array
 from tailramp.evidence.sequential.process import DAY, ChangeTime
 
-_FACTORS = np.array([1.2, 1.5, 2.0, 3.0, 5.0])
-_HIGHEST_RATE = 0.995
+FACTORS = (1.2, 1.5, 2.0, 3.0, 5.0)
+"""How far a limit may be broken: the rates that are considered, as multiples of it."""
+
+HIGHEST_RATE = 0.995
+_MOST_TOLD = 600.0
+"""Of one tick, in nats: more is more than any evidence needs, and than a float has room for."""
 
 
 class LimitProcess:
-    """E-values of several rows against their limits."""
+    """The e-value of one rate against its limit. A few plain numbers: arrays would take ten times as long."""
 
-    def __init__(self, limits: ArrayLike, *, alpha: float, change_time: ChangeTime | None = None) -> None:
-        """`limits`: the largest allowed rates, shape (rows,), above 0 and below 1. `alpha`: evidence ends at 100 times
-        its reciprocal.
+    def __init__(self, limit: float, *, alpha: float, change_time: ChangeTime | None = None) -> None:
+        """`limit`: the largest allowed rate, above 0 and below 1. `alpha`: evidence ends at 100 times its
+        reciprocal.
         """
-        limit = np.asarray(limits, dtype=float)[:, None]
-        rates = np.minimum(limit * _FACTORS, (_HIGHEST_RATE + limit) / (1.0 + _HIGHEST_RATE))
-        self._bad = np.log(rates / limit)
-        self._good = np.log((1.0 - rates) / (1.0 - limit))
+        rates = [min(limit * factor, (HIGHEST_RATE + limit) / (1.0 + HIGHEST_RATE)) for factor in FACTORS]
+        self._told = [(math.log(rate / limit), math.log((1.0 - rate) / (1.0 - limit))) for rate in rates]
         self._change_time = change_time or ChangeTime()
         self._most = 100.0 / alpha
-        self._since = np.zeros_like(rates)
-        self._unplaced = np.ones(len(limit))
-        self._due = np.full(len(limit), self._change_time.at_start)
-        self.evidence = np.ones(len(limit))
+        self.renew()
 
     def renew(self) -> None:
         """Begin a new day with evidence 1."""
-        self._since[:] = 0.0
-        self._unplaced[:] = 1.0
-        self._due[:] = self._change_time.at_start
-        self.evidence = np.ones(len(self._unplaced))
+        self._since = [0.0] * len(FACTORS)
+        self._unplaced = 1.0
+        self._due = self._change_time.at_start
+        self.evidence = 1.0
 
-    def observe(self, n: ArrayLike, x: ArrayLike, seconds: float, eta: Array) -> Array:
-        """Take `n` answers of which `x` were bad, shape (rows,) each, and return the e-values; `eta` tempers them."""
-        n, x = np.asarray(n, dtype=float), np.asarray(x, dtype=float)
-        if not ((x >= 0.0).all() and (n >= x).all() and (n < np.inf).all()):
-            usable = np.isfinite(n) & np.isfinite(x) & (n >= 0) & (x >= 0)
-            x = np.where(usable, x, 0.0)
-            n = np.where(usable, np.maximum(n, x), 0.0)
-        weight = np.minimum(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
-        self._due[:] = 0.0
+    def observe(self, n: float, x: float, seconds: float, eta: float) -> float:
+        """Take `n` answers of which `x` were bad, and return the e-value; `eta`, 0 to 1, tempers them."""
+        x = x if math.isfinite(n) and math.isfinite(x) and n >= 0.0 and x >= 0.0 else 0.0
+        n = max(n, x) if math.isfinite(n) else x
+        weight = min(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
+        self._due = 0.0
         self._unplaced -= weight
-        told = (eta * x)[:, None] * self._bad + (eta * (n - x))[:, None] * self._good
-        grown = self._since + (weight / len(_FACTORS))[:, None]
-        with np.errstate(divide="ignore"):
-            np.log(grown, out=grown)
-        grown += told
-        np.minimum(grown, 700.0, out=grown)
-        np.exp(grown, out=grown)
-        total = grown.sum(axis=1)
-        if (total > self._most).any():
-            grown *= np.minimum(1.0, self._most / np.maximum(total, 1e-300))[:, None]
-            total = grown.sum(axis=1)
-        self._since = grown
+        begun, bad, good = weight / len(FACTORS), eta * x, eta * (n - x)
+        since = [
+            (known + begun) * math.exp(min(bad * of_bad + good * of_good, _MOST_TOLD))
+            for known, (of_bad, of_good) in zip(self._since, self._told, strict=True)
+        ]
+        total = sum(since)
+        if total > self._most:
+            since = [one * (self._most / total) for one in since]
+            total = sum(since)
+        self._since = since
         self.evidence = total + self._unplaced
         return self.evidence

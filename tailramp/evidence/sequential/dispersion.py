@@ -6,6 +6,7 @@ log-likelihood of a window is multiplied by `eta`, at most 1. So that the test s
 past only; it is set for five minutes at a time from the blocks before, which show how far the counts really scatter.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,15 @@ class Dispersion:
         self._elapsed += seconds
         if (over := self._elapsed >= BLOCK_SECONDS - 1e-6).any():
             self._close(over)
+
+    def until_over(self, seconds: Sequence[float]) -> int:
+        """Return how many windows, `seconds` long each, may be added until `eta` changes; the last may change it."""
+        elapsed = self._elapsed.max()
+        for many, length in enumerate(seconds, 1):
+            elapsed += length
+            if elapsed >= BLOCK_SECONDS - 1e-6:
+                return many
+        return len(seconds)
 
     def scale(self, rows: Mask, factor: Array | float) -> None:
         """The users of `rows` (a mask) have moved: the next blocks have `factor` times the variance of the last."""

@@ -6,8 +6,10 @@ ramp's present day of evidence began, so it needs no memory but Prometheus'.
 """
 
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from tailramp.evidence.sequential.ratios import ratios
 from tailramp.evidence.sequential.rule import LADDER, SequentialRule
 from tailramp.evidence.sequential.time_before import LEAST_BAD, LEAST_SECONDS, learnt_law
 from tailramp.evidence.sequential.user_sets import UserSets
+
+_AT_ONCE = 60
+"""Windows that are made ready in one go; the process takes those of five minutes of them at once."""
 
 _LEAST_HISTORY = 1000
 """Answers of the baseline before the ramp that are enough to read its quantiles from."""
@@ -76,6 +81,9 @@ class Dossier:
         self._counts = np.zeros((4, 0))
         self._evidence = rule.weight
         self._earlier: _Earlier | None = None
+        self._coming: deque[CheckTick] = deque()
+        # Of the next of them: the counts and the seconds since the one before.
+        self._prepared: deque[tuple[Array, float]] = deque()
 
     def learn(self, sets: UserSets, start: int, window: int, kept: Kept) -> None:
         """Know the users from the time before the ramp; before any tick. See `TimeBefore`; `sets` are those of it."""
@@ -127,7 +135,28 @@ class Dossier:
     @property
     def breaks_limit(self) -> bool:
         """Whether the candidate certainly breaks its limit, whoever's fault that is."""
-        return self._against_limit is not None and float(self._against_limit.evidence[0]) >= self.rule.needed
+        return self._against_limit is not None and self._against_limit.evidence >= self.rule.needed
+
+    def foresee(self, ticks: Iterable[CheckTick]) -> None:
+        """Know the ticks that will be taken next, in this order: it changes nothing but the time that they take."""
+        self._coming = deque(ticks)
+        self._prepared.clear()
+
+    def _window(self, tick: CheckTick, seconds: int) -> Array:
+        """The counts of a tick, which the process has been told of before if the tick was known."""
+        if self._process is None or not self._coming or self._coming[0] is not tick:
+            self._coming.clear()
+            self._prepared.clear()
+            return self._counted(tick)
+        if not self._prepared:
+            known = list(islice(self._coming, _AT_ONCE))
+            ends = [tick.at - seconds, *(one.at for one in known)]
+            lengths = [float(end - begin) for begin, end in pairwise(ends)]
+            self._prepared.extend(zip(map(self._counted, known), lengths, strict=True))
+        if not self._process.foresees:
+            self._process.foresee([counts for counts, _ in self._prepared], [length for _, length in self._prepared])
+        self._coming.popleft()
+        return self._prepared.popleft()[0]
 
     def take(self, tick: CheckTick) -> None:
         """Add what one tick brought."""
@@ -144,13 +173,13 @@ class Dossier:
             self._process.renew()
             if self._against_limit is not None:
                 self._against_limit.renew()
-        counts = self._counted(tick)
+        counts = self._window(tick, seconds)
         self._counts += np.where(np.isfinite(counts), counts, 0.0)
         if self._against_limit is not None:
-            own = np.array([self._process.eta[self._rows.index(self._limit_edge)]])
-            self._against_limit.observe([tick.candidate.n], [max(0.0, tick.candidate.bad)], float(seconds), own)
+            own = float(self._process.eta[self._rows.index(self._limit_edge)])
+            self._against_limit.observe(tick.candidate.n, max(0.0, tick.candidate.bad), seconds, own)
         told = self._process.observe(counts, float(seconds))
-        self._evidence = self.rule.weight * float(told.mean())
+        self._evidence = self.rule.weight * float(told.sum() / len(told))
 
     def _open(self, before: EdgeCounts) -> None:
         """Choose the rows, once, from the baseline's distribution up to the ramp's anchor."""
@@ -161,7 +190,7 @@ class Dossier:
         noise = Noise.of(*np.array([self.rule.noise_of(rung) for _, rung in rungs]).T)
         self._process = EvidenceProcess(noise, self._sets, tolerance=self.rule.tolerance)
         if 0 < self._limit < 1:
-            self._against_limit = LimitProcess([self._limit], alpha=self.rule.alpha)
+            self._against_limit = LimitProcess(self._limit, alpha=self.rule.alpha)
         self._counts = np.zeros((4, len(self._rows)))
         if self._earlier is not None and self.rule.carry is not None:
             known, sets = self._windows(self._earlier), self._earlier.sets

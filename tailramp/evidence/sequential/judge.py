@@ -123,7 +123,7 @@ class SequentialJudge:
         if tick.blind:
             heard = self.heard(tick.at)
             reason = f"{self._check} could not be judged: {tick.blind}"
-            return self._saying(VerdictKind.BLIND, lambda _: reason, heard), heard
+            return Saying.of(self._verdict(VerdictKind.BLIND, reason, heard)), heard
         if self._last_index is None or tick.index > self._last_index:
             self._last_index = tick.index
             self._last_at = tick.at
@@ -160,7 +160,7 @@ class SequentialJudge:
         self.brief = False
         heard = self.heard(at)
         reason = told if heard.finding is None else f"{self._worse(heard.finding)}; {told}"
-        self._failed = self._saying(VerdictKind.FAIL, lambda _: reason, heard)
+        self._failed = Saying.of(self._verdict(VerdictKind.FAIL, reason, heard))
         return self._failed
 
     def _worse(self, finding: "Finding") -> str:
@@ -171,9 +171,14 @@ class SequentialJudge:
 
     def _say(self, heard: Heard) -> Saying:
         if not self._listening and self._dossier.breaks_limit:
-            return self._saying(VerdictKind.INCONCLUSIVE, self._shared_told, heard, shared=True)
+            return Saying(VerdictKind.INCONCLUSIVE, self._check, self._slot, self, heard, shared=True)
         kind = VerdictKind.PASS if self._doubt(heard) is None else VerdictKind.INCONCLUSIVE
-        return self._saying(kind, self._told, heard)
+        return Saying(kind, self._check, self._slot, self, heard)
+
+    def tell(self, said: Saying, basis: Heard) -> Verdict:
+        """See `Teller.tell`."""
+        reason = self._shared_told(basis) if said.shared else self._told(basis)
+        return self._verdict(said.kind, reason, basis, shared=said.shared)
 
     def _doubt(self, heard: Heard) -> Doubt | None:
         candidate, baseline = heard.all
@@ -213,22 +218,17 @@ class SequentialJudge:
     def _needs(self) -> str:
         return f"a rollback needs {_amount(self._dossier.rule.needed)}"
 
-    def _saying(
-        self, kind: VerdictKind, words: Callable[[Heard], str], heard: Heard, *, shared: bool = False
-    ) -> Saying:
-        def tell() -> Verdict:
-            return Verdict(
-                kind=kind,
-                check=self._check,
-                slot=self._slot,
-                judge=self.name,
-                reason=words(heard),
-                shared=shared,
-                at=heard.at,
-                numbers=self.numbers(heard),
-            )
-
-        return Saying(kind, self._check, self._slot, tell, shared=shared)
+    def _verdict(self, kind: VerdictKind, reason: str, heard: Heard, *, shared: bool = False) -> Verdict:
+        return Verdict(
+            kind=kind,
+            check=self._check,
+            slot=self._slot,
+            judge=self.name,
+            reason=reason,
+            shared=shared,
+            at=heard.at,
+            numbers=self.numbers(heard),
+        )
 
     def numbers(self, heard: Heard) -> Numbers:
         """The counts since the anchor, and the evidence since the ramp began."""

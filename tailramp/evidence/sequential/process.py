@@ -15,15 +15,16 @@ The arrays have one row per metric, and as many more as there are runs: a simula
 through the very code that guards one.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tailramp.evidence.sequential.dispersion import Dispersion, Noise
 from tailramp.evidence.sequential.grids import (
     CHANGED,
-    EFFECT_OFFSETS,
     EFFECTS,
     OFFSETS,
     RATIO_SLICE,
@@ -74,6 +75,7 @@ class EvidenceProcess:
         self._ratio = np.zeros((rows, len(self._ratios[RATIO_SLICE])))
         self._dispersion = Dispersion(noise)
         self._waiting = np.zeros((2, rows))
+        self._foreseen: deque[_Foreseen] = deque()
         self.evidence = np.ones(rows)
         """The e-value of every row, shape (rows,), 0 to `CAP`."""
 
@@ -127,6 +129,7 @@ class EvidenceProcess:
 
         As long as one side has no users nothing can be compared: what was learnt then stays as it is.
         """
+        self._foreseen.clear()
         if not sets.comparable:
             return
         groups: dict[tuple[UserSets, float], list[int]] = {}
@@ -161,6 +164,42 @@ class EvidenceProcess:
         self._due[:] = self._change_time.at_start
         self.evidence = np.ones(len(self._sets))
 
+    def foresee(self, counts: Sequence[Array], seconds: Sequence[float]) -> None:
+        """Prepare for windows of which the next ones to be observed are the very first, in this order.
+
+        It changes nothing but the time that they take: what they tell of each ratio is found for many windows in one
+        go, up to the one with which the tempering changes, or before the first with anything that is no count.
+        """
+        self._foreseen.clear()
+        windows = np.stack(counts[: self._dispersion.until_over(seconds)])
+        sound = _all_counts(windows)
+        many = len(sound) if sound.all() else int(sound.argmin())
+        if many and not self._waiting.any():
+            told, likely = self._likelihood(np.moveaxis(windows[:many], 1, 0), self._dispersion.eta)
+            self._foreseen.extend(map(_Foreseen, counts[:many], told, likely))
+
+    @property
+    def foresees(self) -> bool:
+        """Whether it is prepared for the next window."""
+        return bool(self._foreseen)
+
+    def _likelihood(self, counts: Array, eta: Array) -> tuple[Array, Array]:
+        """The log-likelihood of every ratio, against that of a ratio of 1, and its exponential, of largest value 1.
+
+        `counts` has shape (4, …, rows) and both results (…, rows, 206).
+        """
+        n_c, x_c, n_b, x_b = counts
+        share = n_c / np.maximum(n_c + n_b, _NOTHING)
+        told = (eta * x_c)[..., None] * self._log_ratios
+        spread = share[..., None] * self._ratios
+        spread += (1.0 - share)[..., None]
+        np.log(spread, out=spread)
+        spread *= (eta * (x_c + x_b))[..., None]
+        told -= spread
+        likely = told - told.max(axis=-1, keepdims=True)
+        np.exp(likely, out=likely)
+        return told, likely
+
     def observe(self, counts: Array, seconds: float) -> Array:
         """Take one window and return the e-values after it.
 
@@ -168,22 +207,19 @@ class EvidenceProcess:
         baseline. `seconds` is the length of the window. A row in which an arm has no answers, or a number that is no
         count, says nothing.
         """
-        counts = self._sound(counts)
-        eta = self._dispersion.eta
+        foreseen = self._foreseen.popleft() if self._foreseen else None
+        if foreseen is None or foreseen.counts is not counts:
+            self._foreseen.clear()
+            foreseen = None
+            counts = self._sound(counts)
         self._place(seconds)
-        n_c, x_c, n_b, x_b = counts
-        m = x_c + x_b
+        m = counts[1] + counts[3]
         if m.any():
             active = slice(None) if m.all() else np.flatnonzero(m)
-            share = n_c[active] / np.maximum(n_c[active] + n_b[active], _NOTHING)
-            # The log-likelihood of every ratio, against that of a ratio of 1.
-            told = (eta[active] * x_c[active])[:, None] * self._log_ratios
-            spread = share[:, None] * self._ratios
-            spread += (1.0 - share)[:, None]
-            np.log(spread, out=spread)
-            spread *= (eta[active] * m[active])[:, None]
-            told -= spread
-            self._update(active, told)
+            if foreseen is not None:
+                self._update(active, foreseen.told[active], foreseen.likely[active])
+            else:
+                self._update(active, *self._likelihood(counts[:, active], self._dispersion.eta[active]))
         self._dispersion.add(counts, seconds)
         total: Array = self._b.sum(axis=(1, 2)) + self._unplaced
         if (high := total > CAP).any():
@@ -198,9 +234,8 @@ class EvidenceProcess:
         A bad answer may be seen a tick before the answer that it belongs to is counted: it waits for it, one tick.
         """
         counts = np.asarray(counts, dtype=float)
-        n, x = counts[0::2], counts[1::2]
         # Nearly every window: all of it are counts, and no answer waits for another.
-        if (n > 0.0).all() and (x >= 0.0).all() and (x <= n).all() and (n < np.inf).all() and not self._waiting.any():
+        if _all_counts(counts) and not self._waiting.any():
             return counts
         usable = (np.isfinite(counts) & (counts >= 0.0)).all(axis=0)
         n = np.where(usable, counts[0::2], 0.0)
@@ -220,22 +255,20 @@ class EvidenceProcess:
         self._unplaced -= weight
         self._b += (weight / len(EFFECTS))[:, None, None] * self._a[:, None, :]
 
-    def _update(self, active: Any, told: Array) -> None:
+    def _update(self, active: Any, told: Array, likely: Array) -> None:
         self._ratio[active] += told[:, RATIO_SLICE]
-        told -= told.max(axis=1, keepdims=True)
-        likely = np.exp(told)
         before_a, before_b = self._a[active], self._b[active]  # views of the whole, or copies of some rows
         total = np.einsum("ij,ij->i", before_a, likely[:, USER_SLICE])
         faint = total < _FAINT
         if told_of_faint := bool(faint.any()):
             rows = np.arange(len(self._a))[active][faint]
-            exact = _in_logarithms(self._a[rows], self._b[rows], told[faint])
+            exact = _in_logarithms(self._a[rows], self._b[rows], _from_top(told[faint]))
             total[faint] = 1.0
         likely /= total[:, None]
         before_a *= likely[:, USER_SLICE]
-        for effect, offset in enumerate(EFFECT_OFFSETS):
-            before_b[:, effect] *= likely[:, USER_SLICE.start + offset : USER_SLICE.stop + offset]
-        self._a[active], self._b[active] = before_a, before_b
+        before_b *= likely.take(CHANGED, axis=1)
+        if not isinstance(active, slice):
+            self._a[active], self._b[active] = before_a, before_b
         if told_of_faint:
             self._a[rows], self._b[rows] = exact
 
@@ -250,6 +283,7 @@ class EvidenceProcess:
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Continue from a checkpoint of a process with the same noise."""
+        self._foreseen.clear()
         self._sets = [UserSets(*sizes) for sizes in kept["sets"]]
         for name in _KEPT:
             setattr(self, name, np.array(kept[name], dtype=float))
@@ -259,6 +293,25 @@ class EvidenceProcess:
 
 _KEPT = ("_a", "_law", "_carry", "_b", "_unplaced", "_due", "_ratio", "_waiting", "evidence")
 _KEPT_OF_DISPERSION = ("_elapsed", "_open", "_seen", "_information", "_variance", "eta")
+
+
+class _Foreseen(NamedTuple):
+    """A window, and what it tells: see `EvidenceProcess._likelihood`."""
+
+    counts: Array
+    told: Array
+    likely: Array
+
+
+def _all_counts(counts: Array) -> Mask:
+    """Whether windows of shape (…, 4, rows) have counts everywhere, with answers on both sides; shape (…)."""
+    n, x = counts[..., 0::2, :], counts[..., 1::2, :]
+    good = (n > 0.0) & (x >= 0.0) & (x <= n) & (n < np.inf)
+    return np.asarray(good.all(axis=(-2, -1)))
+
+
+def _from_top(told: Array) -> Array:
+    return np.asarray(told - told.max(axis=1, keepdims=True))
 
 
 def _in_logarithms(a: Array, b: Array, told: Array) -> tuple[Array, Array]:
