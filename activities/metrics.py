@@ -8,7 +8,6 @@ fixed number of threads, so hung ones cannot pile up.
 """
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,13 +24,22 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import HTTPBasicAuth
 from urllib3.util.retry import Retry
 
+from activities.prometheus_answers import (
+    EXCERPT,
+    at_times,
+    counts_by_bucket,
+    labels_of,
+    pair,
+    refusal,
+    root_of,
+    series_of,
+)
 from activities.query_threads import QueryThreads, Unanswered
 from tailramp.errors import Problem, Unreachable
 from tailramp.evidence import (
     Answer,
     Check,
     CheckBook,
-    Labels,
     RawSeries,
     Reading,
     Sample,
@@ -55,7 +63,6 @@ _HUNG_FOR_EACH = 4
 # The library's default retries three times, beyond every time limit. read=False: a late answer is told from a refused
 # connection.
 _NO_RETRY = Retry(total=0, read=False)
-_EXCERPT = 200
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{[^{}]*\})?|\{[^{}]*\}")
 
@@ -235,17 +242,17 @@ class PrometheusMetrics:
         except Unanswered as error:
             return str(error)
         except requests.ConnectionError as error:
-            root = _root_of(error)
+            root = root_of(error)
             if isinstance(root, TimeoutError | requests.Timeout):
                 return self._late
             why = getattr(root, "strerror", None) or str(root) or type(root).__name__
-            return f"{self._place} cannot be reached ({why[:_EXCERPT]})"
+            return f"{self._place} cannot be reached ({why[:EXCERPT]})"
         except requests.Timeout:
             return self._late
         except PrometheusApiClientException as error:
-            return f"{self._place} refused the query {query}: {_refusal(str(error))}"
+            return f"{self._place} refused the query {query}: {refusal(str(error))}"
         except _NO_ANSWER_OF_PROMETHEUS as error:
-            what = f"{type(error).__name__}: {error}"[:_EXCERPT]
+            what = f"{type(error).__name__}: {error}"[:EXCERPT]
             return f"{self._place} gave an answer that is none of Prometheus' ({what})"
 
     def _instant(self, query: str, at: int, native: Collection[str] = ()) -> tuple[Sample, ...]:
@@ -254,11 +261,11 @@ class PrometheusMetrics:
         if query in native:
             return tuple(
                 sample
-                for series in _vector(result, query, "histogram", native=True)
-                for sample in buckets_of(_labels(series), _pair(series["histogram"])[1])
+                for series in series_of(result, query, "histogram", native=True)
+                for sample in buckets_of(labels_of(series), pair(series["histogram"])[1])
             )
         return tuple(
-            Sample(_labels(series), float(_pair(series["value"])[1])) for series in _vector(result, query, "value")
+            Sample(labels_of(series), float(pair(series["value"])[1])) for series in series_of(result, query, "value")
         )
 
     def _range(self, times: range, native: Collection[str], query: str) -> list[Column]:
@@ -271,11 +278,11 @@ class PrometheusMetrics:
             timeout=self._timeout,
         )
         if query in native:
-            by_bucket = _by_bucket(_vector(result, query, "histograms", native=True))
-            return [Column(labels, _at_times(times, points)) for labels, points in by_bucket.items()]
+            by_bucket = counts_by_bucket(series_of(result, query, "histograms", native=True))
+            return [Column(labels, at_times(times, points)) for labels, points in by_bucket.items()]
         return [
-            Column(_labels(series), _at_times(times, map(_pair, series["values"])))
-            for series in _vector(result, query, "values")
+            Column(labels_of(series), at_times(times, map(pair, series["values"])))
+            for series in series_of(result, query, "values")
         ]
 
     def _scrapes(self, query: str, start: int, end: int, native: Collection[str]) -> tuple[RawSeries, ...]:
@@ -285,11 +292,11 @@ class PrometheusMetrics:
             selector, params={"time": end, "timeout": self._limit}, timeout=self._timeout
         )
         if query in native:
-            by_bucket = _by_bucket(_vector(result, query, "histograms", native=True))
+            by_bucket = counts_by_bucket(series_of(result, query, "histograms", native=True))
         else:
             by_bucket = {
-                _labels(series): [(float(at), float(value)) for at, value in map(_pair, series["values"])]
-                for series in _vector(result, query, "values")
+                labels_of(series): [(float(at), float(value)) for at, value in map(pair, series["values"])]
+                for series in series_of(result, query, "values")
             }
         return tuple(
             RawSeries(labels, [at for at, _ in points], [value for _, value in points])
@@ -327,54 +334,8 @@ def _just_the_headers(request: requests.PreparedRequest) -> requests.PreparedReq
     return request
 
 
-def _at_times(times: range, points: Iterable[tuple[Any, Any]]) -> list[float | None]:
-    """The value of a series at each of the times, from points that may lie at some of them only."""
-    found = list(points)
-    if [at for at, _ in found] == list(times):
-        return [float(value) for _, value in found]
-    known = {round(float(at)): float(value) for at, value in found}
-    return [known.get(at) for at in times]
-
-
 def _filled(answer: tuple[Sample, ...] | str) -> Answer:
     return Answer(fault=answer) if isinstance(answer, str) else Answer(answer)
-
-
-def _by_bucket(result: Sequence[Mapping[str, Any]]) -> dict[Labels, list[tuple[float, float]]]:
-    """Return the times and cumulative counts of every bucket that native histograms ever filled."""
-    found: dict[Labels, list[tuple[float, float]]] = {}
-    for series in result:
-        labels = _labels(series)
-        for at, histogram in map(_pair, series["histograms"]):
-            for sample in buckets_of(labels, histogram):
-                found.setdefault(sample.labels, []).append((float(at), sample.value))
-    return found
-
-
-def _vector(result: Any, query: str, field: str, *, native: bool = False) -> list[dict[str, Any]]:
-    """Return the series of a result, or say why it is none that raw counters can give."""
-    if not isinstance(result, list):
-        raise Unanswered(f"the query {query} does not return series")
-    for series in result:
-        if not isinstance(series, dict):
-            raise Unanswered(f"the query {query} returns a number, not series of a counter")
-        if field not in series:
-            told = "no values"
-            if native:
-                told = "no native histograms, which checks.nativeHistograms promises"
-            elif "histogram" in series or "histograms" in series:
-                told = "native histograms: set checks.nativeHistograms, or have classic buckets with a label le stored"
-            raise Unanswered(f"the query {query} returns {told}")
-    return result
-
-
-def _pair(point: Any) -> tuple[Any, Any]:
-    at, value = point
-    return at, value
-
-
-def _labels(series: Mapping[str, Any]) -> Labels:
-    return tuple(sorted((str(name), str(value)) for name, value in series["metric"].items()))
 
 
 def _place(url: str) -> str:
@@ -382,21 +343,3 @@ def _place(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"Prometheus at {parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
-
-
-def _root_of(error: BaseException) -> BaseException:
-    """Return the innermost reason of a chain of wrapped exceptions."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error
-
-
-def _refusal(text: str) -> str:
-    """Return Prometheus' own words out of `HTTP Status Code 400 (b'{"status":"error","error":…}')`."""
-    status, _, body = text.partition(" (")
-    begin, end = body.find("{"), body.rfind("}")
-    try:
-        told = json.loads(body[begin : end + 1].replace("\\'", "'").replace("\\\\", "\\"))["error"]
-    except (ValueError, KeyError, TypeError):
-        told = body[:_EXCERPT]
-    return f"{status.replace('HTTP Status Code', 'HTTP')}, {told}"

@@ -5,15 +5,16 @@ the life of the process. That split is what lets a rollback be one rename, and i
 the start: the counters that prove a candidate unserved must never appear or vanish with a rule.
 """
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from gateway.addresses import host_and_port, is_ip, socket_address
 from gateway.label_document import LABEL_HEADER, STALE_HEADER
 from gateway.lua import LuaValue, bucket_script
+from gateway.tokens import TokenIssuer, verification
 from tailramp.buckets import Strategy
 from tailramp.forms import SlotName
 from tailramp.probe_token import MIN_SECRET_BYTES, WINDOW_MS
@@ -50,19 +51,6 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 
 
-class TokenIssuer(BaseModel):
-    """Whose tokens are believed, and by which keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    issuer: Annotated[str, StringConstraints(min_length=1)]
-    """What the claim `iss` must say."""
-    audiences: tuple[str, ...] = ()
-    """Of which the claim `aud` must name one; none: it is not looked at."""
-    jwks_file: Path
-    """The issuer's public keys as a JSON Web Key Set. Absolute; read when Envoy starts."""
-
-
 class EnvoyGateway(BaseModel):
     """One Envoy in front of one route's slots.
 
@@ -87,7 +75,7 @@ class EnvoyGateway(BaseModel):
     and is otherwise the service's own affair."""
     identity_api_key: str | None = None
     """The header with the caller's API key, `Bearer` before it or not."""
-    jwt: "TokenIssuer | None" = None
+    jwt: TokenIssuer | None = None
     identity_max_bytes: Annotated[int, Field(ge=1, le=8192)] = 512
     """A longer user id counts as none."""
     strategy: Strategy = Strategy.SHA256
@@ -129,7 +117,7 @@ class EnvoyGateway(BaseModel):
     @field_validator("listener_host", "admin_host")
     @classmethod
     def _address(cls, value: str) -> str:
-        if not _is_ip(value):
+        if not is_ip(value):
             raise ValueError(f"{value!r} is not an IP address: Envoy listens on addresses, for example 0.0.0.0")
         return value
 
@@ -166,7 +154,7 @@ class EnvoyGateway(BaseModel):
     def _endpoints(cls, value: dict[str, str]) -> dict[str, str]:
         for slot, endpoint in value.items():
             try:
-                _host_and_port(endpoint)
+                host_and_port(endpoint)
             except ValueError as error:
                 raise ValueError(f"slot {slot}: {error}") from None
         return value
@@ -217,14 +205,14 @@ class EnvoyGateway(BaseModel):
                 },
             },
             "admin": {
-                "address": _socket(self.admin_host, self.admin_port),
+                "address": socket_address(self.admin_host, self.admin_port),
                 "allow_paths": list(_ADMIN_READS),
             },
             "static_resources": {
                 "listeners": [
                     {
                         "name": STAT_PREFIX,
-                        "address": _socket(self.listener_host, self.listener_port),
+                        "address": socket_address(self.listener_host, self.listener_port),
                         # Shared, a port would let a forgotten second gateway take half of the traffic unnoticed.
                         "enable_reuse_port": False,
                         "filter_chains": [
@@ -295,7 +283,7 @@ class EnvoyGateway(BaseModel):
                 },
             },
             "http_filters": [
-                *([] if self.jwt is None else [_typed("envoy.filters.http.jwt_authn", _verification(self.jwt))]),
+                *([] if self.jwt is None else [_typed("envoy.filters.http.jwt_authn", verification(self.jwt))]),
                 _typed(
                     "envoy.filters.http.lua",
                     {
@@ -317,15 +305,15 @@ class EnvoyGateway(BaseModel):
         return manager
 
     def _cluster(self, slot: str, endpoint: str) -> dict[str, object]:
-        host, port = _host_and_port(endpoint)
+        host, port = host_and_port(endpoint)
         return {
             "name": slot,
-            "type": "STATIC" if _is_ip(host) else "STRICT_DNS",
+            "type": "STATIC" if is_ip(host) else "STRICT_DNS",
             "dns_lookup_family": "V4_PREFERRED",
             "connect_timeout": _duration(self.connect_timeout),
             "load_assignment": {
                 "cluster_name": slot,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _socket(host, port)}}]}],
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket_address(host, port)}}]}],
             },
             # They only tell whether anybody is there to go back to.  Envoy sends users on all the same when all servers
             # of a slot look ill ("panic"), so that a slow answer to a check turns nobody away.
@@ -365,26 +353,6 @@ class EnvoyGateway(BaseModel):
         return check
 
 
-def _verification(issuer: TokenIssuer) -> dict[str, object]:
-    """The filter that verifies a token and leaves its claims where the Lua finds them; it lets every request through,
-    for who may use the service is not the ramp's affair."""
-    provider: dict[str, object] = {
-        "issuer": issuer.issuer,
-        "local_jwks": {"filename": str(issuer.jwks_file)},
-        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
-        "forward": True,
-        "payload_in_metadata": "tailramp",
-    }
-    if issuer.audiences:
-        provider["audiences"] = list(issuer.audiences)
-    either = [{"provider_name": "tailramp"}, {"allow_missing_or_failed": {}}]
-    return {
-        "@type": f"{_TYPES}.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-        "providers": {"tailramp": provider},
-        "rules": [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": either}}}],
-    }
-
-
 def _access_log(path: Path) -> dict[str, object]:
     return {
         "@type": f"{_TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
@@ -411,28 +379,5 @@ def _typed(name: str, config: dict[str, object]) -> dict[str, object]:
     return {"name": name, "typed_config": config}
 
 
-def _socket(host: str, port: int) -> dict[str, object]:
-    return {"socket_address": {"address": host, "port_value": port}}
-
-
 def _duration(seconds: float) -> str:
     return f"{seconds:.3f}s"
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _host_and_port(endpoint: str) -> tuple[str, int]:
-    host, colon, port = endpoint.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    if not colon or not host or (":" in host) != bracketed or not re.fullmatch(r"[A-Za-z0-9.:-]+", host):
-        raise ValueError(f"{endpoint!r} is not host:port: write for example 127.0.0.1:8000 or [::1]:8000")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{endpoint!r} has no port from 1 to 65535 after the colon")
-    return host, int(port)

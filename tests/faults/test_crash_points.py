@@ -17,6 +17,7 @@ from crash_points import DONE, KILLED, Act, again, points
 
 from activities.routers.route_file import RouteFile
 from gateway.route_document import RouteDocument
+from lab.sample_route import on_green
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.lease import Lapse
@@ -36,10 +37,6 @@ from tailramp.route_record import (
 RAMP = "ramp-a"
 BASELINE_ONLY = Assignment(default="blue")
 HELD_BACK = Rule(slot="blue", buckets=BucketSet.parse("98-99"))
-
-
-def on_green(buckets: str) -> Assignment:
-    return Assignment(default="blue", rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
 
 
 def changed(change: Callable[[RouteRecord], RouteRecord], *, ready: bool = False, entries: bool = True) -> Act:

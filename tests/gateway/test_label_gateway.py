@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from running_envoy import SALT, RunningEnvoy, StartGateway, until
+from running_envoy import RunningEnvoy, StartGateway, until
 
 from gateway.label_document import LabelDocument
-from lab.user_population import users_in
-from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketFunction, BucketSet
+from lab.sample_route import on_green, user_in
+from tailramp.assignment import Assignment
 from tailramp.route_record import Lease, OffAnswer, RouteRecord
 
 ROUTE = "demo/chat"
@@ -24,13 +23,8 @@ def record(assignment: Assignment, **changes: object) -> RouteRecord:
     return made.model_copy(update=changes)
 
 
-def on_green(buckets: str, default: str = "blue") -> Assignment:
-    return Assignment(default=default, rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
-
-
-def user_in(bucket: str) -> tuple[str, str]:
-    (user,) = users_in(bucket, BucketFunction(SALT), 1)
-    return ("x-user-id", user)
+def user(bucket: str) -> tuple[str, str]:
+    return ("x-user-id", user_in(bucket))
 
 
 async def labels(envoy: RunningEnvoy, *headers: tuple[str, str]) -> list[str]:
@@ -53,14 +47,14 @@ async def test_everybody_has_the_label_of_their_slot_and_nobody_can_bring_one(
 ) -> None:
     routes = LabelDocument.of(record(on_green("00-49"))).data
     envoy = await start_gateway(routes, lease_file=lease_file, resolution=100)
-    assert await labels(envoy, user_in("03")) == ["green"]
-    assert await labels(envoy, user_in("70")) == ["blue"]
+    assert await labels(envoy, user("03")) == ["green"]
+    assert await labels(envoy, user("70")) == ["blue"]
     assert await labels(envoy) == ["blue"]
     forged = [("X-Model-Route", "green"), ("x-model-route", "green"), ("X_Model_Route", "green")]
     assert await labels(envoy, *forged) == ["blue"]
-    assert await labels(envoy, user_in("70"), *forged) == ["blue"]
+    assert await labels(envoy, user("70"), *forged) == ["blue"]
     assert await labels(envoy, ("X-User-Bucket", "03"), ("x-user-bucket", "04")) == ["blue"]
-    answer = await envoy.get(user_in("03"), ("x-tailramp-stale", "1"))
+    answer = await envoy.get(user("03"), ("x-tailramp-stale", "1"))
     assert (answer.values("x-model-route"), answer.values("x-tailramp-stale")) == (["green"], [])
     assert answer.bucket == "03"
 
@@ -74,13 +68,13 @@ async def test_a_lease_that_has_run_out_sends_everybody_to_the_original_default_
 
     async def becomes(label: str) -> None:
         async def named() -> bool:
-            return await labels(envoy, user_in("03")) == [label]
+            return await labels(envoy, user("03")) == [label]
 
         await until(named, f"user 03 is for {label}")
 
     await becomes("green")
     trust(lease_file, 0.6)
-    assert await labels(envoy, user_in("03")) == ["green"]
+    assert await labels(envoy, user("03")) == ["green"]
     await becomes("blue")
     trust(lease_file, 60)
     await becomes("green")
@@ -90,14 +84,14 @@ async def test_a_lease_that_has_run_out_sends_everybody_to_the_original_default_
     await becomes("green")
     await asyncio.to_thread(lease_file.unlink)
     await becomes("blue")
-    answer = await envoy.get(user_in("03"))
+    answer = await envoy.get(user("03"))
     assert answer.values("x-tailramp-stale") == []
 
 
 async def test_a_route_that_is_off_answers_itself(start_gateway: StartGateway, lease_file: Path) -> None:
     switched = record(Assignment(default="blue"), off=True, off_answer=OffAnswer(status=451, message="不提供服务"))
     envoy = await start_gateway(LabelDocument.of(switched).data, lease_file=lease_file, resolution=100)
-    answer = await envoy.get(user_in("03"))
+    answer = await envoy.get(user("03"))
     assert (answer.status, answer.headers["x-tailramp-variant"]) == (451, "off")
 
 

@@ -33,7 +33,6 @@ from lab.envoy_server import EnvoyServer
 from lab.lasting import Lasting
 from lab.process import free_port, wait_until
 from lab.traefik_server import TraefikServer
-from lab.user_population import users_in
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
 from tailramp.plan import Plan, make_plan
@@ -315,12 +314,6 @@ class Answers:
     def wrong(self) -> list[tuple[str | None, int, str | None]]:
         """The same of answers by a variant that no assignment allows which stood while they were asked for."""
         return [line[1:] for line in self.log if line[3] not in {allowed.slot_for(line[1]) for allowed in line[0]}]
-
-
-def user_in(bucket: str) -> str:
-    """A user id whose bucket this is."""
-    (user,) = users_in(bucket, BucketFunction(SALT), 1)
-    return user
 
 
 async def outcome_of(work: Awaitable[object]) -> BaseException | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketSet
+from tailramp.assignment import Assignment
 from tailramp.route_record import (
     Clearer,
     Mark,
@@ -22,10 +21,6 @@ from tailramp.route_record import (
 RAMP = "0f0e0d0c-0000-4000-8000-000000000001"
 LATER_RAMP = "0f0e0d0c-0000-4000-8000-000000000002"
 BLUE, GREEN = Assignment(default="blue"), Assignment(default="green")
-
-
-def on_green(buckets: str, default: str = "blue") -> Assignment:
-    return Assignment(default=default, rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
 
 
 def take_over(

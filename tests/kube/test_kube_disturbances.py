@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from kube_namespace import Namespace
 from kube_objects import Kind, Objects
-from record_changes import on_green, renew, serve
+from record_changes import renew, serve
 
 from activities.kube import Denied, KubeClient
 from activities.kube.client import Event, EventKind
@@ -22,6 +22,7 @@ from activities.kube.hub import WatchHub
 from activities.kube.resources import INGRESSES, LEASES
 from activities.routers.kube.record_lease import PREFIX
 from lab.process import wait_until
+from lab.sample_route import on_green
 from tailramp.errors import Unreachable
 
 

@@ -14,7 +14,7 @@ from kube_namespace import ROLE_FILE, Namespace
 from kube_objects import Objects
 from living_kube import GATEWAYS, LivingKube, on_shared_loop
 from planner_samples import plan
-from record_changes import BLUE, on_green, serve, take_over
+from record_changes import BLUE, serve, take_over
 
 from activities.kube import KubeClient
 from activities.kube.resources import ENDPOINT_SLICES, INGRESS_CLASSES
@@ -22,6 +22,7 @@ from cli.doctor.cluster_side import examine_cluster
 from lab.control_plane import ControlPlane
 from lab.kube_access import CRDS
 from lab.process import wait_until
+from lab.sample_route import on_green
 from tailramp.route_record import RouteRecord
 from tailramp.spec import PlatformFile
 

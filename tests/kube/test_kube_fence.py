@@ -13,10 +13,11 @@ import pytest
 from kube_namespace import Namespace
 from kube_objects import Objects
 from living_kube import outcome_of
-from record_changes import GREEN, LATER_RAMP, RAMP, conclude, kill, on_green, roll_back, serve, take_over
+from record_changes import GREEN, LATER_RAMP, RAMP, conclude, kill, roll_back, serve, take_over
 from stepping import At, Stepping, die
 
 from activities.routers.kube import KubernetesRouter
+from lab.sample_route import on_green
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused, TailrampError
 from tailramp.route_record import RouteRecord

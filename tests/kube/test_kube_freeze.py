@@ -12,7 +12,7 @@ from cluster_command import run
 from kube_namespace import Namespace
 from kube_objects import Objects
 from living_kube import outcome_of
-from record_changes import BLUE, LATER_RAMP, kill, on_green, serve, take_over
+from record_changes import BLUE, LATER_RAMP, kill, serve, take_over
 from stepping import At, Stepping
 
 from activities.kube.resources import LEASES
@@ -22,6 +22,7 @@ from activities.routers.kube.planner import MANAGED_BY
 from activities.routers.kube.record_lease import RECORD
 from lab.control_plane import NAMESPACES
 from lab.given_cluster import Plane
+from lab.sample_route import on_green
 from tailramp.errors import Frozen, Refused
 from tailramp.route_record import Mark
 

@@ -9,11 +9,12 @@ import pytest
 import yaml
 from cluster_command import run
 from living_kube import LivingKube, on_shared_loop
-from record_changes import BLUE, GREEN, LATER_RAMP, conclude, on_green, renew, serve, take_over
+from record_changes import BLUE, GREEN, LATER_RAMP, conclude, renew, serve, take_over
 
 from activities.kube import KubeClient
 from activities.kube.resources import LEASES
 from lab.process import ManagedProcess, wait_until
+from lab.sample_route import on_green
 from tailramp.errors import Fenced, Refused
 from worker.sentinel import Sentinel
 

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 from cluster_command import run
 from kube_namespace import Namespace
-from living_kube import Answers, on_shared_loop, outcome_of, user_in
+from living_kube import Answers, on_shared_loop, outcome_of
 from living_label import LivingLabel
-from record_changes import BLUE, GREEN, LATER_RAMP, conclude, kill, on_green, renew, roll_back, serve, take_over
+from record_changes import BLUE, GREEN, LATER_RAMP, conclude, kill, renew, roll_back, serve, take_over
 from stepping import At, Stepping
 
 from activities.kube import KubeClient
@@ -23,6 +23,7 @@ from activities.routers.kube import lease_records
 from activities.routers.kube.namespace_freeze import freeze_namespace, lift_namespace
 from lab.given_cluster import Plane
 from lab.process import wait_until
+from lab.sample_route import on_green, user_in
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused, Unreachable
 from tailramp.proof import Answer

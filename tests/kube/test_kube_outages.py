@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from kube_namespace import Namespace
 from kube_objects import Objects
-from record_changes import BLUE, GREEN, kill, on_green, roll_back, serve
+from record_changes import BLUE, GREEN, kill, roll_back, serve
 
 from activities.kube import KubeClient, Resource
 from lab.control_plane import ControlPlane
+from lab.sample_route import on_green
 from tailramp.assignment import Assignment
 from tailramp.errors import TailrampError, Unreachable
 

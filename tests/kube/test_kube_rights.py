@@ -12,7 +12,7 @@ import yaml
 from kube_namespace import ROLE_FILE, Namespace
 from kube_objects import Objects
 from planner_samples import plan
-from record_changes import kill, on_green, renew, roll_back, serve, take_over
+from record_changes import kill, renew, roll_back, serve, take_over
 
 from activities.kube import KubeClient, Resource
 from activities.kube.client import EventKind
@@ -20,6 +20,7 @@ from activities.kube.resources import ENDPOINT_SLICES, SERVICES
 from activities.routers.kube import lease_records
 from lab.control_plane import NAMESPACES
 from lab.given_cluster import Plane
+from lab.sample_route import on_green
 from tailramp.errors import TailrampError
 from tailramp.route_record import RouteRecord, lifted
 

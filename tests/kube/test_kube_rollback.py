@@ -12,13 +12,14 @@ import pytest
 from broken_api import HANG, BrokenApi
 from kube_namespace import USER, Namespace
 from kube_objects import Objects
-from record_changes import BLUE, GREEN, LATER_RAMP, on_green, renew, roll_back, serve, take_over
+from record_changes import BLUE, GREEN, LATER_RAMP, renew, roll_back, serve, take_over
 
 from activities import telemetry
 from activities.kube import Denied, KubeClient, Resource
 from activities.kube.resources import LEASES, SERVICES
 from lab.control_plane import NAMESPACES
 from lab.process import wait_until
+from lab.sample_route import on_green
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, TailrampError, Unreachable
 from tailramp.route_record import RouteRecord

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import yaml
 from cluster_command import run
-from living_kube import Answers, LivingKube, on_shared_loop, user_in
+from living_kube import Answers, LivingKube, on_shared_loop
 from multidict import CIMultiDict
-from record_changes import BLUE, GREEN, RAMP, conclude, on_green, roll_back, serve, take_over
+from record_changes import BLUE, GREEN, RAMP, conclude, roll_back, serve, take_over
 
 from activities.routers.kube.planner import NOBODY
 from lab.envoy_server import EnvoyServer
 from lab.process import free_port
+from lab.sample_route import on_green, user_in
 from tailramp.assignment import Assignment
 from tailramp.proof import Answer
 

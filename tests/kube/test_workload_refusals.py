@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kube_namespace import Namespace
 from living_kube import LivingKube
-from record_changes import RAMP, on_green
+from record_changes import RAMP
 from slot_objects import RULES, slot_object
 from temporalio.testing import ActivityEnvironment
 from test_workload_commands import platform_file
@@ -21,6 +21,7 @@ from activities.heartbeat import Heartbeat
 from activities.kube import Denied
 from activities.kube.resources import DEPLOYMENTS
 from activities.workloads import Progress
+from lab.sample_route import on_green
 from tailramp.activity_contract import PrepareReport, PrepareRequest, RoomReport, RoomRequest
 from tailramp.errors import Problem
 from tailramp.forms import SlotName

@@ -20,9 +20,7 @@ from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
 from lab.lasting import Lasting
 from lab.process import free_port, wait_until
-from lab.user_population import users_in
 from tailramp.assignment import Assignment
-from tailramp.buckets import BucketFunction
 from tailramp.plan import Plan, make_plan
 from tailramp.proof import Answer
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
@@ -165,12 +163,6 @@ class LivingRoute(Lasting):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-def user_in(bucket: str) -> str:
-    """A user id whose bucket this is."""
-    (user,) = users_in(bucket, BucketFunction(SALT), 1)
-    return user
 
 
 async def outcome_of(work: Awaitable[object]) -> BaseException | None:

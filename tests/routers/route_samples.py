@@ -8,8 +8,8 @@ from pathlib import Path
 from activities.routers.protocol import Change, Clear
 from activities.routers.route_file import RouteFile
 from gateway.route_document import RouteDocument
-from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketSet
+from lab.sample_route import on_green
+from tailramp.assignment import Assignment
 from tailramp.route_record import (
     LEASE_SECONDS,
     Clearer,
@@ -30,10 +30,6 @@ BLUE = Assignment(default="blue")
 GREEN = Assignment(default="green")
 SLOTS = {"blue": SlotRecord(model="chat-v1"), "green": SlotRecord(model="chat-v2")}
 MARK = Mark(at=datetime(2026, 1, 5, tzinfo=UTC), by="ada", reason="toxic answers")
-
-
-def on_green(buckets: str) -> Assignment:
-    return Assignment(default="blue", rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
 
 
 def new_route(folder: Path) -> RouteFile:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from living_route import LivingRoute
-from route_samples import RAMP, on_green, serve, take_over
+from route_samples import RAMP, serve, take_over
 from temporalio.testing import ActivityEnvironment
 
 from activities import watch as watch_module
 from activities.routers import Router
 from activities.watch import WatchActivities
+from lab.sample_route import on_green
 from tailramp.activity_contract import WatchRequest, WatchResult
 from tailramp.ramp import WatchMode
 from tailramp.spec import PlatformFile, RampSpec

@@ -7,12 +7,13 @@ import threading
 from typing import Any
 
 import pytest
-from living_route import LivingRoute, outcome_of, user_in
-from route_samples import BLUE, GREEN, LATER_RAMP, RAMP, conclude, kill, on_green, renew, rollback, serve, take_over
+from living_route import LivingRoute, outcome_of
+from route_samples import BLUE, GREEN, LATER_RAMP, RAMP, conclude, kill, renew, rollback, serve, take_over
 
 from activities.routers import record_router
 from activities.routers.envoy_admin import EnvoyAdmin
 from lab.process import wait_until
+from lab.sample_route import on_green, user_in
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Fenced, Refused, Unreachable

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from route_samples import BLUE, GREEN, ROUTE, SLOTS, on_green
+from route_samples import BLUE, GREEN, ROUTE, SLOTS
 
 from gateway.route_document import RouteDocument
+from lab.sample_route import on_green
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused

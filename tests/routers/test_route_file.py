@@ -22,7 +22,6 @@ from route_samples import (
     kill,
     leftovers,
     new_route,
-    on_green,
     promoted,
     ramping,
     renew,
@@ -35,6 +34,7 @@ from route_samples import (
 from activities.routers import route_file
 from activities.routers.route_file import RouteFile
 from gateway.route_document import RouteDocument
+from lab.sample_route import on_green
 from tailramp.errors import Fenced, Refused, Unreachable
 from tailramp.route_record import RouteRecord, lifted, prepared
 

@@ -16,7 +16,6 @@ from route_samples import (
     conclude,
     kill,
     leftovers,
-    on_green,
     promoted,
     ramping,
     renew,
@@ -30,6 +29,7 @@ from activities.routers import route_file
 from activities.routers.protocol import Change, Clear
 from activities.routers.route_file import RouteFile
 from gateway.route_document import RouteDocument
+from lab.sample_route import on_green
 from tailramp.errors import Fenced
 
 CLEARS: dict[str, Clear] = {"rollback": rollback(9), "sentinel": sentinel, "kill": kill}

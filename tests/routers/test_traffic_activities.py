@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from living_route import LivingRoute, outcome_of, user_in
-from route_samples import BLUE, GREEN, LATER_RAMP, MARK, RAMP, kill, on_green, sentinel, serve, take_over
+from living_route import LivingRoute, outcome_of
+from route_samples import BLUE, GREEN, LATER_RAMP, MARK, RAMP, kill, sentinel, serve, take_over
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.traffic import RollbackActivities, TrafficActivities, _count_stands_still, final_refusals
+from lab.sample_route import on_green, user_in
 from tailramp.activity_contract import (
     REFUSED,
     ClearReport,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from living_route import LivingRoute
-from running_watch import ASSIGNMENT, RunningWatch, on_green, request_for, watching
+from running_watch import ASSIGNMENT, RunningWatch, request_for, watching
 from temporalio.testing import ActivityEnvironment
 
 from activities.metrics import PrometheusMetrics
@@ -19,6 +19,7 @@ from activities.time_before import known_before, read_time_before
 from cli.record_command import _Asked, _earlier, _header_of_time
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
+from lab.sample_route import on_green
 from tailramp.activity_contract import WatchRequest
 from tailramp.dossiers import dossiers_of
 from tailramp.evidence.kept import TimeBefore

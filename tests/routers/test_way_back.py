@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from living_route import LivingRoute, outcome_of
-from route_samples import BLUE, GREEN, RAMP, on_green, serve, take_over
+from route_samples import BLUE, GREEN, RAMP, serve, take_over
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -20,6 +20,7 @@ from activities.traffic import RollbackActivities
 from cli.__main__ import main
 from cli.exit_codes import ExitCode
 from lab.process import wait_until
+from lab.sample_route import on_green
 from tailramp.activity_contract import NOT_READY, ClearRequest
 from tailramp.assignment import Assignment
 from tailramp.route_record import RouteRecord
