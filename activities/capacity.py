@@ -39,8 +39,8 @@ from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.forms import SlotName
 from tailramp.placing import Place, places
 from tailramp.plan import Plan, make_plan
-from tailramp.replicas import after_bake, after_shift, before_shift, needed
-from tailramp.route_record import RouteRecord, forgotten, naming_workloads
+from tailramp.replicas import after_shift, before_shift, needed
+from tailramp.route_record import RouteRecord, against_retiring, forgotten, naming_workloads, retiring
 from tailramp.spec import PlatformFile, RampSpec, Replicas
 from tailramp.units import format_duration
 
@@ -111,28 +111,29 @@ class CapacityActivities:
                 holds = record.ramp == request.ramp and not record.closed
                 return None if holds else "was cleared or taken over"
 
-            holder = _holder(request, make_router(platform, self._clients), against)
+            # What is asked for at an epoch comes after what is let go at it: the servers of the next share.
+            order = None if request.epoch is None else 2 * request.epoch + request.waits
+            holder = _holder(request, make_router(platform, self._clients), against, order)
             slots = (plan.baseline, *plan.slots) if request.waits else tuple(platform.slots)
             needs: dict[SlotName, int] = {}
             sized = {slot: sizes for slot in slots if (sizes := _sizes(platform, slot)) is not None}
             workloads = {slot: make_workload(platform, slot, self._clients) for slot in sized}
             for slot, workload in workloads.items():
                 sizes = sized[slot]
-                try:
-                    has = await workload.size() or 0
-                except NotFound:
-                    if request.waits:
-                        raise
-                    continue  # of a slot that this ramp may not even use
                 if request.waits:
                     now, then = request.serving, request.assignment
-                    needs[slot] = before_shift(sizes, slot, has=0, now=now, then=then, baseline=plan.baseline)
-                    target = max(has, needs[slot])
-                else:
+                    needs[slot] = before_shift(sizes, slot, now=now, then=then, baseline=plan.baseline)
+                    await workload.grow(needs[slot], holder)
+                    continue
+                try:
                     found = await workload.found_size() or 0
-                    target = after_shift(sizes, slot, has=has, found=found, now=request.serving, baseline=plan.baseline)
-                if request.waits or target != has:
-                    await workload.scale(target, holder)
+                except NotFound:
+                    continue  # of a slot that this ramp may not even use
+                target = after_shift(sizes, slot, found=found, now=request.serving, baseline=plan.baseline)
+                if slot in {request.serving.default, plan.baseline}:
+                    await workload.grow(target, holder)
+                elif target < (await workload.size() or 0):
+                    await workload.shrink(target, holder)
 
             async def look(seconds: float) -> dict[SlotName, Progress]:
                 asked = [workloads[slot].ready(servers, seconds) for slot, servers in needs.items()]
@@ -188,8 +189,7 @@ class CapacityActivities:
         await workload.prepare(place.model, holder)
         if (sizes := _sizes(platform, place.slot)) is not None:
             first = needed(sizes, place.slot, plan.step(1).assignment, plan.baseline)
-            if (await workload.size() or 0) < first:
-                await workload.scale(first, holder)
+            await workload.grow(first, holder)
 
     async def _changed(self, request: PrepareRequest, found: list[Place]) -> tuple[SlotName, ...]:
         """The slots that this ramp has changed, as their objects say: a worker that died while a model loaded has
@@ -261,19 +261,15 @@ class LeavingActivities:
         """The candidate has baked: what it runs is the new normal, and the old slot may become smaller."""
         platform = request.spec.platform
         router = make_router(platform, self._clients)
-
-        def against(record: RouteRecord) -> str | None:
-            if record.assignment.default != request.new or record.assignment.rules:
-                return f"{request.new} does not serve everyone"
-            return None if record.ramp == request.ramp and record.cleared_by is None else "was cleared or taken over"
-
+        ramp, new = request.ramp, request.new
         async with heartbeating("retiring"), final_refusals():
-            holder = _holder(request, router, against)
-            await make_workload(platform, request.new, self._clients).retire(None, holder)
-            workload = make_workload(platform, request.old, self._clients)
+            holder = _holder(request, router, lambda record: against_retiring(record, ramp=ramp, new=new))
+            await make_workload(platform, new, self._clients).retire(None, holder)
             sizes = _sizes(platform, request.old)
-            servers = after_bake(sizes, has=await workload.size() or 0) if sizes and sizes.idle is not None else None
-            await workload.retire(servers, holder)
+            servers = None if sizes is None else sizes.idle
+            if servers is not None:
+                await router.renew(lambda record: retiring(record, ramp=ramp, new=new, servers=servers))
+            await make_workload(platform, request.old, self._clients).retire(servers, holder)
             return LeaveReport()
 
 
@@ -282,7 +278,9 @@ def _foreign(record: RouteRecord, ramp: str) -> str | None:
     return None if record.ramp in {ramp, None} or record.closed else f"is held by ramp {record.ramp}"
 
 
-def _holder(request: Request, router: Router, against: Callable[[RouteRecord], str | None]) -> Holder:
+def _holder(
+    request: Request, router: Router, against: Callable[[RouteRecord], str | None], order: int | None = None
+) -> Holder:
     """The ramp of ``request`` as a writer; ``against`` says what the record has against a write, or None."""
 
     async def check() -> None:
@@ -291,7 +289,7 @@ def _holder(request: Request, router: Router, against: Callable[[RouteRecord], s
         if why is not None:
             raise Fenced(f"{record.route}: {why}", holder=record.ramp, epoch=record.epoch)
 
-    return Holder(request.ramp, check)
+    return Holder(request.ramp, check, order)
 
 
 def _sizes(platform: PlatformFile, slot: SlotName) -> Replicas | None:

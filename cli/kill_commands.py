@@ -76,6 +76,8 @@ def kill_command(
         text += f"\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
     else:
         text += "\nThe mark could not be written: run this again once the disk takes writes, or a new ramp may start."
+    if to_previous and after.previous_servers is not None:
+        console.aside(f"{default} keeps at least {after.previous_servers} servers (replicas.idle): scale it up.")
     data: dict[str, Any] = {
         "route": before.route,
         "taken_out": taken_out,
@@ -173,10 +175,15 @@ async def _kill(
 
     def kill(record: "RouteRecord") -> "RouteRecord":
         seen.append(record)
-        change = {_How.TO_BASELINE: killed, _How.TO_PREVIOUS: sent_to_previous, _How.OFF: switched_off}[how]
-        return change(record, mark)
+        match how:
+            case _How.TO_BASELINE:
+                return killed(record, mark)
+            case _How.TO_PREVIOUS:
+                return sent_to_previous(record, mark, force=force)
+            case _How.OFF:
+                return switched_off(record, mark)
 
-    if how is _How.TO_BASELINE and not force:
+    if how is not _How.OFF and not force:
         try:
             after = await clear_if_ready(router, kill)
         except NoWayBack as blocked:

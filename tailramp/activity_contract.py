@@ -93,10 +93,12 @@ class PrepareReport(BaseModel):
 class RoomRequest(Request):
     """Have the servers that ``assignment`` needs while ``serving`` is served.
 
-    ``waits``: until they are ready.  Otherwise they are only asked for, and what is no longer needed goes.
+    ``waits``: until they are ready.  Otherwise they are only asked for, and what is no longer needed goes.  ``epoch``
+    is the ramp's when this was decided.
     """
 
     plan: Plan
+    epoch: int | None = None
     serving: Assignment
     assignment: Assignment
     waits: bool = True

@@ -24,23 +24,14 @@ def needed(sizes: Replicas, slot: SlotName, assignment: Assignment, baseline: Sl
     return max(sizes.least, math.ceil(round(sizes.full * share, 9))) if share > 0 else 0
 
 
-def before_shift(
-    sizes: Replicas, slot: SlotName, *, has: int, now: Assignment, then: Assignment, baseline: SlotName
-) -> int:
-    """Servers that ``slot`` must have before ``then`` is served in place of ``now``: never fewer than it ``has``."""
-    return max(has, needed(sizes, slot, now, baseline), needed(sizes, slot, then, baseline))
+def before_shift(sizes: Replicas, slot: SlotName, *, now: Assignment, then: Assignment, baseline: SlotName) -> int:
+    """Servers that ``slot`` must have, at least, before ``then`` is served in place of ``now``."""
+    return max(needed(sizes, slot, now, baseline), needed(sizes, slot, then, baseline))
 
 
-def after_shift(sizes: Replicas, slot: SlotName, *, has: int, found: int, now: Assignment, baseline: SlotName) -> int:
-    """Servers that ``slot`` keeps once ``now`` is served and nobody is about to come.
+def after_shift(sizes: Replicas, slot: SlotName, *, found: int, now: Assignment, baseline: SlotName) -> int:
+    """Servers that ``slot`` keeps, of those that it has, once ``now`` is served and nobody is about to come.
 
     What was ``found`` before the ramp is not made smaller: somebody wanted it so.
     """
-    if slot in {now.default, baseline}:
-        return max(has, sizes.full)
-    return min(has, max(found, needed(sizes, slot, now, baseline)))
-
-
-def after_bake(sizes: Replicas, *, has: int) -> int:
-    """Servers that the old slot keeps once the candidate that replaced it has baked."""
-    return has if sizes.idle is None else min(has, sizes.idle)
+    return max(found, needed(sizes, slot, now, baseline))

@@ -117,6 +117,9 @@ class RouteRecord(BaseModel):
     original_default: SlotName
     previous_default: SlotName | None = None
     previous_digest: str | None = None
+    previous_servers: int | None = Field(
+        default=None, description="how many the previous default keeps, at least, now that the ramp is over; None: all"
+    )
     assignment: Assignment
     leases: dict[SlotName, Lease] = Field(default_factory=dict)
     kill: Mark | None = None
@@ -160,6 +163,9 @@ def fence(record: RouteRecord, *, ramp: str, epoch: int) -> None:
         raise fenced(f"was cleared by {record.cleared_by}" if record.cleared_by else "is closed: the ramp is over")
     if record.epoch > epoch:
         raise fenced(f"is at epoch {record.epoch}, this write was decided at {epoch}")
+
+
+_NO_PREVIOUS: Mapping[str, None] = {"previous_default": None, "previous_digest": None, "previous_servers": None}
 
 
 # Forward changes.
@@ -225,7 +231,7 @@ def taken_over(
             "`tailramp kill` puts everyone back"
         )
     # What stood in a candidate's slot is gone: nobody may be sent back to it as if it were still there.
-    forgotten = {"previous_default": None, "previous_digest": None} if record.previous_default in candidates else {}
+    gone = _NO_PREVIOUS if record.previous_default in candidates else {}
     tried = {key for held in candidates.values() for key in (f"model:{held.model}", f"digest:{held.digest}")}
     return record.model_copy(
         update={
@@ -242,7 +248,7 @@ def taken_over(
             "off_answer": off_answer or record.off_answer,
             "data_plane": data_plane,
             "refused": {key: why for key, why in record.refused.items() if key not in tried},
-            **forgotten,
+            **gone,
         }
     )
 
@@ -260,7 +266,9 @@ def served(
     if assignment.default != record.assignment.default:
         before = record.assignment.default
         digest = record.slots[before].digest if before in record.slots else None
-        changed = changed.model_copy(update={"previous_default": before, "previous_digest": digest})
+        changed = changed.model_copy(
+            update={"previous_default": before, "previous_digest": digest, "previous_servers": None}
+        )
     before_write = {slot: record.leases.get(slot, Lease()).renewals for slot in changed.candidates}
     leases = {slot: Lease(seconds=lease_seconds, renewals=count + 1) for slot, count in before_write.items()}
     return changed.model_copy(update={"leases": leases})
@@ -329,6 +337,26 @@ def concluded(record: RouteRecord, *, ramp: str, epoch: int) -> RouteRecord:
     return record.model_copy(update={"epoch": epoch, **over})
 
 
+def retiring(record: RouteRecord, *, ramp: str, new: SlotName, servers: int) -> RouteRecord:
+    """The ramp that made ``new`` the default is over, and the slot that it left is about to keep ``servers``.
+
+    Noted before they go, so that whoever sends everyone back there knows it, or has come first and is not overtaken.
+    Raises Fenced unless ``new`` still serves everyone by that ramp's doing.
+    """
+    if (why := against_retiring(record, ramp=ramp, new=new)) is not None:
+        raise Fenced(f"{record.route}: {why}", holder=record.ramp, epoch=record.epoch)
+    return record.model_copy(update={"previous_servers": servers})
+
+
+def against_retiring(record: RouteRecord, *, ramp: str, new: SlotName) -> str | None:
+    """Why the slot that ``ramp`` has left must keep its servers, in words; None if it need not."""
+    if record.kill is not None:
+        return f"was shut off by {record.kill.by}"
+    if record.assignment.default != new or record.assignment.rules:
+        return f"{new} does not serve everyone"
+    return None if record.ramp == ramp and record.cleared_by is None else "was cleared or taken over"
+
+
 # Clearing changes.
 
 
@@ -379,10 +407,11 @@ def switched_off(record: RouteRecord, mark: Mark) -> RouteRecord:
     return killed(record, mark).model_copy(update={"off": True})
 
 
-def sent_to_previous(record: RouteRecord, mark: Mark) -> RouteRecord:
+def sent_to_previous(record: RouteRecord, mark: Mark, *, force: bool = False) -> RouteRecord:
     """Everyone back on the slot *and digest* that were default before the last promotion, also after its end.
 
-    Raises Refused if there was none, or if that slot has been prepared for another model since.
+    Raises Refused if there was none, if that slot has been prepared for another model since, or, without ``force``, if
+    it keeps no server.
     """
     previous = record.previous_default
     if previous is None or previous == record.assignment.default:
@@ -390,6 +419,11 @@ def sent_to_previous(record: RouteRecord, mark: Mark) -> RouteRecord:
     digest = record.slots[previous].digest if previous in record.slots else None
     if digest != record.previous_digest:
         raise Refused(f"slot {previous} no longer holds what it held when it was the default")
+    if record.previous_servers == 0 and not force:
+        raise Refused(
+            f"{previous} keeps no server now that the ramp which left it is over (replicas.idle). Scale it up, wait "
+            "until it is ready, and add --force"
+        )
     back = record.model_copy(update={"original_default": previous})
     return killed(back, mark)
 
@@ -405,7 +439,7 @@ def forgotten(record: RouteRecord, slots: Collection[SlotName]) -> RouteRecord:
     """One of ``slots`` is about to hold another model: nobody may be sent back to it as if the earlier were there."""
     if record.previous_default not in slots:
         return record
-    return record.model_copy(update={"previous_default": None, "previous_digest": None})
+    return record.model_copy(update=_NO_PREVIOUS)
 
 
 def naming_workloads(record: RouteRecord, workloads: Collection[WorkloadReference]) -> RouteRecord:

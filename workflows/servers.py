@@ -65,6 +65,7 @@ class Servers(RampBase):
             spec=self._spec,
             ramp=self._ramp,
             plan=plan,
+            epoch=self._state.epoch,
             serving=self._state.applied or plan.baseline_only,
             assignment=assignment,
         )
@@ -109,7 +110,13 @@ class Servers(RampBase):
             self._room[1].cancel()
             self._room = None
         request = contract.RoomRequest(
-            spec=self._spec, ramp=self._ramp, plan=plan, serving=applied, assignment=applied, waits=False
+            spec=self._spec,
+            ramp=self._ramp,
+            plan=plan,
+            epoch=self._state.epoch,
+            serving=applied,
+            assignment=applied,
+            waits=False,
         )
         most = options.LOWER.schedule_to_close or options.SHIFT_LIMIT
         handle = self._start(

@@ -34,6 +34,11 @@ class Autoscaler:
         """``horizontalpodautoscaler chat-green``."""
         return f"{self.noted.resource.kind.lower()} {self.noted.name}"
 
+    @property
+    def unset(self) -> int:
+        """The lower bound where none is written."""
+        return 1 if self.noted.resource is POD_AUTOSCALERS else 0
+
     def at_least(self, servers: int) -> int:
         """The lower bound for ``servers``: a HorizontalPodAutoscaler knows none below one."""
         return max(servers, 1) if self.noted.resource is POD_AUTOSCALERS else servers

@@ -31,7 +31,10 @@ class External:
     async def ready(self, servers: int, seconds: float) -> Progress:  # noqa: ARG002
         return Progress(wanted=0, ready=0, unit="")
 
-    async def scale(self, servers: int, holder: Holder) -> None:
+    async def grow(self, servers: int, holder: Holder) -> None:
+        """Nobody here can."""
+
+    async def shrink(self, servers: int, holder: Holder) -> None:
         """Nobody here can."""
 
     async def restore(self, holder: Holder | None, *, serves: bool) -> Restored:  # noqa: ARG002

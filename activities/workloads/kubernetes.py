@@ -1,6 +1,7 @@
 """A workload that is an object of the Kubernetes API, and what scales it."""
 
 import asyncio
+from collections.abc import Callable
 
 from activities.kube import KubeClient, NotFound
 from activities.kube.client import Object
@@ -122,26 +123,32 @@ class KubernetesWorkload:
     async def prepare(self, model: str, holder: Holder) -> bool:
         return await self._object.hold(self._blank(holder), lambda f: self._fields(f, model).fields, holder)
 
-    async def scale(self, servers: int, holder: Holder) -> None:
-        def resized(found: Object) -> tuple[FieldValue, ...]:
-            return () if wanted(found) == servers else (FieldValue(REPLICAS, servers),)
+    async def grow(self, servers: int, holder: Holder) -> None:
+        more, scaler = _more(REPLICAS, servers, otherwise=1), await self._autoscaler()
+        if scaler is not None:
+            raised = _more(scaler.floor, scaler.at_least(servers), otherwise=scaler.unset)
+            await scaler.noted.hold(self._blank(holder), raised, holder)
 
         def woken(found: Object) -> tuple[FieldValue, ...]:
             # At zero a HorizontalPodAutoscaler is switched off, whatever its bounds say.
-            return (FieldValue(REPLICAS, servers),) if wanted(found) == 0 < servers else ()
+            return more(found) if wanted(found) == 0 else ()
 
-        blank, scaler = self._blank(holder), await self._autoscaler()
+        await self._object.hold(self._blank(holder), more if scaler is None else woken, holder)
+
+    async def shrink(self, servers: int, holder: Holder) -> None:
+        scaler = await self._autoscaler()
         if scaler is not None:
-            floor = (FieldValue(scaler.floor, scaler.at_least(servers)),)
-            await scaler.noted.hold(blank, lambda _: floor, holder)
-        await self._object.hold(blank, resized if scaler is None else woken, holder)
+            lowered = _fewer(scaler.floor, scaler.at_least(servers), otherwise=scaler.unset)
+            await scaler.noted.hold(self._blank(holder), lowered, holder)
+        else:
+            await self._object.hold(self._blank(holder), _fewer(REPLICAS, servers, otherwise=1), holder)
 
     async def restore(self, holder: Holder | None, *, serves: bool) -> Restored:
         return await put_back(await self._objects(), holder, serves=serves)
 
     async def retire(self, servers: int | None, holder: Holder) -> None:
         if servers is not None and self._settings.replicas is not None:
-            await self.scale(servers, holder)
+            await self.shrink(servers, holder)
         for noted in await self._objects():
             if await noted.has_notes():
                 await noted.patch(unmark, holder)
@@ -237,3 +244,18 @@ class KubernetesWorkload:
 
     def _problem(self, field: str, reason: str, mend: str) -> Problem:
         return Problem(f"slots.{self._slot}.workload.{field}", reason, mend)
+
+
+def _more(at: str, servers: int, *, otherwise: int) -> Callable[[Object], tuple[FieldValue, ...]]:
+    """Nothing but ``servers`` where fewer stand at a JSON pointer; ``otherwise`` is meant where nothing does."""
+    return lambda found: (FieldValue(at, servers),) if _number(found, at, otherwise) < servers else ()
+
+
+def _fewer(at: str, servers: int, *, otherwise: int) -> Callable[[Object], tuple[FieldValue, ...]]:
+    """The same where more stand there."""
+    return lambda found: (FieldValue(at, servers),) if _number(found, at, otherwise) > servers else ()
+
+
+def _number(found: Object, at: str, otherwise: int) -> int:
+    here = value_at(found, at)
+    return otherwise if here is None else int(here)

@@ -14,7 +14,7 @@ from activities.routers.kube.writers import others
 from activities.workloads.model_fields import FieldValue, value_at
 from activities.workloads.notes import REPLICAS, Notes, unmark, written
 from activities.workloads.protocol import Holder, Restored
-from tailramp.errors import Unreachable
+from tailramp.errors import Fenced, Unreachable
 
 _ATTEMPTS = 20
 """How often a write that met somebody else's is begun again: a controller writes the status of what it is rolling."""
@@ -49,7 +49,7 @@ class NotedObject:
         """Write the fields of ``change``, with notes; returns whether any of them was otherwise.
 
         ``blank`` are the notes where there are none yet.  ``anew``: what another ramp has noted is forgotten, so that
-        what stands now is what was found.
+        what stands now is what was found.  Raises Fenced where this ramp has asked for something else since.
         """
         changed = False
 
@@ -61,11 +61,22 @@ class NotedObject:
             notes = Notes.on(found)
             if notes is None or (anew and notes.ramp != holder.ramp):
                 notes = blank
-            by = {"ramp": holder.ramp, **({"changed_by": holder.ramp} if writes else {})}
+            by = {"ramp": holder.ramp, "order": self._order(notes, holder)}
+            by |= {"changed_by": holder.ramp} if writes else {}
             return [*writes, *notes.model_copy(update=by).with_fields(found, fields).mark(found)]
 
         await self.patch(operations, holder)
         return changed
+
+    def _order(self, notes: Notes, holder: Holder) -> int:
+        """The order that stands once ``holder`` has written.  It stands also where a write changes nothing else, so
+        that one which was decided before that finds the object changed."""
+        before = notes.order if notes.ramp == holder.ramp else 0
+        if holder.order is None:
+            return before
+        if holder.order < before:
+            raise Fenced(f"{self}: ramp {holder.ramp} has asked for other servers since", holder=holder.ramp)
+        return holder.order
 
     async def restore(self, holder: Holder | None, *, serves: bool, runs_model: bool) -> Restored:
         """See ``Workload.restore``.  ``runs_model``: fields of this object say which model is served."""

@@ -25,7 +25,7 @@ class Written(BaseModel):
 
 class Notes(BaseModel):
     """``fields`` by JSON pointer.  ``ramp`` is the latest that wrote, ``changed_by`` the latest that made a field hold
-    something else."""
+    something else.  ``order`` is the highest of that ramp's writes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +33,7 @@ class Notes(BaseModel):
     slot: str
     ramp: str
     changed_by: str | None = None
+    order: int = 0
     fields: dict[str, Written] = Field(default_factory=dict)
 
     @classmethod

@@ -16,11 +16,13 @@ class Holder:
     """Who writes: ``ramp``; ``check`` raises Fenced if the route is not its to write any more.
 
     It is asked after the object was read and before it is written, so that a write which comes late meets an object
-    that somebody else has changed since.
+    that somebody else has changed since.  ``order`` rises from one thing that a ramp asks for to the next, so that a
+    write which comes late meets what was asked for after it; None: it has no place among them.
     """
 
     ramp: str
     check: Callable[[], Awaitable[None]]
+    order: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,11 @@ class Workload(Protocol):
         Why they are not further may be some seconds old where the same workload is asked again and again.
         """
 
-    async def scale(self, servers: int, holder: Holder) -> None:
-        """Want so many of them."""
+    async def grow(self, servers: int, holder: Holder) -> None:
+        """Want at least so many of them."""
+
+    async def shrink(self, servers: int, holder: Holder) -> None:
+        """Want at most so many of them.  Raises Fenced if the ramp has asked for others since: see ``Holder``."""
 
     async def restore(self, holder: Holder | None, *, serves: bool) -> Restored:
         """Put back what the holder's ramp wrote; None: what any ramp wrote.

@@ -93,6 +93,10 @@ CATALOG: Final[dict[str, str]] = {
     "{route} is shut off: `tailramp lift {name} --reason ...` switches it on first": "{route} 已关停：请先用 `tailramp lift {name} --reason ...` 打开",
     "nobody can say what the gateway serves: {said:why}. Mend that, or name --route-file": "无法确知网关在服务什么：{why}。请先处理，或指定 --route-file",
     "nobody can say what the gateway serves: {any:why}. Mend that, or name --route-file": "无法确知网关在服务什么：{why}。请先处理，或指定 --route-file",
+    "{slot} keeps no server now that the ramp which left it is over (replicas.idle). Scale it up, wait until it is ready, and add --force": (
+        "离开 {slot} 的灰度已结束，它不再保留副本（replicas.idle）。请先扩容，等它就绪，再加 --force"
+    ),
+    "{slot} keeps at least {#n} servers (replicas.idle): scale it up.": "{slot} 至少保留 {n} 个副本（replicas.idle）：请扩容。",
     "{route} has no earlier default that is still there": "{route} 没有仍然存在的先前默认版本",
     "there is no route file {file}: check router.file": "没有路由文件 {file}：请检查 router.file",
     "{file} is not UTF-8": "{file} 不是 UTF-8",

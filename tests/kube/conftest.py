@@ -12,6 +12,7 @@ import pytest_asyncio
 from kube_namespace import USER, WORKLOAD_RULES, Namespace
 from living_kube import LivingKube
 
+from activities.kube import KubeClient
 from lab import programs
 from lab.control_plane import ControlPlane
 from lab.given_cluster import GivenCluster, Plane
@@ -81,6 +82,13 @@ async def place(plane_of_kinds: Plane) -> AsyncIterator[Namespace]:
     async with Namespace(plane_of_kinds) as namespace:
         await namespace.allow(WORKLOAD_RULES)
         yield namespace
+
+
+@pytest.fixture
+async def client(place: Namespace) -> AsyncIterator[KubeClient]:
+    """Of that user."""
+    async with KubeClient(place.kubeconfig) as client:
+        yield client
 
 
 @pytest_asyncio.fixture(loop_scope="module")

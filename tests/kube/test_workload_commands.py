@@ -66,7 +66,7 @@ async def put_and_roll_back(living: LivingKube, platform: PlatformFile) -> None:
 async def put(living: LivingKube, platform: PlatformFile, slot: str, model: str) -> None:
     workload = make_workload(platform, slot, living.clients)
     await workload.prepare(model, Holder(RAMP, may))
-    await workload.scale(3, Holder(RAMP, may))
+    await workload.grow(3, Holder(RAMP, may))
 
 
 async def deployed(living: LivingKube, slot: str) -> tuple[int, str]:

@@ -29,7 +29,7 @@ ALONE_AND_SCALED = [
 async def forward(slot: Slot, by: Holder) -> None:
     await slot.workload.claim(by, serves=False)
     await slot.workload.prepare("chat-v2", by)
-    await slot.workload.scale(4, by)
+    await slot.workload.grow(4, by)
 
 
 async def whole(slot: Slot, by: Holder) -> None:
@@ -113,7 +113,7 @@ async def test_asleep_at_any_call_while_a_later_ramp_takes_the_slot_it_changes_n
 
             async def take(later: Slot = later, taken: list[Any] = taken) -> None:
                 await later.workload.prepare("chat-v9", holder(LATER))
-                await later.workload.scale(6, holder(LATER))
+                await later.workload.grow(6, holder(LATER))
                 taken.append(await standing(later))
 
             async def check(taken: list[Any] = taken) -> None:

@@ -6,7 +6,6 @@ No controller runs: the tests write the statuses that controllers would write.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -36,12 +35,6 @@ from activities.workloads import Holder
 from tailramp.errors import Fenced, TailrampError
 
 
-@pytest.fixture
-async def client(place: Namespace) -> AsyncIterator[KubeClient]:
-    async with KubeClient(place.kubeconfig) as client:
-        yield client
-
-
 @pytest.fixture(params=list(KINDS))
 def slot(request: pytest.FixtureRequest, place: Namespace, client: KubeClient) -> Slot:
     return Slot(place, client, request.param, **WAYS, **SIZED)
@@ -67,7 +60,7 @@ async def test_a_model_is_put_into_every_place_that_names_it_and_taken_out_again
         assert pods["metadata"]["labels"] == {"app": "chat-green", "model-version": "chat-v2"}
     assert not await slot.workload.prepare("chat-v2", holder())
     assert (await slot.read())["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
-    await slot.workload.scale(5, holder())
+    await slot.workload.grow(5, holder())
     assert (await slot.read())["spec"]["replicas"] == 5
     assert (await slot.workload.size(), await slot.workload.found_size()) == (5, 2)
     restored = await slot.workload.restore(holder(), serves=False)
@@ -122,7 +115,7 @@ async def test_what_the_controller_said_of_an_earlier_object_counts_for_nothing(
 async def test_what_somebody_else_has_changed_is_named_and_left(slot: Slot) -> None:
     await slot.make()
     await slot.workload.prepare("chat-v2", holder())
-    await slot.workload.scale(4, holder())
+    await slot.workload.grow(4, holder())
     await slot.change(f"{slot.containers}/0/image", "toy/hotfix:1")
     restored = await slot.workload.restore(holder(), serves=False)
     (left,) = restored.left
@@ -145,7 +138,7 @@ async def test_a_ramp_after_one_that_was_shut_off_still_knows_what_was_found_fir
 async def test_where_users_are_served_only_the_number_goes_back(slot: Slot) -> None:
     await slot.make()
     await slot.workload.prepare("chat-v2", holder())
-    await slot.workload.scale(4, holder())
+    await slot.workload.grow(4, holder())
     await slot.workload.restore(holder(), serves=True)
     back = await slot.read()
     assert back["spec"]["replicas"] == 2
@@ -156,9 +149,9 @@ async def test_a_ramp_that_goes_back_leaves_the_servers_that_an_earlier_one_has_
     """Nothing had come to say that the promoted ramp was over: its notes still stand when the next one begins."""
     await slot.make(replicas=1)
     await slot.workload.prepare("chat-v2", holder())
-    await slot.workload.scale(8, holder())
+    await slot.workload.grow(8, holder())
     await slot.workload.claim(holder(LATER), serves=True)
-    await slot.workload.scale(9, holder(LATER))
+    await slot.workload.grow(9, holder(LATER))
     await slot.workload.claim(holder(LATER), serves=True)  # its worker has died, and another begins again
     assert (await slot.workload.restore(holder(LATER), serves=True)).left == ()
     stands = await slot.read()
@@ -207,7 +200,7 @@ async def test_an_earlier_ramps_write_comes_too_late_once_a_later_one_has_claime
         await slot.workload.claim(holder(LATER), serves=False)
 
     with pytest.raises(Fenced):
-        await slot.workload.scale(0, Holder(RAMP, frozen_once))
+        await slot.workload.shrink(0, Holder(RAMP, frozen_once))
     assert (await slot.read())["spec"]["replicas"] == 2
     assert await slot.workload.written_by() == LATER
 
@@ -315,7 +308,7 @@ async def test_an_autoscaler_is_refused_or_its_lower_bound_raised_and_put_back(
     raising = Slot(slot.place, slot.client, slot.kind, **WAYS, replicas={"full": 8, "autoscaler": "raise"})
     assert await said(raising) == ""
     assert await raising.workload.size() == 1
-    await raising.workload.scale(4, holder())
+    await raising.workload.grow(4, holder())
     scaler = await slot.place.admin.get(resource, slot.place.name, "chat-green")
     assert scaler["spec"][field] == 4
     assert (await slot.read())["spec"]["replicas"] == 2
@@ -341,7 +334,7 @@ async def test_a_slot_at_zero_is_woken_beside_its_autoscaler(place: Namespace, c
     slot = Slot(place, client, "deployment", replicas={"full": 8, "autoscaler": "raise"})
     await slot.make(replicas=0)
     await place.admin.create(POD_AUTOSCALERS, place.name, pod_autoscaler(slot, 1, 8))
-    await slot.workload.scale(2, holder())
+    await slot.workload.grow(2, holder())
     assert (await slot.read())["spec"]["replicas"] == 2
     await slot.workload.restore(holder(), serves=False)
     assert (await slot.read())["spec"]["replicas"] == 0
@@ -353,7 +346,7 @@ async def test_an_autoscaler_is_brought_no_lower_than_the_api_server_takes(
     slot = Slot(place, client, "deployment", replicas={"full": 8, "autoscaler": "raise"})
     await slot.make()
     await place.admin.create(POD_AUTOSCALERS, place.name, pod_autoscaler(slot, 3, 8))
-    await slot.workload.scale(0, holder())
+    await slot.workload.shrink(0, holder())
     assert (await place.admin.get(POD_AUTOSCALERS, place.name, "chat-green"))["spec"]["minReplicas"] == 1
     await slot.workload.restore(holder(), serves=False)
     assert (await place.admin.get(POD_AUTOSCALERS, place.name, "chat-green"))["spec"]["minReplicas"] == 3
@@ -461,7 +454,7 @@ async def life(place: Namespace, client: KubeClient) -> None:
             await pod(slot, "green-0", {"containerStatuses": [{**state, "state": {"waiting": waiting}}]})
         assert await slot.workload.preflight("chat-v2") == []
         await slot.workload.prepare("chat-v2", holder())
-        await slot.workload.scale(4, holder())
+        await slot.workload.grow(4, holder())
         assert (await slot.workload.ready(4, 0)).stuck or kind != "deployment"
         assert (await slot.workload.restore(holder(), serves=False)).touched
         if kind in scalers:

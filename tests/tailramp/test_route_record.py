@@ -38,6 +38,7 @@ from tailramp.route_record import (
     naming_workloads,
     prepared,
     renewed,
+    retiring,
     sent_to_previous,
     served,
     shortened,
@@ -359,6 +360,22 @@ def test_there_is_no_way_back_to_a_slot_that_holds_something_else_now() -> None:
         sent_to_previous(changed, MARK)
     with pytest.raises(Refused, match="no earlier default"):
         sent_to_previous(NEVER_RAMPED, MARK)
+
+
+def test_a_slot_that_keeps_no_server_is_no_way_back_unless_somebody_insists() -> None:
+    record = retiring(promoted_record(), ramp=RAMP, new="green", servers=0)
+    with pytest.raises(Refused, match=r"blue keeps no server .*--force"):
+        sent_to_previous(record, MARK)
+    assert sent_to_previous(record, MARK, force=True).assignment.default == "blue"
+    assert sent_to_previous(retiring(record, ramp=RAMP, new="green", servers=2), MARK).previous_servers == 2
+
+
+def test_servers_stay_where_somebody_has_sent_everyone_before_they_were_to_go() -> None:
+    back = sent_to_previous(promoted_record(), MARK)
+    with pytest.raises(Fenced, match="shut off by ada"):
+        retiring(back, ramp=RAMP, new="green", servers=0)
+    with pytest.raises(Fenced, match="green does not serve everyone"):
+        retiring(lifted(back), ramp=RAMP, new="green", servers=0)
 
 
 def test_a_workload_that_was_named_stays_named_once_whatever_slot_it_is_of_now() -> None:
