@@ -57,12 +57,23 @@ class RampBase:
         return cast("Answer", await self._settled_unless(handle, lambda: False))
 
     async def _settled_unless(
-        self, handle: "workflow.ActivityHandle[Answer]", interrupted: Callable[[], bool]
+        self,
+        handle: "workflow.ActivityHandle[Answer]",
+        interrupted: Callable[[], bool],
+        *,
+        only_reads: bool = False,
     ) -> Answer | None:
-        """As ``_settled``, and None if ``interrupted`` became true first."""
+        """As ``_settled``, and None if ``interrupted`` became true first.
+
+        Of an activity that ``only_reads`` nobody waits for the end once it is stopped: a rollback is the sooner.
+        """
         await workflow.wait_condition(lambda: handle.done() or self._state.stop is not None or interrupted())
         if not handle.done():
             handle.cancel()
+            if only_reads and self._state.stop is not None:
+                handle.add_done_callback(_forget)
+                await asyncio.sleep(0)  # the cancel goes out before whatever comes next
+                raise Stopped
         try:
             answer = await handle
         except ActivityError:
@@ -221,3 +232,9 @@ def why(error: ActivityError) -> str:
     if isinstance(cause, ActivityTimeoutError) and cause.last_heartbeat_details:
         return f"time limit; last seen: {cause.last_heartbeat_details[0]}"
     return str(cause)
+
+
+def _forget(handle: "workflow.ActivityHandle[Any]") -> None:
+    """Take note of how it ended: an error that nobody asks for would be logged as lost."""
+    if not handle.cancelled():
+        handle.exception()
