@@ -16,6 +16,7 @@ from bench.evidence.own_rules import EVERY, Sequential
 from bench.evidence.peers import LIMITS
 from bench.evidence.tables import noise_at
 from bench.evidence.traffic import HEALTHY, N2, REGRESSIONS, Regression, Traffic, fixed_share
+from tailramp.evidence.sequential.assignment_check import assignment_evidence
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.growth import harm
 from tailramp.evidence.sequential.process import EvidenceProcess
@@ -27,6 +28,7 @@ from tailramp.power import sequential_answers
 PLOTS = Path(__file__).parents[1] / "docs" / "plots"
 _TICK = 15.0
 _LEAST, _MOST = 0.1, 1e6
+_MOST_USERS = 100_000
 
 
 def evidence_over_time() -> str:
@@ -126,6 +128,48 @@ def users_differ() -> str:
     )
 
 
+def day_before() -> str:
+    """How much of what the users may differ by is left to allow for, once the day before is known."""
+    lines = []
+    for color, share in enumerate((1.0, 5.0, 25.0)):
+        spread = 0.24 * math.sqrt(UserSets.of_share(share).variance)
+        carried = [step / 50 for step in range(50)]
+        told = [(carry, math.exp(1.64 * spread * math.sqrt(1 - carry**2))) for carry in carried]
+        lines.append(Line(f"{share:g} % of the users", told, color))
+    return svg(
+        "How much worse 1 of 20 healthy candidates looks than its users of yesterday tell (p99, tau 0.24)",
+        Axis("carry: how much of yesterday's difference is there today", 0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        Axis("times as many bad answers", 1, 1.5, [1, 1.1, 1.2, 1.3, 1.4, 1.5]),
+        lines,
+    )
+
+
+def divided_users() -> str:
+    """How many users must be counted until a wrong division holds the ramp."""
+    lines = []
+    for color, share in enumerate((0.01, 0.05, 0.25, 0.5)):
+        missing = [step / 50 for step in range(5, 51)]
+        told = [(100 * part, users) for part in missing if (users := _users_until_held(share, part)) < _MOST_USERS]
+        lines.append(Line(f"{share * 100:g} % of the buckets", told, color))
+    return svg(
+        "Users of one window until the ramp is held, when some of the candidate's stay on the baseline",
+        Axis("% of the candidate's users who are missing there", 10, 100, range(10, 101, 10)),
+        Axis("users counted on both sides", 10, _MOST_USERS, [10, 100, 1000, 10_000, 100_000], log=True),
+        lines,
+    )
+
+
+def _users_until_held(share: float, missing: float) -> float:
+    """In the first window, whose evidence counts half, with as many of each side as are expected."""
+    low, high = 1.0, 2.0 * _MOST_USERS
+    for _ in range(40):
+        users = math.sqrt(low * high)
+        seen = users * share * (1 - missing)
+        enough = assignment_evidence(seen, users - seen, share) / 2 >= 100
+        low, high = (low, users) if enough else (users, high)
+    return high
+
+
 def _shares() -> Iterator[float]:
     return (50 ** (step / 40) for step in range(41))
 
@@ -219,6 +263,8 @@ DRAWN: dict[str, Callable[[], str]] = {
         false_rollbacks,
         answers_needed,
         users_differ,
+        day_before,
+        divided_users,
         heavy_users,
         alpha,
         tolerance,

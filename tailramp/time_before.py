@@ -48,6 +48,18 @@ def why_not(plan: Plan, assignment: Assignment) -> dict[SlotName, str]:
     return found
 
 
+def users_said(plan: Plan, tested: Iterable[str], known: Collection[str]) -> str:
+    """By which of the checks with a sequential test the users are known before the ramp's first step, or why not."""
+    for slot, why in why_not(plan, plan.steps[0].assignment).items():
+        return f"the users of {slot} cannot be known from before the ramp: {why}"
+    names = list(dict.fromkeys(tested))
+    if by := ", ".join(name for name in names if name in known):
+        told = f"the users are known from before the ramp by {by}"
+        others = ", ".join(name for name in names if name not in known)
+        return f"{told}, not by {others}" if others else told
+    return "the users are not known from before the ramp: too little was counted by bucket"
+
+
 def asked_before(spec: RampSpec, plan: Plan, began: Began, *, by_bucket: bool = False) -> "Asked | None":
     """What is to be asked about the time before a ramp that ``began`` so; None if nothing is wanted or can be.
 

@@ -11,7 +11,7 @@ from cli.doctor.findings import Result, finding, good, unseen
 from tailramp.errors import InvalidFile, Refused, TailrampError
 from tailramp.evidence import Check, gateway_errors
 from tailramp.proof import Answer
-from tailramp.spec import EnvoyFileRouter, GatewayLabelRouter, PlatformFile, load_spec
+from tailramp.spec import EnvoyFileRouter, GatewayLabelRouter, PlatformFile, RampSpec, load_spec
 
 if TYPE_CHECKING:
     import aiohttp
@@ -202,7 +202,8 @@ async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> As
     from activities.users import users_problems
     from tailramp.checks import slot_match
 
-    checks, of = _checks(platform, canary)
+    spec = _spec_beside(canary)
+    checks, of = _checks(platform, spec, canary)
     settings = platform.prometheus
     try:
         metrics = PrometheusMetrics.of(settings)
@@ -219,15 +220,41 @@ async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> As
     if not problems:
         names = ", ".join(check.name for check in checks)
         yield good("Prometheus", f"{settings.url} answers for {baseline}: {names} ({of})")
+        if spec is not None and platform.checks.sequential.history is not None:
+            yield await _users_before(spec, baseline)
 
 
-def _checks(platform: PlatformFile, canary: Path) -> tuple[tuple[Check, ...], str]:
+async def _users_before(spec: RampSpec, baseline: str) -> Result:
+    """By which checks a ramp that began now would know its users, and by which it would not."""
+    from activities.time_before import known_before
+    from tailramp.checks import checks_by_slot
+    from tailramp.plan import make_plan
+    from tailramp.replay.source import seats_of
+    from tailramp.time_before import users_said
+
+    default, candidates = seats_of(spec, baseline)
+    plan = make_plan(spec, default=default, candidates=candidates)
+    known = await known_before(spec, plan)
+    tested = [check.name for checks in checks_by_slot(spec, plan).values() for check in checks if check.is_sequential]
+    said = users_said(plan, tested, known)
+    if known:
+        return good("Prometheus", said)
+    mend = "Name the label that tells the users' buckets, or leave checks.sequential.history out"
+    return finding("Prometheus", said, mend)
+
+
+def _spec_beside(canary: Path) -> RampSpec | None:
+    try:
+        return load_spec(canary, canary.parent / "tailramp.yaml")
+    except (InvalidFile, OSError):
+        return None
+
+
+def _checks(platform: PlatformFile, spec: RampSpec | None, canary: Path) -> tuple[tuple[Check, ...], str]:
     """The checks of the researcher's file beside, or the one that needs none."""
     from tailramp.checks import all_checks
 
-    try:
-        spec = load_spec(canary, canary.parent / "tailramp.yaml")
-    except (InvalidFile, OSError):
+    if spec is None:
         return (gateway_errors(platform.checks.max_errors or 0.05),), "without a researcher's file"
     return all_checks(spec), str(canary)
 

@@ -260,20 +260,12 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
 
 def _users_said(preview: "Preview", say: "Say", tested: "Sequence[str]") -> str:
     """Whether the users are known from before the ramp: by which checks, or why not."""
-    from tailramp.time_before import why_not
+    from tailramp.time_before import users_said, why_not
 
-    for slot, why in why_not(preview.plan, preview.steps[0].step.assignment).items():
-        return say(f"the users of {slot} cannot be known from before the ramp: {why}")
     known = preview.world.known
-    if known is None:
+    if known is None and not why_not(preview.plan, preview.steps[0].step.assignment):
         return say("whether the users are known from before the ramp was not asked")
-    names = dict.fromkeys(tested)
-    if by := ", ".join(name for name in names if name in known):
-        told = f"the users are known from before the ramp by {by}"
-        if others := ", ".join(name for name in names if name not in known):
-            told += f", not by {others}"
-        return say(told)
-    return say("the users are not known from before the ramp: too little was counted by bucket")
+    return say(users_said(preview.plan, tested, known or ()))
 
 
 def _assumed(preview: "Preview") -> list[str]:

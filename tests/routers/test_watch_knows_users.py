@@ -16,6 +16,7 @@ from activities.metrics import PrometheusMetrics
 from activities.observing import users_before
 from activities.preflight import PreflightActivities
 from activities.time_before import known_before, read_time_before
+from cli.doctor.route_side import _users_before
 from cli.record_command import _Asked, _earlier, _header_of_time
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
@@ -180,6 +181,10 @@ async def test_users_are_told_apart_by_the_label_and_only_if_there_is_one(
     assert header.earlier_of(header.users) == header.earlier
     assert await known_before(request.spec, request.plan) == frozenset({"toxicity"})
     assert await known_before(other.spec, other.plan) == frozenset()
+    found, missed = await _users_before(request.spec, "blue"), await _users_before(other.spec, "blue")
+    assert (found.text, found.mend) == ("the users are known from before the ramp by toxicity", "")
+    assert "too little was counted by bucket" in missed.text
+    assert "label" in missed.mend
 
 
 @pytest.mark.timeout(120)
