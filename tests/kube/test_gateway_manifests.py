@@ -1,22 +1,32 @@
-"""`deploy/kubernetes/gateway-label`: accepted by the API server to the last field, and enough for a gateway."""
+"""Our gateways in a cluster: accepted by the API server to the last field, and enough for a gateway."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
+from aiohttp import web
 from kube_namespace import Namespace
 from living_label import GATEWAY, GATEWAY_ROLE_FILE, role_of
 
 from activities.kube import Denied, KubeClient, Resource
 from activities.kube.client import EventKind
 from activities.kube.resources import LEASES, SERVICES
+from cli.__main__ import main
 from cli.gateway_command import _gateway, _identity
+from lab.envoy_server import EnvoyServer
+from lab.process import free_port
+from tailramp.buckets import BucketFunction
 from tailramp.spec import load_platform
 
+BEHIND = GATEWAY.with_name("gateway-behind")
+"""The gateway before an Ingress or an HTTPRoute, which follows no record."""
 RBAC = "rbac.authorization.k8s.io"
 KINDS = {
     "ServiceAccount": Resource("", "v1", "serviceaccounts", "ServiceAccount"),
@@ -29,14 +39,27 @@ KINDS = {
 }
 
 
-def documents() -> list[dict[str, Any]]:
-    listed = yaml.safe_load((GATEWAY / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    return [made for name in listed for made in yaml.safe_load_all((GATEWAY / name).read_text(encoding="utf-8"))]
+def documents(folder: Path = GATEWAY) -> list[dict[str, Any]]:
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    return [made for name in listed for made in yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))]
 
 
-async def test_every_manifest_is_accepted_with_strict_fields(namespace: Namespace) -> None:
-    made = documents()
-    assert {document["kind"] for document in made} == KINDS.keys()
+def pod_of(folder: Path) -> dict[str, Any]:
+    """The one pod template, with the init containers among its containers, by name."""
+    (pod,) = [made["spec"]["template"]["spec"] for made in documents(folder) if made["kind"] == "Deployment"]
+    return {**pod, "containers": {each["name"]: each for each in [*pod["initContainers"], *pod["containers"]]}}
+
+
+@pytest.mark.parametrize(
+    ("folder", "kinds"),
+    [(GATEWAY, set(KINDS)), (BEHIND, {"Deployment", "PodDisruptionBudget", "Service", "NetworkPolicy"})],
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+async def test_every_manifest_is_accepted_with_strict_fields(
+    namespace: Namespace, folder: Path, kinds: set[str]
+) -> None:
+    made = documents(folder)
+    assert {document["kind"] for document in made} == kinds
     for document in made:
         await namespace.admin.create(KINDS[document["kind"]], namespace.name, document, dry_run=True)
 
@@ -56,19 +79,59 @@ def test_the_platform_file_beside_them_makes_a_gateway() -> None:
     assert gateway.lease_file == Path("/var/lib/tailramp/gateway/lease/routes.json")
 
 
-def test_envoy_serves_until_its_answers_are_over_and_only_it_can_read_the_secret() -> None:
+@pytest.mark.parametrize("folder", [GATEWAY, BEHIND], ids=lambda folder: folder.name)
+def test_envoy_serves_until_its_answers_are_over_and_only_it_can_read_the_secret(folder: Path) -> None:
     """It ends at once on SIGTERM, with whatever it is answering; what does not ask for probes needs no secret."""
-    (pod,) = [document["spec"]["template"]["spec"] for document in documents() if document["kind"] == "Deployment"]
-    containers = {container["name"]: container for container in [*pod["initContainers"], *pod["containers"]]}
+    pod = pod_of(folder)
+    containers = pod["containers"]
     program, seconds = containers["envoy"]["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "sleep"
     assert 60 <= int(seconds) <= pod["terminationGracePeriodSeconds"] - 5
     mounts = {name: {mount["name"] for mount in container["volumeMounts"]} for name, container in containers.items()}
-    assert mounts == {
-        "bootstrap": {"platform", "gateway"},
-        "follow": {"platform", "gateway"},
-        "envoy": {"probe", "gateway"},
+    assert mounts.pop("envoy") == {"probe", "gateway"}
+    assert set(mounts) == ({"bootstrap", "follow"} if folder == GATEWAY else {"bootstrap"})
+    assert all(mounted == {"platform", "gateway"} for mounted in mounts.values())
+
+
+async def test_what_the_manifest_asks_for_is_a_gateway_that_hands_everyone_on(tmp_path: Path) -> None:
+    """The command of the init container, with the folders and ports of this machine, and Envoy on what it writes."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("X-User-Bucket", ""))
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    port, secret = free_port(), tmp_path / "secret"
+    secret.write_text("a secret of at least thirty-two bytes", encoding="utf-8")
+    here = {
+        "--platform": BEHIND / "tailramp.yaml",
+        "--listen": f"127.0.0.1:{port}",
+        "--admin": f"127.0.0.1:{free_port()}",
+        "--probe-secret-file": secret,
+        "--routes": tmp_path / "gateway" / "routes.json",
+        "--bootstrap": tmp_path / "gateway" / "envoy.json",
     }
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        here["--behind"] = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        command, *options = pod_of(BEHIND)["containers"]["bootstrap"]["args"]
+        named = [option.partition("=")[0] for option in options]
+        assert set(named) == here.keys()
+        assert await asyncio.to_thread(main, [command, *(f"{name}={here[name]}" for name in named)]) == 0
+        bootstrap = json.loads((tmp_path / "gateway" / "envoy.json").read_text(encoding="utf-8"))
+        async with EnvoyServer(tmp_path / "envoy", bootstrap), aiohttp.ClientSession() as http:
+            headers = {"X-User-Id": "13800001234", "X-User-Bucket": "forged"}
+            async with http.get(f"http://127.0.0.1:{port}/v1/chat", headers=headers) as response:
+                assert response.status == 200
+    finally:
+        await runner.cleanup()
+    compute = BucketFunction(load_platform(BEHIND / "tailramp.yaml").identity.salt)
+    assert compute("13800001234") in asked
+    assert "forged" not in asked
 
 
 @pytest.mark.parametrize("name", ["tailramp-another", ""])
