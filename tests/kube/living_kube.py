@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,10 @@ from tailramp.proof import Answer
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
 SALT = "demo-2026"
+TAKEN_UP_SECONDS = 30.0
+"""Traefik loses no change: its signal may be dropped only where another is waiting, after which it reads the objects as
+they then are.  But a watch that the API server closed, as it does when it can hardly keep up, is opened again after 0.8
+to 30 s, and until then nothing is known of any change."""
 on_shared_loop = pytest.mark.asyncio(loop_scope="module")
 """For tests that share a data plane with the others of their file."""
 
@@ -241,8 +246,8 @@ class LivingKube(Lasting):
         await self.served(assignment)
 
     async def served(self, assignment: Assignment) -> None:
-        """Wait until probes find everybody served as ``assignment`` says."""
-        missing = ""
+        """Wait until probes find everybody served as ``assignment`` says; a failure tells what Traefik did."""
+        missing, since = "", time.time()
 
         async def proven() -> bool:
             nonlocal missing
@@ -251,9 +256,20 @@ class LivingKube(Lasting):
             return evidence.answer is Answer.YES
 
         try:
-            await wait_until(proven, 10, assignment.describe())
+            await wait_until(proven, TAKEN_UP_SECONDS, assignment.describe())
         except TimeoutError as error:
-            raise AssertionError(f"{error}: {missing}") from None
+            loaded = await self._loaded_at()
+            when = "never" if loaded is None else f"{loaded - since:+.1f} s"
+            raise AssertionError(
+                f"{error}: {missing}; Traefik took up a configuration last {when} after that"
+            ) from None
+
+    async def _loaded_at(self) -> float | None:
+        """The unix time at which Traefik took a configuration up last, by its own word."""
+        async with self.http.get(f"{self.traefik.admin_url}/metrics") as response:
+            lines = (await response.text()).splitlines()
+        told = (line.split()[1] for line in lines if line.startswith("traefik_config_last_reload_success "))
+        return next(map(float, told), None)
 
     async def ask(self, user: str | None = None, headers: Mapping[str, str] | None = None) -> tuple[int, str | None]:
         """Status and variant of a request through the gateway."""
