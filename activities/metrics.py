@@ -281,7 +281,7 @@ class PrometheusMetrics:
             by_bucket = counts_by_bucket(series_of(result, query, "histograms", native=True))
             return [Column(labels, at_times(times, points)) for labels, points in by_bucket.items()]
         return [
-            Column(labels_of(series), at_times(times, map(pair, series["values"])))
+            Column(labels_of(series), at_times(times, series["values"]))
             for series in series_of(result, query, "values")
         ]
 

@@ -4,7 +4,7 @@ Anything may be in an answer: a proxy's page, numbers where series should be, a 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from activities.query_threads import Unanswered
@@ -15,12 +15,11 @@ EXCERPT = 200
 """How many characters of somebody else's text are passed on."""
 
 
-def at_times(times: range, points: Iterable[tuple[Any, Any]]) -> list[float | None]:
+def at_times(times: range, points: Sequence[Sequence[Any]]) -> list[float | None]:
     """The value of a series at each of the times, from points that may lie at some of them only."""
-    found = list(points)
-    if [at for at, _ in found] == list(times):
-        return [float(value) for _, value in found]
-    known = {round(float(at)): float(value) for at, value in found}
+    if [at for at, _ in points] == list(times):
+        return [float(value) for _, value in points]
+    known = {round(float(at)): float(value) for at, value in points}
     return [known.get(at) for at in times]
 
 

@@ -7,10 +7,10 @@ of that is kept for the rules that promise nothing by themselves; the sequential
 from collections.abc import Mapping, Sequence
 
 from tailramp.evidence import Check, HangingCheck, HistogramCheck
-from tailramp.evidence.checks import TOKENS_PER_ANSWER
 from tailramp.evidence.judge import JudgeName
 from tailramp.evidence.sequential.combination import weights_of
 from tailramp.evidence.sequential.rule import FAILURES, SESSIONS, TIMES, SequentialRule, UsualNoise
+from tailramp.evidence.usual_checks import TOKENS_PER_ANSWER
 from tailramp.presets import Counted
 from tailramp.spec import PlatformFile
 

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
         RatioCheck,
         SlotMatch,
         Source,
-        gateway_errors,
-        hanging,
-        latency,
-        server_errors,
-        toxicity,
     )
     from tailramp.evidence.counts import NO_EDGES, ArmCounts, EdgeCounts, UnknownEdgeError
     from tailramp.evidence.grid import Grid
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
     from tailramp.evidence.raw_series import RawSeries, Recount, recount
     from tailramp.evidence.reading import Answer, Labels, Reading, Sample
     from tailramp.evidence.threshold import Protection, ThresholdJudge, ThresholdRule
+    from tailramp.evidence.usual_checks import gateway_errors, hanging, latency, server_errors, toxicity
     from tailramp.evidence.verdicts import Combination, Numbers, Verdict, VerdictKind, combine
 
 __all__ = [
@@ -80,11 +76,6 @@ _HOMES = {
         "RatioCheck",
         "SlotMatch",
         "Source",
-        "gateway_errors",
-        "hanging",
-        "latency",
-        "server_errors",
-        "toxicity",
     ),
     "counts": (
         "NO_EDGES",
@@ -112,6 +103,13 @@ _HOMES = {
         "Protection",
         "ThresholdJudge",
         "ThresholdRule",
+    ),
+    "usual_checks": (
+        "gateway_errors",
+        "hanging",
+        "latency",
+        "server_errors",
+        "toxicity",
     ),
     "verdicts": (
         "Combination",

@@ -72,7 +72,8 @@ class HangingArm:
         """See `Arm.can_take_rows`."""
         once = all(len(set(table.labels)) == len(table.labels) for table in tables.values())
         whole = self.total.n.is_integer() and self.total.bad.is_integer()
-        return once and whole and bool(tables["least"].labels) and self._ended.can_take_rows(tables["ended"].labels)
+        ended, there = tables["ended"].labels, bool(tables["least"].labels) or not self._seen
+        return once and whole and there and bool(ended) and self._ended.can_take_rows(ended)
 
     def take_rows(self, tables: Mapping[str, Table]) -> Totals:
         """See `Arm.take_rows`."""

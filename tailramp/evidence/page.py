@@ -66,6 +66,7 @@ class Page:
         self._told = told
         # Counted already, and not judged yet: the ticks from `next` on.
         self._ahead: deque[CheckTick] = deque()
+        self._one_by_one_until = 0
         # Whether each arm has had a series; whether there once was a tick without any series at all.
         self._known = [False, False]
         self._lost = False
@@ -154,7 +155,12 @@ class Page:
     def _counted_ahead(self, reading: Reading, index: int) -> Sequence[CheckTick]:
         """The ticks from `index` on that can be counted in one go; none if the reading is not one of many."""
         answers = reading.answers
-        if index <= 0 or not isinstance(answers, AnswersAt) or answers.readings.times.step != self._grid.tick:
+        if (
+            index <= 0
+            or index < self._one_by_one_until
+            or not isinstance(answers, AnswersAt)
+            or answers.readings.times.step != self._grid.tick
+        ):
             return ()
         readings, first = answers.readings, answers.place
         queries = [query for parts in self._queries for query in parts.values()]
@@ -164,6 +170,7 @@ class Page:
         tables = [{part: readings.table(query, first, end) for part, query in parts.items()} for parts in self._queries]
         arms = list(zip(self._arms, tables, strict=True))
         if not all(arm.can_take_rows(of_arm) for arm, of_arm in arms):
+            self._one_by_one_until = index + _WORTH_IT * _WORTH_IT
             return ()
         return self._ticks_of([arm.take_rows(of_arm) for arm, of_arm in arms], index)
 

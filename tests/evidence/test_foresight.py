@@ -42,7 +42,7 @@ def test_windows_that_were_foreseen_are_observed_as_those_that_were_not(
                 each.move(TEN)
             if place == renewed:
                 each.renew()
-        if not foreseeing.foresees:
+        if not foreseeing.foresees(one):
             ahead = counts[place : place + at_once]
             foreseeing.foresee(ahead, [seconds] * len(ahead))
         assert (plain.observe(one, seconds) == foreseeing.observe(one, seconds)).all()
@@ -53,9 +53,10 @@ def test_another_window_than_the_one_that_was_foreseen_is_observed_for_what_it_i
     plain, foreseeing = process(), process()
     bad, good = (np.array([[40.0, 40.0], [x, x], [900.0, 900.0], [9.0, 9.0]]) for x in (30.0, 0.0))
     foreseeing.foresee([good, good], [5.0, 5.0])
-    assert foreseeing.foresees
+    assert foreseeing.foresees(good)
+    assert not foreseeing.foresees(bad)
     assert (plain.observe(bad, 5.0) == foreseeing.observe(bad, 5.0)).all()
-    assert not foreseeing.foresees
+    assert not foreseeing.foresees(good)
 
 
 def test_what_is_foreseen_ends_with_the_five_minutes_of_its_tempering() -> None:
@@ -63,9 +64,9 @@ def test_what_is_foreseen_ends_with_the_five_minutes_of_its_tempering() -> None:
     one = np.array([[40.0, 40.0], [1.0, 1.0], [900.0, 900.0], [9.0, 9.0]])
     foreseeing.foresee([one] * 50, [15.0] * 50)
     for _ in range(20):
-        assert foreseeing.foresees
+        assert foreseeing.foresees(one)
         foreseeing.observe(one, 15.0)
-    assert not foreseeing.foresees
+    assert not foreseeing.foresees(one)
 
 
 def rule(noise: UsualNoise) -> SequentialRule:

@@ -8,13 +8,14 @@ import pytest
 from evidence_samples import ANCHOR, BLUE, GREEN, GRID, RULE, reading, sample
 
 from tailramp.evidence import ArmCounts, CheckBook, CheckTick, EdgeCounts, Reading, Verdict, VerdictKind
-from tailramp.evidence.checks import Check, gateway_errors, latency, toxicity
+from tailramp.evidence.checks import Check
 from tailramp.evidence.judge import JudgeName
 from tailramp.evidence.jury import Jury
 from tailramp.evidence.sequential.combination import JointEvidence
 from tailramp.evidence.sequential.dossier import Dossier
 from tailramp.evidence.sequential.rule import FAILURES, TIMES, SequentialRule, UsualNoise
 from tailramp.evidence.sequential.user_sets import UserSets
+from tailramp.evidence.usual_checks import gateway_errors, latency, toxicity
 
 FIVE = UserSets.of_share(5)
 BOTH = (JudgeName.THRESHOLD, JudgeName.SEQUENTIAL)

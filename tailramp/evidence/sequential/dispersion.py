@@ -65,8 +65,8 @@ class Dispersion:
         """Count one window, `counts` of shape (4, rows): n and x of the candidate, n and x of the baseline."""
         self._open += counts
         self._elapsed += seconds
-        if (over := self._elapsed >= BLOCK_SECONDS - 1e-6).any():
-            self._close(over)
+        if self._elapsed.max() >= BLOCK_SECONDS - 1e-6:
+            self._close(self._elapsed >= BLOCK_SECONDS - 1e-6)
 
     def until_over(self, seconds: Sequence[float]) -> int:
         """Return how many windows, `seconds` long each, may be added until `eta` changes; the last may change it."""

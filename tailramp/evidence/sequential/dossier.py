@@ -153,7 +153,7 @@ class Dossier:
             ends = [tick.at - seconds, *(one.at for one in known)]
             lengths = [float(end - begin) for begin, end in pairwise(ends)]
             self._prepared.extend(zip(map(self._counted, known), lengths, strict=True))
-        if not self._process.foresees:
+        if not self._process.foresees(self._prepared[0][0]):
             self._process.foresee([counts for counts, _ in self._prepared], [length for _, length in self._prepared])
         self._coming.popleft()
         return self._prepared.popleft()[0]
@@ -174,7 +174,10 @@ class Dossier:
             if self._against_limit is not None:
                 self._against_limit.renew()
         counts = self._window(tick, seconds)
-        self._counts += np.where(np.isfinite(counts), counts, 0.0)
+        if self._process.foresees(counts):
+            self._counts += counts
+        else:
+            self._counts += np.where(np.isfinite(counts), counts, 0.0)
         if self._against_limit is not None:
             own = float(self._process.eta[self._rows.index(self._limit_edge)])
             self._against_limit.observe(tick.candidate.n, max(0.0, tick.candidate.bad), seconds, own)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailramp.evidence.sequential.dispersion import Dispersion, Noise
 from tailramp.evidence.sequential.grids import (
@@ -176,12 +177,12 @@ class EvidenceProcess:
         many = len(sound) if sound.all() else int(sound.argmin())
         if many and not self._waiting.any():
             told, likely = self._likelihood(np.moveaxis(windows[:many], 1, 0), self._dispersion.eta)
-            self._foreseen.extend(map(_Foreseen, counts[:many], told, likely))
+            rows = map(_rows_with, windows[:many, 1] + windows[:many, 3])
+            self._foreseen.extend(map(_Foreseen, counts[:many], told, likely, rows))
 
-    @property
-    def foresees(self) -> bool:
-        """Whether it is prepared for the next window."""
-        return bool(self._foreseen)
+    def foresees(self, counts: Array) -> bool:
+        """Whether it is prepared for this very window as the next one; then all of it are counts, with answers."""
+        return bool(self._foreseen) and self._foreseen[0].counts is counts
 
     def _likelihood(self, counts: Array, eta: Array) -> tuple[Array, Array]:
         """The log-likelihood of every ratio, against that of a ratio of 1, and its exponential, of largest value 1.
@@ -207,22 +208,25 @@ class EvidenceProcess:
         baseline. `seconds` is the length of the window. A row in which an arm has no answers, or a number that is no
         count, says nothing.
         """
-        foreseen = self._foreseen.popleft() if self._foreseen else None
-        if foreseen is None or foreseen.counts is not counts:
+        foreseen = None
+        if self.foresees(counts):
+            foreseen = self._foreseen.popleft()
+        else:
             self._foreseen.clear()
-            foreseen = None
             counts = self._sound(counts)
         self._place(seconds)
-        m = counts[1] + counts[3]
-        if m.any():
-            active = slice(None) if m.all() else np.flatnonzero(m)
-            if foreseen is not None:
-                self._update(active, foreseen.told[active], foreseen.likely[active])
-            else:
-                self._update(active, *self._likelihood(counts[:, active], self._dispersion.eta[active]))
+        if foreseen is not None:
+            rows = foreseen.rows
+            if isinstance(rows, slice) or len(rows):
+                self._update(rows, foreseen.told[rows], foreseen.likely[rows])
+        else:
+            rows = _rows_with(counts[1] + counts[3])
+            if isinstance(rows, slice) or len(rows):
+                self._update(rows, *self._likelihood(counts[:, rows], self._dispersion.eta[rows]))
         self._dispersion.add(counts, seconds)
         total: Array = self._b.sum(axis=(1, 2)) + self._unplaced
-        if (high := total > CAP).any():
+        if total.max() > CAP:
+            high = total > CAP
             self._b[high] *= (CAP / total[high])[:, None, None]
             total = np.minimum(total, CAP)
         self.evidence = total
@@ -251,7 +255,7 @@ class EvidenceProcess:
     def _place(self, seconds: float) -> None:
         """Let changes begin now, with the weight that this tick has."""
         weight = np.minimum(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
-        self._due[:] = 0.0
+        self._due.fill(0.0)
         self._unplaced -= weight
         self._b += (weight / len(EFFECTS))[:, None, None] * self._a[:, None, :]
 
@@ -259,8 +263,8 @@ class EvidenceProcess:
         self._ratio[active] += told[:, RATIO_SLICE]
         before_a, before_b = self._a[active], self._b[active]  # views of the whole, or copies of some rows
         total = np.einsum("ij,ij->i", before_a, likely[:, USER_SLICE])
-        faint = total < _FAINT
-        if told_of_faint := bool(faint.any()):
+        if told_of_faint := bool(total.min() < _FAINT):
+            faint = total < _FAINT
             rows = np.arange(len(self._a))[active][faint]
             exact = _in_logarithms(self._a[rows], self._b[rows], _from_top(told[faint]))
             total[faint] = 1.0
@@ -295,12 +299,22 @@ _KEPT = ("_a", "_law", "_carry", "_b", "_unplaced", "_due", "_ratio", "_waiting"
 _KEPT_OF_DISPERSION = ("_elapsed", "_open", "_seen", "_information", "_variance", "eta")
 
 
+_Rows = slice | NDArray[np.intp]
+"""All rows, or the numbers of some."""
+
+
+def _rows_with(m: Array) -> _Rows:
+    """The rows in which there are bad answers, `m` of shape (rows,)."""
+    return slice(None) if m.all() else np.flatnonzero(m)
+
+
 class _Foreseen(NamedTuple):
     """A window, and what it tells: see `EvidenceProcess._likelihood`."""
 
     counts: Array
     told: Array
     likely: Array
+    rows: "_Rows"
 
 
 def _all_counts(counts: Array) -> Mask:
