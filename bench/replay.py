@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tailramp.checks import checks_by_slot, slot_match
+from tailramp.garbage import look_for_garbage_seldom
 from tailramp.plan import Plan, make_plan
 from tailramp.replay.counters import of_recording, run_up
 from tailramp.replay.course import Course, play
@@ -48,6 +49,7 @@ checks:
 
 
 def main(arguments: Sequence[str]) -> None:
+    look_for_garbage_seldom()  # as the command does
     parser = argparse.ArgumentParser(prog="python -m bench replay", description=__doc__)
     parser.add_argument("--keep", action="store_true", help=f"write the result to {RESULT}, too")
     options = parser.parse_args(arguments)

@@ -22,6 +22,7 @@ from lab.prometheus_server import PrometheusServer
 from tailramp.checks import shelf_of
 from tailramp.dossiers import begin_stretch, dossiers_of
 from tailramp.evidence import RUN_UP, Grid
+from tailramp.garbage import look_for_garbage_seldom
 from tailramp.plan import make_plan
 from tailramp.presets.servers import DURATION
 from tailramp.spec import load_spec
@@ -108,6 +109,7 @@ async def timed(folder: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
+    look_for_garbage_seldom()  # as a worker does
     argparse.ArgumentParser(prog="python -m bench watch_rebuild", description=__doc__).parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="tailramp-rebuild-") as folder:
         text = "\n".join(asyncio.run(timed(Path(folder))))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from activities.kube import KubeClient
 from tailramp.errors import InvalidFile
+from tailramp.garbage import look_for_garbage_seldom
 from worker.follower import Followed, run_follower
 from worker.logging_setup import configure_logging
 from worker.process import leave, serve
@@ -22,6 +23,7 @@ class NothingToWatch(Exception):
 
 def _begin(*, as_json: bool) -> WorkerSettings:
     """The settings, with logging as they say; ``as_json``: as JSON on standard output, for a program that reads it."""
+    look_for_garbage_seldom()
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format, for_program=as_json)
     return settings
