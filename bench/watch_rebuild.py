@@ -7,6 +7,7 @@ readings, counts, and judges with the dossiers of the shipped policy.
 
 import argparse
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -103,6 +104,7 @@ async def timed(folder: Path) -> list[str]:
         f"reading from Prometheus      {read - begun:6.2f} s   ({read_processor - processor:.2f} s of one core here)",
         f"counting and judging         {done - read:6.2f} s   ({done_processor - read_processor:.2f} s of one core)",
         f"together                     {done - begun:6.2f} s",
+        f"({os.getloadavg()[0]:.1f} processes ran beside it)",
         "",
         *(f"{verdict.check}: {verdict.kind}" for verdict in shelf.verdicts),
     ]
