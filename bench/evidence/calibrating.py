@@ -15,7 +15,7 @@ from bench.evidence.traffic import (
     Traffic,
     slower_than,
 )
-from tailramp.evidence.sequential.calibration import count_noise, noise_estimates, spread_estimate, user_spread
+from tailramp.evidence.sequential.calibration import count_noise, user_spread
 from tailramp.evidence.sequential.dispersion import Noise
 
 JUDGED = [*LADDER, ERRORS, TOXICITY]
@@ -30,7 +30,10 @@ DEFAULTS = Noise.of(
 
 def calibrated(rate: float, *, seed: int, regime: Regime = N2, days: int = 1) -> Noise:
     """The noise of the judged metrics as ``tailramp calibrate`` finds it at ``rate`` requests per second."""
-    by_bucket, windows = _days(rate, seed, regime, days)
+    by_bucket = _by_bucket(rate, seed, regime, days)
+    traffic = Traffic(1, rate, regime, seed + 1)
+    traffic.serve(np.array([50.0]))
+    windows = np.stack([traffic.step()[:, 0] for _ in range(days * 5760)])
     tau, phi0, sigma0 = [], [], []
     for metric in JUDGED:
         phi, sigma = count_noise(windows[:, :, metric], 20)
@@ -39,27 +42,6 @@ def calibrated(rate: float, *, seed: int, regime: Regime = N2, days: int = 1) ->
         found = user_spread(by_bucket[0, :, metric], by_bucket[1, :, metric], phi)
         tau.append(0.0 if found is None else found)
     return Noise.of(tau, phi0, sigma0)
-
-
-def written(rate: float, *, seed: int, regime: Regime = N2, days: int = 1) -> Noise:
-    """The same days, with the upper ends of the intervals, which are what ``tailramp calibrate`` writes."""
-    by_bucket, windows = _days(rate, seed, regime, days)
-    tau, phi0, sigma0 = [], [], []
-    for row, metric in enumerate(JUDGED):
-        noise = noise_estimates(windows[:, :, metric], 20)
-        phi0.append(DEFAULTS.phi0[row] if noise is None else noise[0].high)
-        sigma0.append(DEFAULTS.sigma0[row] if noise is None else noise[1].high)
-        phi = 1.0 if noise is None else noise[0].value
-        found = spread_estimate(by_bucket[0, :, metric], by_bucket[1, :, metric], phi)
-        tau.append(DEFAULTS.tau[row] if found is None else found.high)
-    return Noise.of(tau, phi0, sigma0)
-
-
-def _days(rate: float, seed: int, regime: Regime, days: int) -> tuple[Array, Array]:
-    """Totals by bucket, and the windows of two halves of the users, shape (windows, 4, METRICS)."""
-    traffic = Traffic(1, rate, regime, seed + 1)
-    traffic.serve(np.array([50.0]))
-    return _by_bucket(rate, seed, regime, days), np.stack([traffic.step()[:, 0] for _ in range(days * 5760)])
 
 
 def _by_bucket(rate: float, seed: int, regime: Regime, days: int) -> Array:

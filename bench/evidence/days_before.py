@@ -1,7 +1,7 @@
 """The day before a ramp, on which everyone is on the baseline: what it adds, and what users who change cost."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -118,24 +118,32 @@ def rolled_back(rate: float, runs: int, noise: Noise, *, users: Users, seed: int
     return counted
 
 
-def found_rows(rate: float, found: int, noise: Noise) -> Iterator[list[str]]:
+def found_rows(rate: float, found: int, noise: Noise, every: Sequence[Users]) -> Iterator[list[str]]:
     """Minutes to detection with the day before, of `found` runs each."""
     for number, (name, share) in enumerate(FOUND):
-        for users in (NOT_KNOWN, SAME, AS_ASSUMED, TURNED):
+        for users in every:
             seed = 5500 + 10 * number
             told = detected(REGRESSIONS[name], name[0], share, rate, found, noise, users=users, seed=seed)
-            if not number and users is NOT_KNOWN:
-                yield [f"{rate:g}/s", "users", *told]
+            if not number and users is every[0]:
+                yield ["", "users", *told]
             yield [f"{name} @{share:g} %", users.name, *map(_minutes, told.values())]
 
 
-def same_rows(rate: float, same: int, noise: Noise, *, seed: int) -> Iterator[list[str]]:
+def same_rows(rate: float, same: int, noise: Noise, every: Sequence[Users], *, seed: int) -> Iterator[list[str]]:
     """False rollbacks with the day before, of `same` ramps each."""
-    for users in (AS_ASSUMED, CHANGING, OTHERS, TURNED):
+    for users in every:
         told = rolled_back(rate, same, noise, users=users, seed=seed)
-        if users is AS_ASSUMED:
-            yield [f"{rate:g}/s", "users", *told]
-        yield ["", users.name, *map(str, told.values())]
+        if users is every[0]:
+            yield ["", "users", *told]
+        yield [f"N2 {rate:g}/s", users.name, *map(str, told.values())]
+
+
+def alone(rows: Iterable[list[str]]) -> list[list[str]]:
+    """The columns of the sequential judge alone, named as those in which the day before is known."""
+    first, *others = rows
+    kept = [place for place, name in enumerate(first) if "as shipped" not in name]
+    named = [first[place] if place < 2 else f"{first[place]}, day before" for place in kept]
+    return [named, *([row[place] for place in kept] for row in others)]
 
 
 def _minutes(found: Array) -> str:
