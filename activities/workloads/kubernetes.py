@@ -121,7 +121,10 @@ class KubernetesWorkload:
             await noted.hold(self._blank(holder), lambda _: (), holder, anew=serves)
 
     async def prepare(self, model: str, holder: Holder) -> bool:
-        return await self._object.hold(self._blank(holder), lambda f: self._fields(f, model).fields, holder)
+        def fields(found: Object) -> tuple[FieldValue, ...]:
+            return self._fields(found, model).fields
+
+        return await self._object.hold(self._blank(holder), fields, holder, replaces=True)
 
     async def grow(self, servers: int, holder: Holder) -> None:
         more, scaler = _more(REPLICAS, servers, otherwise=1), await self._autoscaler()

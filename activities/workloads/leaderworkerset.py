@@ -2,6 +2,7 @@
 
 from activities.kube.client import Object
 from activities.kube.resources import LEADER_WORKER_SETS
+from activities.workloads.notes import Notes, said_by_controller
 from activities.workloads.shape import Standing, Template, condition, count, is_observed
 from tailramp.errors import Problem
 
@@ -19,12 +20,9 @@ class LeaderWorkerSetShape:
         return [Template(f"/spec/leaderWorkerTemplate/{name}", inside[name]) for name in names]
 
     def standing(self, found: Object) -> Standing:
-        # Versions before 0.8 tell no observedGeneration; all of them say that an update is under way.
-        tells = "observedGeneration" in found.get("status", {})
-        updating = condition(found, "UpdateInProgress").get("status") == "True"
         total = count(found, "replicas")
         return Standing(
-            observed=is_observed(found) if tells else not updating,
+            observed=_is_observed(found),
             total=total,
             updated=count(found, "updatedReplicas"),
             available=count(found, "readyReplicas"),
@@ -43,3 +41,16 @@ class LeaderWorkerSetShape:
 
     def selector_labels(self, found: Object) -> frozenset[str]:  # noqa: ARG002 - its own labels carry a prefix of their own
         return frozenset()
+
+
+def _is_observed(found: Object) -> bool:
+    """Whether the controller has seen the present template.
+
+    Versions before 0.8 tell no observedGeneration.  They say that an update is under way, but only once they have seen
+    it: until then there stands what they had said before the template was changed.
+    """
+    if "observedGeneration" in found.get("status", {}):
+        return is_observed(found)
+    notes = Notes.on(found)
+    is_news = notes is None or notes.said != said_by_controller(found)
+    return is_news and condition(found, "UpdateInProgress").get("status") != "True"

@@ -6,13 +6,14 @@ before, and is made only after the route record was asked whether this ramp may 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from activities.kube import Changed, KubeClient, Resource
 from activities.kube.client import Object, Operation
 from activities.kube.json_patch import is_unchanged
 from activities.routers.kube.writers import others
 from activities.workloads.model_fields import FieldValue, value_at
-from activities.workloads.notes import REPLICAS, Notes, unmark, written
+from activities.workloads.notes import REPLICAS, Notes, said_by_controller, unmark, written
 from activities.workloads.protocol import Holder, Restored
 from tailramp.errors import Fenced, Unreachable
 
@@ -45,11 +46,13 @@ class NotedObject:
         holder: Holder,
         *,
         anew: bool = False,
+        replaces: bool = False,
     ) -> bool:
         """Write the fields of ``change``, with notes; returns whether any of them was otherwise.
 
         ``blank`` are the notes where there are none yet.  ``anew``: what another ramp has noted is forgotten, so that
-        what stands now is what was found.  Raises Fenced where this ramp has asked for something else since.
+        what stands now is what was found.  ``replaces``: other servers take the place of those that are there.  Raises
+        Fenced where this ramp has asked for something else since.
         """
         changed = False
 
@@ -61,8 +64,10 @@ class NotedObject:
             notes = Notes.on(found)
             if notes is None or (anew and notes.ramp != holder.ramp):
                 notes = blank
-            by = {"ramp": holder.ramp, "order": self._order(notes, holder)}
+            by: dict[str, Any] = {"ramp": holder.ramp, "order": self._order(notes, holder)}
             by |= {"changed_by": holder.ramp} if writes else {}
+            if writes and replaces:
+                by["said"] = said_by_controller(found) if found.get("status", {}).get("replicas") else None
             return [*writes, *notes.model_copy(update=by).with_fields(found, fields).mark(found)]
 
         await self.patch(operations, holder)

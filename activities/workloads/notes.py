@@ -3,6 +3,8 @@
 The note is part of the same write, so that it is there if and only if the write is.
 """
 
+import hashlib
+import json
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,7 +27,9 @@ class Written(BaseModel):
 
 class Notes(BaseModel):
     """``fields`` by JSON pointer.  ``ramp`` is the latest that wrote, ``changed_by`` the latest that made a field hold
-    something else.  ``order`` is the highest of that ramp's writes."""
+    something else.  ``order`` is the highest of that ramp's writes.
+    ``said`` is the digest of what the controller had said when the servers' template was changed last; None if there
+    were no servers of which it could say anything else after that."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +38,7 @@ class Notes(BaseModel):
     ramp: str
     changed_by: str | None = None
     order: int = 0
+    said: str | None = None
     fields: dict[str, Written] = Field(default_factory=dict)
 
     @classmethod
@@ -60,6 +65,11 @@ class Notes(BaseModel):
 
     def mark(self, found: Object) -> list[Operation]:
         return annotate(found, {NOTES: self.model_dump_json()})
+
+
+def said_by_controller(found: Object) -> str:
+    """A digest of the object's status."""
+    return hashlib.sha256(json.dumps(found.get("status"), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def unmark(found: Object) -> list[Operation]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from kube_namespace import USER, WORKLOAD_RULES, Namespace
+from kube_workload import KINDS, SIZED, WAYS, Slot
 from living_kube import LivingKube
 
 from activities.kube import KubeClient
@@ -89,6 +90,12 @@ async def client(place: Namespace) -> AsyncIterator[KubeClient]:
     """Of that user."""
     async with KubeClient(place.kubeconfig) as client:
         yield client
+
+
+@pytest.fixture(params=list(KINDS))
+def slot(request: pytest.FixtureRequest, place: Namespace, client: KubeClient) -> Slot:
+    """Of every kind of workload, as that user."""
+    return Slot(place, client, request.param, **WAYS, **SIZED)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

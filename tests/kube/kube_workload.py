@@ -7,11 +7,7 @@ from typing import Any
 from kube_namespace import Namespace
 
 from activities.kube import KubeClient, Resource
-from activities.kube.resources import (
-    DEPLOYMENTS,
-    LEADER_WORKER_SETS,
-    STATEFUL_SETS,
-)
+from activities.kube.resources import DEPLOYMENTS, LEADER_WORKER_SETS, PODS, STATEFUL_SETS
 from activities.workloads import SHAPES, Holder
 from activities.workloads.kubernetes import KubernetesWorkload
 from tailramp.spec.models import Models
@@ -130,3 +126,38 @@ def pod_autoscaler(slot: Slot, least: int, most: int, **metadata: Any) -> dict[s
     target = {"apiVersion": slot.resource.api_version, "kind": slot.resource.kind, "name": "chat-green"}
     spec = {"scaleTargetRef": target, "minReplicas": least, "maxReplicas": most}
     return {"metadata": {"name": "chat-green", **metadata}, "spec": spec}
+
+
+def scaled_object(slot: Slot, least: int, most: int) -> dict[str, Any]:
+    target = {"apiVersion": slot.resource.api_version, "kind": slot.resource.kind, "name": "chat-green"}
+    trigger = {"type": "prometheus", "metadata": {"query": "up", "threshold": "1", "serverAddress": "http://p"}}
+    spec = {"scaleTargetRef": target, "minReplicaCount": least, "maxReplicaCount": most, "triggers": [trigger]}
+    return {"metadata": {"name": "chat-green"}, "spec": spec}
+
+
+def kedas_own(slot: Slot) -> dict[str, Any]:
+    """What KEDA makes of a ScaledObject."""
+    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "chat", "uid": "u", "controller": True}
+    return pod_autoscaler(slot, 1, 8, ownerReferences=[owner])
+
+
+async def pod(slot: Slot, name: str, status: dict[str, Any]) -> None:
+    """A pod of the slot, and what its kubelet says of it."""
+    container = {"name": "server", "image": "toy/chat-v2:1"}
+    labels = {"app": "chat-green", "leaderworkerset.sigs.k8s.io/name": "chat-green"}
+    made = {"metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]}}
+    await slot.place.admin.create(PODS, slot.place.name, made)
+    change = [{"op": "add", "path": "/status", "value": status}]
+    await slot.place.admin.patch(PODS, slot.place.name, name, change, subresource="status")
+
+
+async def said(slot: Slot, model: str | None = "chat-v2") -> str:
+    """What is in the way of the model, in words."""
+    return " ".join(str(problem) for problem in await slot.workload.preflight(model))
+
+
+def waiting(reason: str, message: str = "", restarts: int = 0) -> dict[str, Any]:
+    """The status of a pod whose container waits."""
+    state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+    container = {"name": "server", "image": "i", "imageID": "", "ready": False, "restartCount": restarts}
+    return {"containerStatuses": [{**container, "state": state}]}

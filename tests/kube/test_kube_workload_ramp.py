@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kube_namespace import USER, Namespace
+from kube_namespace import Namespace
+from kube_workload import waiting
 from ramp_among_users import ramp_among_users
-from slot_objects import RULES, slot_object
+from workload_world import KINDS, player_of, sizes_and_image, workload_world
 
 from activities.kube import Resource
-from activities.kube.resources import DEPLOYMENTS, LEADER_WORKER_SETS, PODS, STATEFUL_SETS
+from activities.kube.resources import PODS
 from cli.ramps import Ramp
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
-from lab.workload_player import WorkloadPlayer
 from tailramp.errors import Unreachable
 from tailramp.ramp import Phase
 from workflows.starting import start_ramp
@@ -30,22 +29,9 @@ from workflows.starting import start_ramp
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 QUICK = {"steps": ["25%", "50%", "100%"], "hold": "2s", "bake": "2s"}
-KINDS = {"deployment": DEPLOYMENTS, "statefulset": STATEFUL_SETS, "leaderworkerset": LEADER_WORKER_SETS}
 EVERY_KIND = pytest.mark.parametrize(
     "kind", ["deployment", *(pytest.param(kind, marks=pytest.mark.faults) for kind in KINDS if kind != "deployment")]
 )
-
-
-def images(found: dict[str, Any]) -> list[str]:
-    """Of every template of an object."""
-    spec = found["spec"]
-    groups = spec.get("leaderWorkerTemplate")
-    templates = [groups["leaderTemplate"], groups["workerTemplate"]] if groups else [spec["template"]]
-    return [template["spec"]["containers"][0]["image"] for template in templates]
-
-
-def workload(kind: str, slot: str) -> dict[str, Any]:
-    return {"kind": kind, "name": f"chat-{slot}", "replicas": {"full": 4, "idle": 0}, "ready": "8s"}
 
 
 @pytest.fixture
@@ -64,44 +50,9 @@ def resource(kind: str, request: pytest.FixtureRequest) -> Resource:
 
 @pytest.fixture
 async def world(resource: Resource, kind: str, namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
-    await namespace.allow(RULES)
-    world = KubeWorld(
-        tmp_path / "world",
-        namespace.plane,
-        namespace.name,
-        "gateway-api",
-        USER,
-        seed=3,
-        models={"blue": "chat-v1", "green": "chat-v0"},
-        ramp=QUICK,
-        workloads={slot: workload(kind, slot) for slot in ("blue", "green")},
-        spellings={"image": "toy/{model}:1"},
-    )
-    await namespace.admin.create(resource, namespace.name, slot_object(kind, "blue", "chat-v1", 4))
-    await namespace.admin.create(resource, namespace.name, slot_object(kind, "green", "chat-v0", 0))
-    async with world:
+    assert resource is KINDS[kind]
+    async with await workload_world(namespace, tmp_path / "world", QUICK, kind) as world:
         yield world
-
-
-async def run_model(world: KubeWorld, name: str, found: dict[str, Any]) -> None:
-    """What a machine would do with a changed template."""
-    slot = name.removeprefix("chat-")
-    model = images(found)[-1].removeprefix("toy/").removesuffix(":1")
-    if world.models[slot] != model:
-        await world.deploy(slot, model)
-
-
-def player_of(world: KubeWorld, namespace: Namespace, resource: Resource = DEPLOYMENTS) -> WorkloadPlayer:
-    return WorkloadPlayer(
-        namespace.admin, namespace.name, resource, deployed=lambda name, found: run_model(world, name, found)
-    )
-
-
-async def sizes_and_image(namespace: Namespace, slot: str, resource: Resource = DEPLOYMENTS) -> tuple[int, str]:
-    found = await namespace.admin.get(resource, namespace.name, f"chat-{slot}")
-    assert "tailramp/found" not in (found["metadata"].get("annotations") or {})
-    (image,) = set(images(found))
-    return found["spec"]["replicas"], image
 
 
 @EVERY_KIND
@@ -146,10 +97,7 @@ async def test_a_candidate_whose_pods_never_come_is_refused_with_the_reason_and_
     container = {"name": "server", "image": "toy/chat-v2:1"}
     made = {"metadata": {"name": "chat-green-0", "labels": labels}, "spec": {"containers": [container]}}
     await namespace.admin.create(PODS, namespace.name, made)
-    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
-    state = {"name": "server", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
-    status = {"containerStatuses": [{**state, "state": {"waiting": waiting}}]}
-    change = [{"op": "add", "path": "/status", "value": status}]
+    change = [{"op": "add", "path": "/status", "value": waiting("ImagePullBackOff", "Back-off pulling image")}]
     await namespace.admin.patch(PODS, namespace.name, "chat-green-0", change, subresource="status")
     async with player_of(world, namespace) as player:
         player.at_most["chat-green"] = 0

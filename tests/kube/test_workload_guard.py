@@ -3,12 +3,13 @@ writes late: on a real API server."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from kube_namespace import Namespace
-from kube_workload import RAMP, Slot, may
+from kube_workload import RAMP, Slot, holder, may
 from living_kube import LivingKube
 from record_changes import RAMP as ROUTES_RAMP
 from record_changes import roll_back, serve, take_over
@@ -20,6 +21,7 @@ from activities.capacity import CapacityActivities, LeavingActivities
 from activities.kube import KubeClient
 from activities.kube.resources import DEPLOYMENTS
 from activities.workloads import Holder
+from lab.process import wait_until
 from lab.sample_route import on_green
 from lab.workload_player import WorkloadPlayer
 from tailramp.activity_contract import LeaveRequest, RoomRequest
@@ -62,6 +64,30 @@ async def test_what_is_asked_for_late_takes_nothing_either(place: Namespace, cli
 
     await slot.workload.grow(3, Holder(RAMP, sleeps))
     assert (await slot.read())["spec"]["replicas"] == 6
+
+
+async def test_servers_of_before_are_waited_for_until_the_last_of_them_has_gone(slot: Slot) -> None:
+    """Whatever the kind's controller tells: one of two can be replaced at first."""
+    await slot.make(replicas=2)
+    async with WorkloadPlayer(slot.place.admin, slot.place.name, slot.resource, beat=0.02) as player:
+
+        async def are_there() -> bool:
+            return (await slot.workload.ready(2, 0)).is_done
+
+        await wait_until(are_there, 20, "both servers are ready")
+        player.at_most["chat-green"] = 1
+        assert await slot.workload.prepare("chat-v2", holder())
+        assert not (await slot.workload.ready(2, 0)).is_done
+
+        async def one_is_left() -> bool:
+            return (await slot.workload.ready(2, 0)).leftovers == 1
+
+        if slot.kind != "leaderworkerset":  # which only tells that an update is under way
+            await wait_until(one_is_left, 20, "one of before is left")
+        await asyncio.sleep(1.1)  # longer than the second in which objects tell when something changed
+        assert not await are_there()
+        del player.at_most["chat-green"]
+        await wait_until(are_there, 20, "none of before is left")
 
 
 @pytest.fixture
