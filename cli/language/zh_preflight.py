@@ -98,6 +98,9 @@ CATALOG: Final[dict[str, str]] = {
     'canary.buckets: the target is empty (buckets: ""): that is a stop, not a new target': 'canary.buckets：目标为空（buckets: ""）：这是停止，不是新目标',
     # A record that has moved on.
     "{route}: was shut off by {any:who}": "{route}：已被 {who} 关停",
+    "{route}: was cleared or taken over": "{route}：已被清除或被别人接管",
+    "{route}: {slot} does not serve everyone": "{route}：{slot} 没有服务所有人",
+    "{object}: ramp {ramp} has asked for other servers since": "{object}：灰度 {ramp} 此后要求了别的副本数",
     "{route} was cleared or taken over": "{route} 已被清除或被别人接管",
     "this ramp was cleared by {said:who}": "此次灰度已被{who}清除",
     "slot {slot} no longer holds what it held when it was the default": "槽位 {slot} 中已不是它作为默认时的内容",
