@@ -11,6 +11,7 @@ import pytest
 import yaml
 from cluster_command import run
 from kube_namespace import Namespace
+from kube_workload import may
 from living_kube import LivingKube
 from record_changes import GREEN as ON_GREEN
 from record_changes import RAMP, conclude, roll_back, serve, take_over
@@ -49,10 +50,6 @@ async def says_ready(living: LivingKube, slot: str, ready: int) -> None:
     status = {"observedGeneration": found["metadata"]["generation"], **counts}
     change = [{"op": "add", "path": "/status", "value": status}]
     await living.admin.patch(DEPLOYMENTS, living.namespace, f"chat-{slot}", change, subresource="status")
-
-
-async def may() -> None:
-    """The route is the writer's."""
 
 
 async def put_and_roll_back(living: LivingKube, platform: PlatformFile) -> None:

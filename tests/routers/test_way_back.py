@@ -22,7 +22,6 @@ from cli.exit_codes import ExitCode
 from lab.process import wait_until
 from lab.sample_route import on_green
 from tailramp.activity_contract import NOT_READY, ClearRequest
-from tailramp.assignment import Assignment
 from tailramp.route_record import RouteRecord
 from worker.sentinel import Sentinel
 
@@ -120,12 +119,13 @@ async def test_the_sentinel_leaves_traffic_too_and_tries_on(promoted: LivingRout
     assert (record.assignment, record.stranded) == (GREEN, True)
 
 
+@pytest.mark.parametrize("flags", [(), ("--to-previous",)], ids=["to the baseline", "to previous"])
 async def test_a_kill_changes_nothing_and_names_what_a_person_can_do(
-    promoted: LivingRoute, capsys: pytest.CaptureFixture[str]
+    promoted: LivingRoute, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
 ) -> None:
     await without_blue(promoted)
     before = promoted.file.read_bytes()
-    assert await kill(promoted) == ExitCode.REFUSED
+    assert await kill(promoted, *flags) == ExitCode.REFUSED
     assert promoted.file.read_bytes() == before
     said = capsys.readouterr().err
     assert "blue, where everyone would go back to, has no ready server" in said
@@ -133,9 +133,9 @@ async def test_a_kill_changes_nothing_and_names_what_a_person_can_do(
     assert "--off" in said
 
 
-@pytest.mark.parametrize(("flag", "default"), [("--force", BLUE), ("--off", BLUE)])
-async def test_a_kill_by_force_or_to_off_asks_nobody(promoted: LivingRoute, flag: str, default: Assignment) -> None:
+@pytest.mark.parametrize("flags", [("--force",), ("--to-previous", "--force"), ("--off",)])
+async def test_a_kill_by_force_or_to_off_asks_nobody(promoted: LivingRoute, flags: tuple[str, ...]) -> None:
     await without_blue(promoted)
-    assert await kill(promoted, flag) == ExitCode.DONE
+    assert await kill(promoted, *flags) == ExitCode.DONE
     record = await stands(promoted)
-    assert (record.assignment, record.off, record.stranded) == (default, flag == "--off", False)
+    assert (record.assignment, record.off, record.stranded) == (BLUE, "--off" in flags, False)
