@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from noisy_past import EDGES, NoisyPast
+from test_json_output import are_documented
 
 from cli.__main__ import main
 from cli.examples import CANARY, PLATFORM
@@ -52,6 +53,7 @@ def test_known_noise_is_found_and_written_between_the_comments(
     before = platform.read_text("utf-8")
     assert main(["calibrate", "--since", "11h", "--dry-run", "-o", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
+    are_documented("calibrate", [data])
     assert platform.read_text("utf-8") == before
     assert (data["slots"], data["written"]) == (["blue"], False)
     found = {check["check"]: check for check in data["checks"]}

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tailramp"))
 
 from replay_samples import EVERYONE, PLATFORM, as_counters, as_open_metrics, counted, policy
 from spec_samples import write_files
+from test_json_output import are_documented
 from test_language import english_left
 
 from activities.metrics import PrometheusMetrics
@@ -68,11 +69,13 @@ def test_what_is_recorded_can_be_replayed_without_any_service(run: Run) -> None:
     code, out, err = run("record", "--since", "46m", "--out", "chat.gz", "-o", "json")
     assert (code, err) == (0, "")
     data = json.loads(out)
+    are_documented("record", [data])
     assert data["ticks"] >= 45 * 4 + 20
     platform = Path("deploy/tailramp.yaml")
     platform.write_text(PLATFORM.replace(":9090", f":{free_port()}"), encoding="utf-8")
     code, out, _ = run("replay", "chat.gz", "--share", "5%", "--assert", "rolled-back by latency", "-o", "json")
     told = json.loads(out)
+    are_documented("replay", [told])
     assert (code, told["phase"], told["failed_checks"]) == (0, "ROLLED_BACK", ["latency"])
     code, out, err = run("record", "--since", "46m", "--out", "again.gz", "--lang", "zh")
     assert (code, english_left(err)) == (6, [])

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tailramp"))
 
 from replay_samples import EVERYONE, PLATFORM, START, counted
 from spec_samples import write_files
+from test_json_output import are_documented
 from test_language import english_left
 
 from cli.__main__ import main
@@ -57,6 +58,7 @@ def test_it_shows_each_decision_with_its_time_and_what_came_of_it(run: Run) -> N
 def test_its_json_has_the_numbers_of_every_decision(run: Run) -> None:
     code, out, _ = run("bad.csv", "deploy/canary.yaml", "deploy/tailramp.yaml", "-o", "json")
     data = json.loads(out)
+    are_documented("replay", [data])
     assert (code, data["phase"], data["reason"], data["failed_checks"]) == (0, "ROLLED_BACK", "unhealthy", ["latency"])
     last = data["decisions"][-1]
     assert (last["outcome"], last["at"]) == ("failed", data["rolled_back_at"])
@@ -139,6 +141,7 @@ def test_all_that_it_says_is_said_in_chinese(run: Run) -> None:
 def test_other_tools_rules_and_pictures_stand_beside_the_decisions(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("bad.csv", "--compare", "--plots", "plots", "-o", "json")
     data = json.loads(out)
+    are_documented("replay", [data])
     assert code == 0
     assert {peer["rule"].split()[0] for peer in data["compare"]} == {"plain", "Argo", "Flagger", "Kayenta"}
     assert sorted(path.name for path in Path("plots").iterdir()) == [
