@@ -126,14 +126,15 @@ class CapacityActivities:
                     await workload.grow(needs[slot], holder)
                     continue
                 try:
-                    found = await workload.found_size() or 0
+                    has, found = await workload.size() or 0, await workload.found_size() or 0
                 except NotFound:
                     continue  # of a slot that this ramp may not even use
-                target = after_shift(sizes, slot, found=found, now=request.serving, baseline=plan.baseline)
+                keeps = after_shift(sizes, slot, found=found, now=request.serving, baseline=plan.baseline)
                 if slot in {request.serving.default, plan.baseline}:
-                    await workload.grow(target, holder)
-                elif target < (await workload.size() or 0):
-                    await workload.shrink(target, holder)
+                    if has < sizes.full:
+                        await workload.grow(sizes.full, holder)
+                elif keeps < has:
+                    await workload.shrink(keeps, holder)
 
             async def look(seconds: float) -> dict[SlotName, Progress]:
                 asked = [workloads[slot].ready(servers, seconds) for slot, servers in needs.items()]

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from cluster_command import run
 from kube_namespace import Namespace
 from kube_workload import may
 from living_kube import LivingKube
+from living_workloads import living_workloads, platform_file
 from record_changes import GREEN as ON_GREEN
 from record_changes import RAMP, conclude, roll_back, serve, take_over
-from slot_objects import RULES, slot_object
+from slot_objects import RULES
 
 from activities.kube.resources import DEPLOYMENTS, LEASES, POD_AUTOSCALERS
 from activities.workloads import Holder, make_workload, references
@@ -25,22 +25,8 @@ from tailramp.spec import PlatformFile, load_platform
 
 @pytest.fixture
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
-    await namespace.allow(RULES)
-    for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
-        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, 2))
-    async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
+    async with living_workloads(namespace, tmp_path / "living", blue=2, green=2) as living:
         yield living
-
-
-def platform_file(living: LivingKube, folder: Path) -> Path:
-    platform = living.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
-    platform["models"] = {"image": "toy/{model}:1"}
-    for slot in ("blue", "green"):
-        replicas = {"full": 4, "idle": 0}
-        platform["slots"][slot]["workload"] = {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas}
-    path = folder / "tailramp.yaml"
-    path.write_text(yaml.safe_dump(platform), encoding="utf-8")
-    return path
 
 
 async def says_ready(living: LivingKube, slot: str, ready: int) -> None:

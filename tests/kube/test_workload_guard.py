@@ -11,10 +11,9 @@ import pytest
 from kube_namespace import Namespace
 from kube_workload import RAMP, Slot, holder, may
 from living_kube import LivingKube
+from living_workloads import living_workloads, platform_file
 from record_changes import RAMP as ROUTES_RAMP
 from record_changes import roll_back, serve, take_over
-from slot_objects import RULES, slot_object
-from test_workload_commands import platform_file
 from test_workload_refusals import running
 
 from activities.capacity import CapacityActivities, LeavingActivities
@@ -92,10 +91,7 @@ async def test_servers_of_before_are_waited_for_until_the_last_of_them_has_gone(
 
 @pytest.fixture
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
-    await namespace.allow(RULES)
-    for slot, model, servers in (("blue", "chat-v1", 2), ("green", "chat-v2", 0)):
-        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, servers))
-    async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
+    async with living_workloads(namespace, tmp_path / "living", blue=2, green=0) as living:
         yield living
 
 

@@ -12,9 +12,8 @@ import pytest
 from aiohttp import web
 from kube_namespace import Namespace
 from living_kube import LivingKube
+from living_workloads import living_workloads, platform_file
 from record_changes import LATER_RAMP, RAMP
-from slot_objects import RULES, slot_object
-from test_workload_commands import platform_file
 from test_workload_refusals import running
 
 from activities.capacity import CapacityActivities
@@ -30,10 +29,7 @@ from tailramp.spec import RampSpec, load_platform
 
 @pytest.fixture
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
-    await namespace.allow(RULES)
-    for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
-        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, 4))
-    async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
+    async with living_workloads(namespace, tmp_path / "living", blue=4, green=4) as living:
         yield living
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from kube_namespace import Namespace
 from living_kube import LivingKube
+from living_workloads import living_workloads, platform_file
 from record_changes import RAMP
-from slot_objects import RULES, slot_object
+from slot_objects import RULES
 from temporalio.testing import ActivityEnvironment
-from test_workload_commands import platform_file
 
 from activities.capacity import CapacityActivities, wait_for_servers
 from activities.heartbeat import Heartbeat
@@ -32,10 +32,7 @@ READY = Progress(wanted=1, ready=1)
 
 @pytest.fixture
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:
-    await namespace.allow(RULES)
-    for slot, model in (("blue", "chat-v1"), ("green", "chat-v0")):
-        await namespace.admin.create(DEPLOYMENTS, namespace.name, slot_object("deployment", slot, model, 4))
-    async with LivingKube(tmp_path / "living", namespace, "gateway-api") as living:
+    async with living_workloads(namespace, tmp_path / "living", blue=4, green=4) as living:
         yield living
 
 
