@@ -137,7 +137,7 @@ def day_before() -> str:
         told = [(carry, math.exp(1.64 * spread * math.sqrt(1 - carry**2))) for carry in carried]
         lines.append(Line(f"{share:g} % of the users", told, color))
     return svg(
-        "How much worse 1 of 20 healthy candidates looks than its users of yesterday tell (p99, tau 0.24)",
+        "1 of 20 healthy candidates looks so much worse than yesterday's users tell (p99, tau 0.24)",
         Axis("carry: how much of yesterday's difference is there today", 0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
         Axis("times as many bad answers", 1, 1.5, [1, 1.1, 1.2, 1.3, 1.4, 1.5]),
         lines,
