@@ -14,7 +14,7 @@ from running_watch import RunningWatch, put_around, request_for, watching
 
 from activities import pauses
 from lab.process import wait_until
-from tailramp.evidence import Reading, Verdict
+from tailramp.evidence import Reading
 from tailramp.evidence.shelf import Shelf
 
 AN_HOUR = 3600
@@ -36,19 +36,19 @@ async def catching_up(
     route: LivingRoute, monkeypatch: pytest.MonkeyPatch, seconds_each: float, **info: Any
 ) -> AsyncIterator[CatchingUp]:
     """Two minutes are missed, 85 ticks with the run-up; each takes `seconds_each`."""
-    observe, looked, judged = Shelf.observe, list[int](), list[int]()
+    take, looked, judged = Shelf.take, list[int](), list[int]()
 
-    def slowly(shelf: Shelf, reading: Reading) -> list[Verdict]:
+    def slowly(shelf: Shelf, reading: Reading) -> None:
         time.sleep(seconds_each)
         judged.append(reading.at)
-        return observe(shelf, reading)
+        take(shelf, reading)
 
     async def ready(_: str) -> bool:
         looked.append((await route.router.record()).leases["green"].renewals)
         return True
 
     request = await request_for(route, 120)
-    monkeypatch.setattr(Shelf, "observe", slowly)
+    monkeypatch.setattr(Shelf, "take", slowly)
     monkeypatch.setattr(pauses, "RENEWAL_SECONDS", 0.5)
     put_around(monkeypatch, route.router, ready=ready)
     async with watching(route, request, **info) as watch:
