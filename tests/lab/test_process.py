@@ -14,7 +14,7 @@ import pytest
 
 from lab.process import ManagedProcess, ProcessError, free_port, wait_until
 
-# Starts a child, and ignores the request to end.
+# Starts a child, and ignores the request to end: a test has to kill it.
 STUBBORN_WITH_CHILD = """
 import signal, subprocess, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -23,6 +23,7 @@ print("child", child.pid, flush=True)
 time.sleep(600)
 """
 
+# Starts a child by the lab's own means, and lives until a test kills it.
 STARTER = """
 import sys, time
 from pathlib import Path

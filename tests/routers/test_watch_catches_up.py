@@ -39,7 +39,7 @@ async def catching_up(
     take, looked, judged = Shelf.take, list[int](), list[int]()
 
     def slowly(shelf: Shelf, reading: Reading) -> None:
-        time.sleep(seconds_each)
+        time.sleep(seconds_each)  # a busy machine: judging holds the loop, so this must, too
         judged.append(reading.at)
         take(shelf, reading)
 

@@ -32,7 +32,7 @@ def no_counts(_: Ledger) -> NoReturn:
 
 
 def late_counts(_: Ledger) -> str:
-    time.sleep(1.5)
+    time.sleep(1.5)  # in the thread that writes, where no time limit can end it
     return "counts"
 
 
