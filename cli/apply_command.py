@@ -97,7 +97,7 @@ async def _empty(console: Console, platform: "PlatformFile") -> ExitCode:
     record = await _record(platform)
     if not record.candidates:
         text = f"{route}: nobody is on a candidate; everyone is served by {record.assignment.default}"
-        console.answer(text, {"event": "unchanged", "route": route})
+        console.answer(text, {"event": "unchanged", "route": route, "model": None})
         return ExitCode.DONE
     after = await _clear(platform)
     text = f"{route}: no ramp is live, and {', '.join(record.candidates)} is out; epoch {after.epoch}"

@@ -76,14 +76,16 @@ def kill_command(
         text += f"\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
     else:
         text += "\nThe mark could not be written: run this again once the disk takes writes, or a new ramp may start."
-    if to_previous and after.previous_servers is not None:
-        console.aside(f"{default} keeps at least {after.previous_servers} servers (replicas.idle): scale it up.")
+    kept = after.previous_servers if to_previous else None
+    if kept is not None:
+        console.aside(f"{default} keeps at least {kept} servers (replicas.idle): scale it up.")
     data: dict[str, Any] = {
         "route": before.route,
         "taken_out": taken_out,
         "default": default,
         "epoch": after.epoch,
         "kill": mark_as_data(after.kill),
+        "previous_servers": kept,
     }
     console.answer(text, data)
     return ExitCode.DONE

@@ -31,7 +31,7 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
     model that serves everyone: those that the platform file names, or the record. Everyone is served as before. It is
     refused while a candidate is served, while a ramp holds the route, while the route is shut off, and while the
     gateway serves something else than the record says; without the platform file the gateway is not looked at, and with
-    --route-file no workload either. Refusals of earlier candidates are forgotten with the record.
+    --route-file only workloads are that name a context. Refusals of earlier candidates are forgotten with the record.
     """
     router = router_of(console, where, route)
     settings = _settings(where)

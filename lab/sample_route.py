@@ -7,9 +7,9 @@ from tailramp.buckets import BucketFunction, BucketSet
 SALT = "demo-2026"
 
 
-def on_green(buckets: str, default: str = "blue") -> Assignment:
-    """Users of ``buckets``, such as ``00-04``, on green, and all others on ``default``."""
-    return Assignment(default=default, rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
+def on_green(buckets: str, default: str = "blue", slot: str = "green") -> Assignment:
+    """Users of ``buckets``, such as ``00-04``, on green, or another ``slot``, and all others on ``default``."""
+    return Assignment(default=default, rules=(Rule(slot=slot, buckets=BucketSet.parse(buckets)),))
 
 
 def user_in(bucket: str, salt: str = SALT) -> str:

@@ -221,26 +221,33 @@ async def _prometheus(platform: PlatformFile, baseline: str, canary: Path) -> As
         names = ", ".join(check.name for check in checks)
         yield good("Prometheus", f"{settings.url} answers for {baseline}: {names} ({of})")
         if spec is not None and platform.checks.sequential.history is not None:
-            yield await _users_before(spec, baseline)
+            async for result in _users_before(spec, baseline):
+                yield result
 
 
-async def _users_before(spec: RampSpec, baseline: str) -> Result:
-    """By which checks a ramp that began now would know its users, and by which it would not."""
+async def _users_before(spec: RampSpec, baseline: str) -> AsyncIterator[Result]:
+    """By which checks a ramp that began now would know its users, and by which it would not; none if none would ask."""
     from activities.time_before import known_before
     from tailramp.checks import checks_by_slot
     from tailramp.plan import make_plan
     from tailramp.replay.source import seats_of
-    from tailramp.time_before import users_said
+    from tailramp.time_before import users_said, why_not
 
     default, candidates = seats_of(spec, baseline)
     plan = make_plan(spec, default=default, candidates=candidates)
-    known = await known_before(spec, plan)
     tested = [check.name for checks in checks_by_slot(spec, plan).values() for check in checks if check.is_sequential]
+    if not tested:
+        return
+    known = await known_before(spec, plan)
     said = users_said(plan, tested, known)
     if known:
-        return good("Prometheus", said)
-    mend = "Name the label that tells the users' buckets, or leave checks.sequential.history out"
-    return finding("Prometheus", said, mend)
+        yield good("Prometheus", said)
+    elif why_not(plan, plan.steps[0].assignment):
+        mend = "Let the first step name whole values of the label, or leave checks.sequential.history out"
+        yield finding("Prometheus", said, mend)
+    else:
+        mend = "Name the label that tells the users' buckets, or leave checks.sequential.history out"
+        yield finding("Prometheus", said, mend)
 
 
 def _spec_beside(canary: Path) -> RampSpec | None:

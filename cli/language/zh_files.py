@@ -191,6 +191,7 @@ CATALOG: Final[dict[str, str]] = {
     "{any:names} is the name of a built-in check": "{names} 是内置检查的名称",
     "Choose another, such as {name}": "请换一个，如 {name}",
     "a window of users is a minute or more, in whole seconds": "用户窗口至少一分钟，且为整秒",
+    "Let the first step name whole values of the label, or leave checks.sequential.history out": "请让第一步只含标签的完整取值，或去掉 checks.sequential.history",
     "Name the label that tells the users' buckets, or leave checks.sequential.history out": "请写明区分用户分桶的标签，或去掉 checks.sequential.history",
     "Check that Prometheus scrapes this counter of users, or leave checks.users out": "请检查 Prometheus 是否抓取了这个用户计数器，或去掉 checks.users",
     "latencyUnit belongs to a latencyHistogram": "latencyUnit 属于 latencyHistogram",

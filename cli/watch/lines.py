@@ -23,7 +23,7 @@ def _padded(text: str, columns: int) -> str:
 
 
 def as_data(change: Change) -> dict[str, Any]:
-    """The change for programs.  ``event`` is decision, check, trouble or end."""
+    """The change for programs.  ``event`` is one of ``ChangeKind``."""
     data: dict[str, Any] = {
         "event": str(change.kind),
         "at": change.at.isoformat(),

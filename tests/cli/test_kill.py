@@ -122,9 +122,20 @@ async def test_after_a_promotion_to_previous_goes_back_and_a_plain_kill_moves_no
     assert (plain.data["taken_out"], plain.data["default"]) == ({}, "green")
     back = await folder.run("kill", "--to-previous", "-o", "json")
     assert (back.data["taken_out"], back.data["default"]) == ({"green": "everyone"}, "blue")
+    assert (plain.data["previous_servers"], back.data["previous_servers"]) == (None, None)
     again = await folder.run("kill", "--to-previous")
     assert again.code in {0, 5}
     assert record_of(folder.route_file).assignment.default == "blue"
+
+
+async def test_a_program_hears_how_few_servers_the_previous_slot_keeps(folder: Folder) -> None:
+    await serve(folder, rule("00-49"), Assignment(default="green"))
+    router = record_router(folder.route_file)
+    epoch = record_of(folder.route_file).epoch + 1
+    await router.apply(lambda record: concluded(record, ramp=RAMP, epoch=epoch))
+    await router.apply(lambda record: record.model_copy(update={"previous_servers": 2}))
+    back = await folder.run("kill", "--to-previous", "-o", "json")
+    assert (back.data["default"], back.data["previous_servers"]) == ("blue", 2)
 
 
 async def test_kills_at_the_same_moment_all_succeed_and_one_finds_the_candidate(folder: Folder) -> None:

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketSet
+from lab.sample_route import on_green
+from tailramp.assignment import Assignment
 from tailramp.route_record import LEASE_SECONDS, Mark, RouteRecord, SlotRecord, concluded, served, taken_over
 
 RAMP, OTHER = "ramp-a", "ramp-b"
@@ -15,10 +15,6 @@ NEVER_RAMPED = RouteRecord(
     slots={"blue": SlotRecord(model="chat-v1", digest="d1"), "green": SlotRecord(model="chat-v0")},
     assignment=BASELINE_ONLY,
 )
-
-
-def on_green(buckets: str, *, default: str = "blue", slot: str = "green") -> Assignment:
-    return Assignment(default=default, rules=(Rule(slot=slot, buckets=BucketSet.parse(buckets)),))
 
 
 def five_percent() -> Assignment:

@@ -6,17 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailramp.assignment import Assignment, Rule
-from tailramp.buckets import BucketSet
+from lab.sample_route import on_green
+from tailramp.assignment import Assignment
 from tailramp.replicas import after_shift, before_shift, needed
 from tailramp.spec import Replicas
 
 BLUE, GREEN = Assignment(default="blue"), Assignment(default="green")
 EIGHT = Replicas(full=8)
-
-
-def on_green(buckets: str, default: str = "blue") -> Assignment:
-    return Assignment(default=default, rules=(Rule(slot="green", buckets=BucketSet.parse(buckets)),))
 
 
 @pytest.mark.parametrize(
