@@ -181,7 +181,9 @@ async def test_users_are_told_apart_by_the_label_and_only_if_there_is_one(
     assert header.earlier_of(header.users) == header.earlier
     assert await known_before(request.spec, request.plan) == frozenset({"toxicity"})
     assert await known_before(other.spec, other.plan) == frozenset()
-    found, missed = await _users_before(request.spec, "blue"), await _users_before(other.spec, "blue")
+    (found,), (missed,) = [
+        [result async for result in _users_before(asked, "blue")] for asked in (request.spec, other.spec)
+    ]
     assert (found.text, found.mend) == ("the users are known from before the ramp by toxicity", "")
     assert "too little was counted by bucket" in missed.text
     assert "label" in missed.mend
