@@ -5,6 +5,7 @@ wait for; and what cannot come is refused at a limit, with the reason that the c
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from activities.preflight import baseline_problems, public_name_problems, take_o
 from activities.routers import Router, make_router
 from activities.surroundings import models_of, served_models
 from activities.traffic import final_refusals
-from activities.workloads import Holder, Progress, make_workload, references
+from activities.workloads import Holder, Progress, Workload, make_workload, references
 from tailramp.activity_contract import (
     LEAVE_WORKLOADS,
     MAKE_ROOM,
@@ -119,22 +120,13 @@ class CapacityActivities:
             sized = {slot: sizes for slot in slots if (sizes := _sizes(platform, slot)) is not None}
             workloads = {slot: make_workload(platform, slot, self._clients) for slot in sized}
             for slot, workload in workloads.items():
-                sizes = sized[slot]
                 if request.waits:
                     now, then = request.serving, request.assignment
-                    needs[slot] = before_shift(sizes, slot, now=now, then=then, baseline=plan.baseline)
+                    needs[slot] = before_shift(sized[slot], slot, now=now, then=then, baseline=plan.baseline)
                     await workload.grow(needs[slot], holder)
                     continue
-                try:
-                    has, found = await workload.size() or 0, await workload.found_size() or 0
-                except NotFound:
-                    continue  # of a slot that this ramp may not even use
-                keeps = after_shift(sizes, slot, found=found, now=request.serving, baseline=plan.baseline)
-                if slot in {request.serving.default, plan.baseline}:
-                    if has < sizes.full:
-                        await workload.grow(sizes.full, holder)
-                elif keeps < has:
-                    await workload.shrink(keeps, holder)
+                with contextlib.suppress(NotFound):  # of a slot that this ramp may not even use
+                    await _let_go(workload, sized[slot], slot, request, holder)
 
             async def look(seconds: float) -> dict[SlotName, Progress]:
                 asked = [workloads[slot].ready(servers, seconds) for slot, servers in needs.items()]
@@ -175,10 +167,11 @@ class CapacityActivities:
 
     async def _put(self, request: PrepareRequest, router: Router, plan: Plan, place: Place) -> None:
         """Put a model into its slot, with the servers that the first step needs."""
-        if place.is_served:
-            return
         platform = request.spec.platform
         workload = make_workload(platform, place.slot, self._clients)
+        # A worker that died between the two writes below may have let the servers of before load the model.
+        if place.is_served and not await workload.changed_by(request.ramp):
+            return
 
         def against(record: RouteRecord) -> str | None:
             rules = {rule.slot for rule in record.assignment.rules}
@@ -291,6 +284,19 @@ def _holder(
             raise Fenced(f"{record.route}: {why}", holder=record.ramp, epoch=record.epoch)
 
     return Holder(request.ramp, check, order)
+
+
+async def _let_go(workload: Workload, sizes: Replicas, slot: SlotName, request: RoomRequest, holder: Holder) -> None:
+    """What is served needs no more of ``slot`` than it keeps now; who all may come back to is not made smaller."""
+    has = await workload.size() or 0
+    if slot in {request.serving.default, request.plan.baseline}:
+        if has < sizes.full:
+            await workload.grow(sizes.full, holder)
+        return
+    found = await workload.found_size() or 0
+    keeps = after_shift(sizes, slot, found=found, now=request.serving, baseline=request.plan.baseline)
+    if keeps < has:
+        await workload.shrink(keeps, holder)
 
 
 def _sizes(platform: PlatformFile, slot: SlotName) -> Replicas | None:

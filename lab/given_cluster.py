@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
@@ -28,6 +28,7 @@ from lab.control_plane import (
     ControlPlane,
 )
 from lab.kube_access import ADMIN, CRDS, KubeAccess, is_established
+from lab.lasting import Lasting
 
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 CLUSTER_ROLE_BINDINGS = Resource(
@@ -66,13 +67,14 @@ class GivenAccess(KubeAccess):
         return f"system:serviceaccount:{self._home}:{user}"
 
 
-class GivenCluster:
+class GivenCluster(Lasting):
     """The cluster that the present context of `kubeconfig` names, with the service accounts `users` and an admin.
 
     An async context manager, which raises UnusableCluster.  Who is named there has to be allowed everything.
     """
 
     def __init__(self, directory: Path, kubeconfig: Path, users: Sequence[str]) -> None:
+        super().__init__()
         self.prefix = f"tailramp-test-{secrets.token_hex(3)}-"
         """Of the names of the namespaces that tests make."""
         self._home = f"{self.prefix}home"
@@ -82,17 +84,10 @@ class GivenCluster:
         directory.mkdir(parents=True, exist_ok=True)
         self.api = GivenAccess(directory, _cluster_of(kubeconfig), kubeconfig.parent, self._home)
 
-    async def __aenter__(self) -> Self:
-        try:
-            async with KubeClient(self._kubeconfig) as owner:
-                await self._settle_in(owner)
-        except BaseException:
-            await self._leave()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._leave()
+    async def _start(self) -> None:
+        self._stack.push_async_callback(self._leave)
+        async with KubeClient(self._kubeconfig) as owner:
+            await self._settle_in(owner)
 
     async def _settle_in(self, owner: KubeClient) -> None:
         definition = await owner.find(CRDS, None, _HTTP_ROUTES)

@@ -94,7 +94,7 @@ class RoomRequest(Request):
     """Have the servers that ``assignment`` needs while ``serving`` is served.
 
     ``waits``: until they are ready.  Otherwise they are only asked for, and what is no longer needed goes.  ``epoch``
-    is the ramp's when this was decided.
+    is the ramp's when this was decided; None: of a ramp that an older worker began, whose writes have no order.
     """
 
     plan: Plan

@@ -61,16 +61,17 @@ class RampBase:
         handle: "workflow.ActivityHandle[Answer]",
         interrupted: Callable[[], bool],
         *,
-        only_reads: bool = False,
+        fenced_off: bool = False,
     ) -> Answer | None:
         """As ``_settled``, and None if ``interrupted`` became true first.
 
-        Of an activity that ``only_reads`` nobody waits for the end once it is stopped: a rollback is the sooner.
+        ``fenced_off``: the clear fences off whatever the activity may still write.  Nobody waits for the end of such a
+        one once it is stopped: a rollback is the sooner.
         """
         await workflow.wait_condition(lambda: handle.done() or self._state.stop is not None or interrupted())
         if not handle.done():
             handle.cancel()
-            if only_reads and self._state.stop is not None:
+            if fenced_off and self._state.stop is not None:
                 handle.add_done_callback(_forget)
                 await asyncio.sleep(0)  # the cancel goes out before whatever comes next
                 raise Stopped

@@ -217,7 +217,7 @@ class Forward(Servers):
         handle = self._start(
             contract.WATCH, options.WATCH, request, contract.WatchResult, f"step-{state.step}-{mode}", summary
         )
-        result = await self._settled_unless(handle, lambda: self._messages != before or over(), only_reads=True)
+        result = await self._settled_unless(handle, lambda: self._messages != before or over(), fenced_off=True)
         if result is None:
             return
         state, plan = self._state, self._have_plan  # a message may have come in the same activation as the answer

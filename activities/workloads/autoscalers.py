@@ -6,13 +6,15 @@ servers away just while its users are on the candidate, so that a rollback finds
 
 from dataclasses import dataclass
 
-from activities.kube import Denied, NotFound
+from activities.kube import Denied, NotFound, Resource
 from activities.kube.client import Object
 from activities.kube.resources import POD_AUTOSCALERS, SCALED_OBJECTS
 from activities.routers.kube.writers import owner_of
 from activities.workloads.noted_object import NotedObject
 
 _PAUSED = "autoscaling.keda.sh/paused-replicas"
+_UNSET = {POD_AUTOSCALERS: 1, SCALED_OBJECTS: 0}
+"""The lower bound where none is written."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Autoscaler:
     @property
     def unset(self) -> int:
         """The lower bound where none is written."""
-        return 1 if self.noted.resource is POD_AUTOSCALERS else 0
+        return _UNSET[self.noted.resource]
 
     def at_least(self, servers: int) -> int:
         """The lower bound for ``servers``: a HorizontalPodAutoscaler knows none below one."""
@@ -57,7 +59,8 @@ async def autoscaler_of(target: NotedObject) -> Autoscaler | None:
     for found in scaled:
         spec = found["spec"]
         if _targets(spec.get("scaleTargetRef") or {}, target, "apps/v1", "Deployment"):
-            least, most = int(spec.get("minReplicaCount") or 0), int(spec.get("maxReplicaCount") or 100)
+            least = _bound(spec.get("minReplicaCount"), SCALED_OBJECTS)
+            most = int(spec.get("maxReplicaCount") or 100)
             paused = (found["metadata"].get("annotations") or {}).get(_PAUSED)
             if paused is not None and paused.isdecimal():
                 least = most = int(paused)
@@ -66,10 +69,14 @@ async def autoscaler_of(target: NotedObject) -> Autoscaler | None:
     for found in await client.find_all(POD_AUTOSCALERS, namespace):
         spec = found["spec"]
         if _targets(spec["scaleTargetRef"], target, "", ""):
-            least = 1 if spec.get("minReplicas") is None else int(spec["minReplicas"])
+            least = _bound(spec.get("minReplicas"), POD_AUTOSCALERS)
             noted = NotedObject(client, POD_AUTOSCALERS, namespace, found["metadata"]["name"])
             return Autoscaler(noted, found, least, int(spec["maxReplicas"]), "/spec/minReplicas", owner_of(found))
     return None
+
+
+def _bound(written: int | None, resource: Resource) -> int:
+    return _UNSET[resource] if written is None else int(written)
 
 
 def _targets(reference: Object, target: NotedObject, api_version: str, kind: str) -> bool:

@@ -90,7 +90,8 @@ class KubernetesWorkload:
         before = notes.fields.get(at) if (notes := Notes.on(noted)) else None
         if before is None:
             return await self.size()
-        return 1 if before.before is None else int(before.before)
+        otherwise = 1 if scaler is None else scaler.unset
+        return otherwise if before.before is None else int(before.before)
 
     async def ready(self, servers: int, seconds: float) -> Progress:
         found = await self._read()

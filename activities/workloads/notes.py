@@ -3,8 +3,6 @@
 The note is part of the same write, so that it is there if and only if the write is.
 """
 
-import hashlib
-import json
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from activities.kube.client import Object, Operation
 from activities.kube.json_patch import annotate, pointer, remove_annotations, replace
 from activities.workloads.model_fields import FieldValue, value_at
+from tailramp.spec.digest import digest_of
 
 NOTES = "tailramp/found"
 
@@ -69,7 +68,7 @@ class Notes(BaseModel):
 
 def said_by_controller(found: Object) -> str:
     """A digest of the object's status."""
-    return hashlib.sha256(json.dumps(found.get("status"), sort_keys=True).encode()).hexdigest()[:32]
+    return digest_of(found.get("status"))
 
 
 def unmark(found: Object) -> list[Operation]:

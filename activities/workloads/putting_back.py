@@ -8,18 +8,17 @@ from activities.workloads.noted_object import NotedObject
 from activities.workloads.protocol import Holder, Restored
 from tailramp.forms import SlotName
 from tailramp.route_record import RouteRecord, WorkloadReference
-from tailramp.spec import ManagedWorkload, PlatformFile
-
-
-def reference_to(slot: SlotName, settings: ManagedWorkload) -> WorkloadReference:
-    sized = settings.replicas is not None
-    return WorkloadReference(slot=slot, kind=settings.kind, name=settings.name, context=settings.context, sized=sized)
+from tailramp.spec import PlatformFile
 
 
 def references(platform: PlatformFile, slots: Iterable[SlotName]) -> list[WorkloadReference]:
     """To the workloads of ``slots`` that tailramp may write."""
     named = ((slot, platform.workload_of(slot)) for slot in slots)
-    return [reference_to(slot, settings) for slot, settings in named if settings is not None]
+    return [
+        WorkloadReference(slot=slot, kind=w.kind, name=w.name, context=w.context, sized=w.replicas is not None)
+        for slot, w in named
+        if w is not None
+    ]
 
 
 async def written_objects(workload: NotedObject, *, sized: bool) -> list[NotedObject]:

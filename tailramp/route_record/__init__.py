@@ -11,11 +11,9 @@ raise traffic.  Clearing ones take candidates out, raise the epoch and close the
 
 from tailramp.route_record.clearing import (
     cleared,
-    forgotten,
     frozen,
     killed,
     lifted,
-    naming_workloads,
     prepared,
     sent_to_previous,
     stranded,
@@ -26,7 +24,9 @@ from tailramp.route_record.forward import (
     against_retiring,
     concluded,
     fence,
+    forgotten,
     looked,
+    naming_workloads,
     only_lowers,
     renewed,
     retiring,

@@ -5,8 +5,7 @@ from collections.abc import Collection
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused
 from tailramp.forms import SlotName
-from tailramp.route_record.forward import NO_PREVIOUS
-from tailramp.route_record.record import BEYOND_ANY_RAMP, Clearer, Mark, RouteRecord, WorkloadReference
+from tailramp.route_record.record import BEYOND_ANY_RAMP, Clearer, Mark, RouteRecord
 from tailramp.route_record.refusals import with_refusals
 
 
@@ -83,23 +82,6 @@ def prepared(record: RouteRecord) -> RouteRecord:
     closed = cleared(record, by=Clearer.ROLLBACK, reason="the prepared file", epoch=record.epoch + BEYOND_ANY_RAMP)
     assert closed is not None  # noqa: S101 - a clear without a ramp always clears
     return closed
-
-
-def forgotten(record: RouteRecord, slots: Collection[SlotName]) -> RouteRecord:
-    """One of ``slots`` is about to hold another model: nobody may be sent back to it as if the earlier were there."""
-    if record.previous_default not in slots:
-        return record
-    return record.model_copy(update=NO_PREVIOUS)
-
-
-def naming_workloads(record: RouteRecord, workloads: Collection[WorkloadReference]) -> RouteRecord:
-    """Something is about to be written into ``workloads``: who has the record alone must find them to put them back.
-
-    Those of earlier ramps stay named, since nobody knows here whether everything was put back there.
-    """
-    again = {workload.identity for workload in workloads}
-    earlier = (workload for workload in record.workloads if workload.identity not in again)
-    return record.model_copy(update={"workloads": (*earlier, *workloads)})
 
 
 def stranded(record: RouteRecord) -> RouteRecord:

@@ -1,12 +1,20 @@
 """What a ramp may change of the record that it holds, and the fence that every such change passes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused
 from tailramp.forms import SlotName
-from tailramp.route_record.record import LEASE_SECONDS, SHORT_LEASE_SECONDS, Lease, OffAnswer, RouteRecord, SlotRecord
+from tailramp.route_record.record import (
+    LEASE_SECONDS,
+    SHORT_LEASE_SECONDS,
+    Lease,
+    OffAnswer,
+    RouteRecord,
+    SlotRecord,
+    WorkloadReference,
+)
 from tailramp.route_record.refusals import refusal, with_refusals
 
 
@@ -30,7 +38,24 @@ def fence(record: RouteRecord, *, ramp: str, epoch: int) -> None:
         raise fenced(f"is at epoch {record.epoch}, this write was decided at {epoch}")
 
 
-NO_PREVIOUS: Mapping[str, None] = {"previous_default": None, "previous_digest": None, "previous_servers": None}
+_NO_PREVIOUS: Mapping[str, None] = {"previous_default": None, "previous_digest": None, "previous_servers": None}
+
+
+def forgotten(record: RouteRecord, slots: Collection[SlotName]) -> RouteRecord:
+    """One of ``slots`` is about to hold another model: nobody may be sent back to it as if the earlier were there."""
+    if record.previous_default not in slots:
+        return record
+    return record.model_copy(update=_NO_PREVIOUS)
+
+
+def naming_workloads(record: RouteRecord, workloads: Collection[WorkloadReference]) -> RouteRecord:
+    """Something is about to be written into ``workloads``: who has the record alone must find them to put them back.
+
+    Those of earlier ramps stay named, since nobody knows here whether everything was put back there.
+    """
+    again = {workload.identity for workload in workloads}
+    earlier = (workload for workload in record.workloads if workload.identity not in again)
+    return record.model_copy(update={"workloads": (*earlier, *workloads)})
 
 
 def taken_over(
@@ -70,10 +95,8 @@ def taken_over(
             f"{record.route} still serves {', '.join(record.candidates)} for ramp {record.ramp}. "
             "`tailramp kill` puts everyone back"
         )
-    # What stood in a candidate's slot is gone: nobody may be sent back to it as if it were still there.
-    gone = NO_PREVIOUS if record.previous_default in candidates else {}
     tried = {key for held in candidates.values() for key in (f"model:{held.model}", f"digest:{held.digest}")}
-    return record.model_copy(
+    return forgotten(record, candidates).model_copy(
         update={
             "ramp": ramp,
             "epoch": record.epoch + 1,
@@ -88,7 +111,6 @@ def taken_over(
             "off_answer": off_answer or record.off_answer,
             "data_plane": data_plane,
             "refused": {key: why for key, why in record.refused.items() if key not in tried},
-            **gone,
         }
     )
 

@@ -74,6 +74,18 @@ async def test_an_autoscaler_is_brought_no_lower_than_the_api_server_takes(
     assert (await place.admin.get(POD_AUTOSCALERS, place.name, "chat-green"))["spec"]["minReplicas"] == 3
 
 
+async def test_a_lower_bound_that_was_not_written_counts_as_the_autoscaler_means_it(
+    place: Namespace, client: KubeClient
+) -> None:
+    slot = Slot(place, client, "deployment", replicas={"full": 8, "autoscaler": "raise"})
+    await slot.make(replicas=0)
+    unbounded = scaled_object(slot, 1, 8)
+    del unbounded["spec"]["minReplicaCount"]
+    await place.admin.create(SCALED_OBJECTS, place.name, unbounded)
+    await slot.workload.grow(4, holder())
+    assert (await slot.workload.size(), await slot.workload.found_size()) == (4, 0)
+
+
 async def test_an_autoscaler_that_keda_has_made_is_not_written_behind_its_back(
     place: Namespace, client: KubeClient
 ) -> None:

@@ -88,10 +88,25 @@ def preparing(
     return asyncio.ensure_future(environment.run(CapacityActivities(living.clients).prepare_candidates, request))
 
 
-async def rolled(living: LivingKube, updated: int) -> None:
-    """So many of four servers hold the present template, and all of them are ready."""
+async def for_ever(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+def needing_at_least(servers: int, spec: RampSpec) -> RampSpec:
+    """Of the candidate's slot, however small its share."""
+    slots = dict(spec.platform.slots)
+    workload = spec.platform.workload_of("green")
+    assert workload is not None
+    assert workload.replicas is not None
+    sizes = workload.replicas.model_copy(update={"least": servers})
+    slots["green"] = slots["green"].model_copy(update={"workload": workload.model_copy(update={"replicas": sizes})})
+    return spec.model_copy(update={"platform": spec.platform.model_copy(update={"slots": slots})})
+
+
+async def rolled(living: LivingKube, updated: int, servers: int = 4) -> None:
+    """So many of the servers hold the present template, and all of them are ready."""
     found = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-green")
-    counts = {"replicas": 4, "updatedReplicas": updated, "readyReplicas": 4, "availableReplicas": 4}
+    counts = {**dict.fromkeys(("replicas", "readyReplicas", "availableReplicas"), servers), "updatedReplicas": updated}
     status = {"observedGeneration": found["metadata"]["generation"], **counts}
     change = [{"op": "add", "path": "/status", "value": status}]
     await living.admin.patch(DEPLOYMENTS, living.namespace, "chat-green", change, subresource="status")
@@ -118,6 +133,29 @@ async def test_a_slot_counts_as_changed_although_the_worker_that_changed_it_has_
     served["green"] = "chat-v2"
     await rolled(living, updated=4)
     assert await asyncio.wait_for(preparing(living, spec), 20) == PrepareReport(written=("green",))
+
+
+@pytest.mark.usefixtures("free_way")
+async def test_a_worker_that_died_before_it_asked_for_servers_is_followed_by_one_that_does(
+    living: LivingKube, spec: RampSpec, served: dict[SlotName, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers of before have loaded the model by then, and they are fewer than the first step needs."""
+    one = [{"op": "replace", "path": "/spec/replicas", "value": 1}]
+    await living.admin.patch(DEPLOYMENTS, living.namespace, "chat-green", one)
+    spec = needing_at_least(2, spec)
+    with monkeypatch.context() as dying:
+        dying.setattr(KubernetesWorkload, "grow", for_ever)
+        await dies_while_loading(living, spec)
+    served["green"] = "chat-v2"
+    attempt = preparing(living, spec)
+
+    async def are_asked_for() -> bool:
+        found = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-green")
+        return bool(found["spec"]["replicas"] == 2)
+
+    await wait_until(are_asked_for, 20, "the servers of the first step are asked for")
+    await rolled(living, updated=2, servers=2)
+    assert await asyncio.wait_for(attempt, 20) == PrepareReport(written=("green",))
 
 
 @pytest.mark.usefixtures("free_way")

@@ -53,7 +53,6 @@ class GatewayLabel(Leased):
         owns_client: bool = False,
     ) -> None:
         super().__init__(client, namespace, route, owns_client=owns_client)
-        self._name = f"{namespace}/{route}"
         self._admin = admin
         self._http = http
         self._resolve = resolve
@@ -96,7 +95,7 @@ class GatewayLabel(Leased):
             view = await self.read()
         except Unreachable as error:
             return [Problem("router.admin", str(error), "Start the gateways, or mend the address")]
-        mend = f"Look at `tailramp follow` beside that gateway, and at its log, for {self._name}"
+        mend = f"Look at `tailramp follow` beside that gateway, and at its log, for {self._full_name}"
         problems = [
             Problem("router.admin", f"{finding.question}: {finding.answer} ({finding.seen})", mend)
             for finding in view.loaded.findings
@@ -159,7 +158,7 @@ class GatewayLabel(Leased):
                 return (await self._lease.write(stored, record, _BINDING)).record
             except (Changed, NotFound):
                 continue
-        raise restless(self._name)
+        raise restless(self._full_name)
 
     async def _stored(self) -> Stored:
         """What the Lease holds; where there is none, what the gateways serve."""
@@ -169,14 +168,14 @@ class GatewayLabel(Leased):
         if not self._admin:
             raise self._lease.missing()
         async with self._gateways() as gateways:
-            return Stored(_first_record(self._name, await gateways.known(self._name)), _BINDING)
+            return Stored(_first_record(self._full_name, await gateways.known(self._full_name)), _BINDING)
 
     @asynccontextmanager
     async def _gateways(self, recorded: str = "") -> AsyncIterator[GatewayFleet]:
         """Our gateways; ``recorded`` is where they are if nobody else has said so.  Raises Unreachable."""
         url = self._admin or recorded
         if not url:
-            raise Unreachable(f"nothing says where the gateways of {self._name} are")
+            raise Unreachable(f"nothing says where the gateways of {self._full_name} are")
         if self._http is not None:
             yield GatewayFleet(url, self._http, self._resolve)
             return

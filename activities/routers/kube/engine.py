@@ -174,7 +174,7 @@ class KubernetesRouter(Leased):
             except Changed:
                 continue
             return record
-        raise restless(f"{self._namespace}/{self._route}")
+        raise restless(self._full_name)
 
     async def apply(self, change: Change) -> RouteRecord:
         for _ in range(ATTEMPTS):
@@ -195,7 +195,7 @@ class KubernetesRouter(Leased):
             except (Changed, NotFound):
                 continue
             return record
-        raise restless(f"{self._namespace}/{self._route}")
+        raise restless(self._full_name)
 
     async def renew(self, change: Change) -> Renewal:
         for _ in range(ATTEMPTS):
@@ -207,7 +207,7 @@ class KubernetesRouter(Leased):
             except Changed:
                 continue
             return Renewal(record, drift_of(planner_of(binding), binding, seen, record))
-        raise restless(f"{self._namespace}/{self._route}")
+        raise restless(self._full_name)
 
     async def clear(self, change: Clear) -> RouteRecord:
         return await clear_route(self._clearing, change)
@@ -324,7 +324,7 @@ class KubernetesRouter(Leased):
         main = await self._main(self._given)
         if main is None:
             raise Refused(_no_main(self._given, self._namespace))
-        return Stored(_first_record(f"{self._namespace}/{self._route}", self._given, main), self._given)
+        return Stored(_first_record(self._full_name, self._given, main), self._given)
 
     async def _main(self, binding: Binding) -> Object | None:
         return await self._client.find(planner_of(binding).resource, self._namespace, binding.main)

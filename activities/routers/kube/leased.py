@@ -14,6 +14,7 @@ class Leased(ABC):
         self._client = client
         self._namespace = namespace
         self._route = name
+        self._full_name = f"{namespace}/{name}"
         self._owns_client = owns_client
         self._lease = RecordLease(client, namespace, name)
 
