@@ -22,11 +22,6 @@ from activities.surroundings import models_of, served_models
 from activities.traffic import final_refusals
 from activities.workloads import Holder, Progress, Workload, make_workload, references
 from tailramp.activity_contract import (
-    LEAVE_WORKLOADS,
-    MAKE_ROOM,
-    NO_ROOM,
-    PREPARE,
-    RETIRE,
     LeaveReport,
     LeaveRequest,
     PrepareReport,
@@ -36,10 +31,18 @@ from tailramp.activity_contract import (
     RoomReport,
     RoomRequest,
 )
+from tailramp.activity_names import (
+    LEAVE_WORKLOADS,
+    MAKE_ROOM,
+    NO_ROOM,
+    PREPARE,
+    RETIRE,
+)
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.forms import SlotName
 from tailramp.placing import Place, places
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.replicas import after_shift, before_shift, needed
 from tailramp.route_record import RouteRecord, against_retiring, forgotten, naming_workloads, retiring
 from tailramp.spec import PlatformFile, RampSpec, Replicas

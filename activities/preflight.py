@@ -17,13 +17,15 @@ from activities.surroundings import served_models
 from activities.time_before import read_time_before
 from activities.traffic import final_refusals
 from activities.users import users_problems
-from tailramp.activity_contract import PREFLIGHT, PreflightReport, PreflightRequest
+from tailramp.activity_contract import PreflightReport, PreflightRequest
+from tailramp.activity_names import PREFLIGHT
 from tailramp.checks import all_checks, slot_match
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.evidence.ledger import MOST_BYTES
 from tailramp.forms import SlotName
 from tailramp.placing import serving
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.proof import Answer, Evidence
 from tailramp.ramp import Began
 from tailramp.route_record import OffAnswer, RouteRecord, SlotRecord, taken_over

@@ -11,7 +11,7 @@ from pathlib import Path
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
-from tailramp.activity_contract import RECORD
+from tailramp.activity_names import RECORD
 from tailramp.decision import Decision
 
 

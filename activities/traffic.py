@@ -15,6 +15,18 @@ from activities.probe import Prober
 from activities.routers import Router, make_router
 from activities.routers.way_back import NoWayBack, clear_if_ready, mark
 from tailramp.activity_contract import (
+    ClearReport,
+    ClearRequest,
+    ConcludeRequest,
+    Request,
+    RestoreReport,
+    RestoreRequest,
+    VerifyRequest,
+    WithdrawRequest,
+    WriteRequest,
+    ZeroRequest,
+)
+from tailramp.activity_names import (
     APPLY,
     CLEAR,
     CONCLUDE,
@@ -27,16 +39,6 @@ from tailramp.activity_contract import (
     RESTORE,
     VERIFY,
     WITHDRAW,
-    ClearReport,
-    ClearRequest,
-    ConcludeRequest,
-    Request,
-    RestoreReport,
-    RestoreRequest,
-    VerifyRequest,
-    WithdrawRequest,
-    WriteRequest,
-    ZeroRequest,
 )
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused, Unreachable

@@ -25,7 +25,8 @@ from activities.traffic import final_refusals
 from activities.users import UsersWatch
 from activities.watched_route import WatchedRoute
 from activities.workloads import Workload, make_workload
-from tailramp.activity_contract import WATCH, WatchRequest, WatchResult
+from tailramp.activity_contract import WatchRequest, WatchResult
+from tailramp.activity_names import WATCH
 from tailramp.assignment import Assignment
 from tailramp.checks import checks_by_slot, shelf_of
 from tailramp.division import divisions_of

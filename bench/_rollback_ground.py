@@ -18,11 +18,12 @@ from gateway.route_document import RouteDocument
 from lab.client_log import read_log
 from lab.process import ManagedProcess, wait_until
 from lab.world import World
-from tailramp.activity_contract import WATCH_QUEUE, WORKFLOW_QUEUE
+from tailramp.activity_names import WATCH_QUEUE, WORKFLOW_QUEUE
 from tailramp.ramp import Phase
 from tailramp.route_record import RouteRecord, lifted
+from workflows.handles import RampHandle
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 SHARE = 0.5
 """Of all users, in the only step whose hold a trigger can come into."""

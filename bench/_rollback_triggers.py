@@ -9,10 +9,10 @@ from temporalio.api.enums.v1 import EventType
 from bench._rollback_ground import LIMITS, Cell, Ground, process_of
 from lab.process import ManagedProcess, wait_until
 from lab.scenario import trigger_of
-from tailramp.activity_contract import WATCH
+from tailramp.activity_names import WATCH
+from workflows.handles import RampHandle
 from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle
 
 TENTH = {"tick": "1s", "window": "6s", "consecutive": 3, "minSample": 50, "floor": 50, "maxErrors": "5%"}
 """A tenth of the shipped 15 s, 60 s and 500; ticks are whole seconds."""

@@ -28,9 +28,10 @@ from lab.kube_world import NAME, Kind, KubeWorld
 from lab.process import wait_until
 from tailramp.ramp import Phase
 from tailramp.route_record import lifted
+from workflows.handles import RampHandle
 from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 SAMPLES = RESULTS / "kube_signal.jsonl"
 TEXT = RESULTS / "kube_signal.txt"

@@ -23,9 +23,10 @@ from bench._samples import RESULTS, machine
 from gateway.route_document import RouteDocument
 from lab.client_log import read_log
 from lab.process import ManagedProcess, wait_until
+from workflows.handles import RampHandle
 from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 TEXT = RESULTS / "open_ramps.txt"
 RAMP = {

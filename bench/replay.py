@@ -12,7 +12,8 @@ import numpy as np
 
 from tailramp.checks import checks_by_slot, slot_match
 from tailramp.garbage import look_for_garbage_seldom
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.replay.counters import of_recording, run_up
 from tailramp.replay.course import Course, play
 from tailramp.replay.opening import open_counts

@@ -24,7 +24,7 @@ from tailramp.checks import shelf_of
 from tailramp.dossiers import begin_stretch, dossiers_of
 from tailramp.evidence import RUN_UP, Grid
 from tailramp.garbage import look_for_garbage_seldom
-from tailramp.plan import make_plan
+from tailramp.planning import make_plan
 from tailramp.presets.servers import DURATION
 from tailramp.spec import load_spec
 

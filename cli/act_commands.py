@@ -20,7 +20,7 @@ from tailramp.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
     from cli.ramps import Ramp, Sighting
-    from workflows.messages import RampStatus
+    from workflows.answers import RampStatus
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

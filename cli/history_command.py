@@ -53,7 +53,7 @@ async def _ramps(route: str, most: int) -> list[dict[str, Any]]:
     from cli.ramps import ramp_name
     from cli.temporal import NoRamp, connect, in_words
     from workflows import search_attributes
-    from workflows.starting import workflow_id
+    from workflows.handles import workflow_id
 
     client = await connect()
     ramps: dict[str, dict[str, Any]] = {}
@@ -84,7 +84,7 @@ async def _ramps(route: str, most: int) -> list[dict[str, Any]]:
 async def _decisions(client: "Client", run: "WorkflowExecution") -> "list[Decision]":
     from temporalio.api.enums.v1 import EventType
 
-    from tailramp.activity_contract import RECORD
+    from tailramp.activity_names import RECORD
     from tailramp.decision import Decision
 
     handle = client.get_workflow_handle(run.id, run_id=run.run_id)

@@ -32,7 +32,7 @@ def observe(
     """Watch until the ramp would be over, or ``wait``.  Raises Refused, Unreachable."""
     from activities.metrics import PrometheusMetrics
     from activities.observing import LiveCounts, shares_served, users_before
-    from tailramp.plan import make_plan
+    from tailramp.planning import make_plan
     from tailramp.replay.course import play
     from tailramp.replay.source import LATEST, given_shares, seats_of
 

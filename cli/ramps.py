@@ -25,7 +25,7 @@ from temporalio.common import SearchAttributeKey
 
 from cli.exit_codes import ExitCode
 from cli.temporal import RPC_TIMEOUT, connect, in_words
-from tailramp.activity_contract import (
+from tailramp.activity_names import (
     CLEAR,
     LEAVE_WORKLOADS,
     PROVE_ZERO,
@@ -40,9 +40,8 @@ from tailramp.errors import Unreachable
 from tailramp.evidence import Verdict
 from tailramp.ramp import Block, Phase, RampState
 from workflows import search_attributes
-from workflows.messages import RampResult, RampStatus
-from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, ramp_handle, workflow_id
+from workflows.answers import STATUS_QUERY, USERS_QUERY, RampResult, RampStatus
+from workflows.handles import RampHandle, ramp_handle
 from workflows.wording import next_event
 
 _QUERY_TIMEOUT: Final = timedelta(seconds=3)
@@ -196,7 +195,7 @@ class Ramp:
 
     def run(self, run_id: str) -> RampHandle:
         """One run of it."""
-        return self.client.get_workflow_handle_for(RampWorkflow.run, workflow_id(self.route), run_id=run_id)
+        return ramp_handle(self.client, self.route, run_id)
 
     async def look(self, *, ask_worker: bool = True) -> Sighting:
         """What there is to see now.  Without a worker this takes three seconds; ``ask_worker`` False asks none."""
@@ -211,7 +210,10 @@ class Ramp:
         """A worker's answer, or None if none comes within three seconds."""
         try:
             with in_words(self.client, self.route):
-                return await self.handle.query(RampWorkflow.status, rpc_timeout=_QUERY_TIMEOUT)
+                status: RampStatus = await self.handle.query(
+                    STATUS_QUERY, result_type=RampStatus, rpc_timeout=_QUERY_TIMEOUT
+                )
+                return status
         except (Unreachable, WorkflowQueryFailedError):
             return None
 
@@ -219,7 +221,8 @@ class Ramp:
         """What the ramp knows of its users from before it began: "" is nothing, None that nobody can tell."""
         try:
             with in_words(self.client, self.route):
-                return await self.handle.query(RampWorkflow.users, rpc_timeout=_QUERY_TIMEOUT)
+                known: str | None = await self.handle.query(USERS_QUERY, rpc_timeout=_QUERY_TIMEOUT)
+                return known
         except (Unreachable, WorkflowQueryFailedError):
             return None
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tailramp.ramp import Began
     from tailramp.replay.recording import Header, Span
     from tailramp.spec import RampSpec
-    from workflows.messages import RampStatus
+    from workflows.answers import RampStatus
 
 _LEAST_PATIENCE: Final = timedelta(seconds=30)
 _MOST_TICKS: Final = 2_000_000
@@ -220,7 +220,7 @@ async def _header_of_ramp(asked: _Asked) -> "Header":
 
 async def _header_of_time(asked: _Asked) -> "Header":
     """With what a ramp that had begun with it would have known of its users."""
-    from tailramp.plan import make_plan
+    from tailramp.planning import make_plan
     from tailramp.ramp import Began
 
     header = asked.header()

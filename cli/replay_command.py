@@ -127,7 +127,7 @@ def _prepared(
 ) -> "tuple[RampSpec, Plan, Source]":
     """Raises InvalidFile, Refused, UsageError."""
     from tailramp.checks import checks_by_slot, slot_match
-    from tailramp.plan import make_plan
+    from tailramp.planning import make_plan
     from tailramp.replay.counters import of_recording
     from tailramp.replay.opening import open_counts
     from tailramp.replay.policy import at_the_pace_of, leaving_out
@@ -163,7 +163,7 @@ def _prepared(
 def _as_lines(console: Console, spec: "RampSpec", course: "Course", source: "Source") -> list[str]:
     from cli.tables import table
     from tailramp.units import format_duration, format_share
-    from workflows.wording import limits
+    from workflows.spec_wording import limits
 
     say = console.say
     shares = source.shares(course.plan, course.first)

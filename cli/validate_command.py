@@ -47,7 +47,7 @@ def preview(spec: "RampSpec") -> "Plan | None":
     Which slot is live is read from the route when the ramp starts; the first slots stand in for it here, since
     shares, buckets and holds do not depend on it.
     """
-    from tailramp.plan import make_plan
+    from tailramp.planning import make_plan
 
     if not any(len(candidate.buckets) for candidate in spec.candidates):
         return None
@@ -58,7 +58,7 @@ def preview(spec: "RampSpec") -> "Plan | None":
 def _summary(spec: "RampSpec", plan: "Plan | None", say: "Say") -> list[str]:
     from cli.tables import facts
     from tailramp.units import format_duration
-    from workflows.wording import limits
+    from workflows.spec_wording import limits
 
     rows = [(say("route"), spec.platform.route.full_name)]
     if plan is None:

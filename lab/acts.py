@@ -14,9 +14,10 @@ from lab.process import wait_until
 from lab.toy_llm import Fault
 from lab.world import World
 from tailramp.ramp import Block, Phase, Reason
-from workflows.messages import Message, RampStatus
+from workflows.answers import RampStatus
+from workflows.handles import RampHandle
+from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle
 
 MOST_SECONDS = 120.0
 """No act waits longer for anything."""

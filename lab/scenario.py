@@ -36,9 +36,10 @@ from tailramp.evidence.raw_series import file_scrapes
 from tailramp.evidence.sequential.dossier import teach
 from tailramp.ramp import Block, Phase, Reason
 from tailramp.spec import RampSpec
-from workflows.messages import RampResult, RampStatus
+from workflows.answers import RampResult, RampStatus
+from workflows.handles import RampHandle
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 
 class Facts(BaseModel):

@@ -13,7 +13,8 @@ from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
 from tailramp.forms import SlotName
-from tailramp.plan import Plan, Step, make_plan
+from tailramp.plan import Plan, Step
+from tailramp.planning import make_plan
 from tailramp.ramp import Phase, RampState
 from tailramp.spec import Candidate, RampSpec
 from tailramp.yaml_source import dotted

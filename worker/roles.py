@@ -14,7 +14,7 @@ from activities.preflight import PreflightActivities
 from activities.record import RecordActivities
 from activities.traffic import RollbackActivities, TrafficActivities
 from activities.watch import WatchActivities
-from tailramp.activity_contract import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
+from tailramp.activity_names import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
 from worker.logging_setup import NamesRamp
 from worker.settings import WorkerSettings
 from workflows.ramp import RampWorkflow

@@ -12,7 +12,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
-    from tailramp import activity_contract as contract
+    from tailramp import activity_names as names
     from tailramp import ramp
     from tailramp.decision import Decision, DecisionKind
     from tailramp.evidence import Verdict
@@ -155,7 +155,7 @@ class RampBase:
 
     def _write_down(self, decision: Decision) -> None:
         name = f"record-{decision.kind}"
-        handle = self._start(contract.RECORD, options.RECORD, decision, None, name, decision.sentence)
+        handle = self._start(names.RECORD, options.RECORD, decision, None, name, decision.sentence)
         self._records.append((decision, handle))
 
     async def _flush_records(self) -> None:

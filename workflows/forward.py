@@ -8,6 +8,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from tailramp import activity_contract as contract
+    from tailramp import activity_names as names
     from tailramp import ramp
     from tailramp.assignment import Assignment
     from tailramp.buckets import BucketSet
@@ -18,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
     from tailramp.units import format_duration
     from tailramp.watch_request import watch_request
-    from workflows import options, wording
+    from workflows import options, spec_wording, wording
     from workflows.base import Stopped, is_failure, why
     from workflows.servers import Servers
 
@@ -33,7 +34,7 @@ class Forward(Servers):
         except Stopped:
             pass
         except ActivityError as error:
-            reason = Reason.FENCED if is_failure(error, contract.FENCED) else Reason.ACTIVITY_FAILED
+            reason = Reason.FENCED if is_failure(error, names.FENCED) else Reason.ACTIVITY_FAILED
             self._state = ramp.stopped(self._state, reason, f"{error.activity_type}: {why(error)}")
 
     async def _forward(self) -> None:
@@ -102,7 +103,7 @@ class Forward(Servers):
         request = contract.PreflightRequest(spec=self._spec, ramp=self._ramp, override=self._override)
         report = await self._settled(
             self._start(
-                contract.PREFLIGHT,
+                names.PREFLIGHT,
                 options.PREFLIGHT,
                 request,
                 contract.PreflightReport,
@@ -143,9 +144,9 @@ class Forward(Servers):
         common = {"spec": self._spec, "ramp": self._ramp, "plan": self._have_plan, "assignment": assignment}
         write = contract.WriteRequest(**common, epoch=self._state.epoch)
         label = f"shrink to {assignment.describe()}"
-        await self._settled(self._start(contract.APPLY, options.SHRINK, write, None, "shrink-apply", label))
+        await self._settled(self._start(names.APPLY, options.SHRINK, write, None, "shrink-apply", label))
         verify = contract.VerifyRequest(**common)
-        proof = self._start(contract.VERIFY, options.VERIFY, verify, Evidence, "shrink-verify", f"prove: {label}")
+        proof = self._start(names.VERIFY, options.VERIFY, verify, Evidence, "shrink-verify", f"prove: {label}")
         evidence = await self._settled(proof)
         self._state = ramp.shrunk(self._have_plan, self._state, assignment, workflow.now())
         sentence = f"shrunk: {assignment.describe()}, proven by {len(evidence.findings)} answers"
@@ -167,7 +168,7 @@ class Forward(Servers):
             **common, plan=self._have_plan, epoch=state.epoch, assignment=assignment, reasons=reasons
         )
         label = f"WITHDRAW {who} → 0 %"
-        await self._settled(self._start(contract.WITHDRAW, options.SHRINK, write, None, "withdraw-apply", label))
+        await self._settled(self._start(names.WITHDRAW, options.SHRINK, write, None, "withdraw-apply", label))
         returned = BucketSet()
         for slot in slots:
             returned = returned.union(state.applied.buckets_of(slot)) if state.applied is not None else returned
@@ -175,7 +176,7 @@ class Forward(Servers):
         what = f"prove that no new request reaches {who}"
         evidence = await self._settled(
             self._start(
-                contract.PROVE_ZERO, options.PROVE_ZERO, proof, Evidence, "withdraw-prove", what, options.SHIFT_LIMIT
+                names.PROVE_ZERO, options.PROVE_ZERO, proof, Evidence, "withdraw-prove", what, options.SHIFT_LIMIT
             )
         )
         self._state = ramp.taken_back(self._state, assignment)
@@ -189,9 +190,9 @@ class Forward(Servers):
         since = workflow.now()
         common = {"spec": self._spec, "ramp": self._ramp, "plan": self._have_plan, "assignment": assignment}
         write = contract.WriteRequest(**common, epoch=self._state.epoch)
-        await self._settled(self._start(contract.APPLY, options.APPLY, write, None, f"{name}-apply", f"apply {label}"))
+        await self._settled(self._start(names.APPLY, options.APPLY, write, None, f"{name}-apply", f"apply {label}"))
         return self._start(
-            contract.VERIFY,
+            names.VERIFY,
             options.VERIFY,
             contract.VerifyRequest(**common),
             Evidence,
@@ -203,7 +204,7 @@ class Forward(Servers):
 
     def _meet_freeze(self, error: ActivityError, name: str) -> None:
         """The route is frozen: nothing has moved, the ramp waits.  Any other failure goes on its way."""
-        if not is_failure(error, contract.FROZEN):
+        if not is_failure(error, names.FROZEN):
             raise error
         self._state = ramp.freeze_met(self._state)
         self._record(DecisionKind.BLOCKED, f"{name}: {why(error)}")
@@ -212,10 +213,10 @@ class Forward(Servers):
         """Watch until there is something to decide, a message comes or ``over`` says so."""
         state, plan = self._state, self._have_plan
         request = watch_request(self._spec, plan, state, mode, ramp=self._ramp, segment=options.WATCH_SEGMENT)
-        summary = wording.watch_summary(self._spec, plan, state, mode)
+        summary = spec_wording.watch_summary(self._spec, plan, state, mode)
         before = self._messages
         handle = self._start(
-            contract.WATCH, options.WATCH, request, contract.WatchResult, f"step-{state.step}-{mode}", summary
+            names.WATCH, options.WATCH, request, contract.WatchResult, f"step-{state.step}-{mode}", summary
         )
         result = await self._settled_unless(handle, lambda: self._messages != before or over(), fenced_off=True)
         if result is None:
@@ -293,7 +294,7 @@ class Forward(Servers):
         self._state = ramp.with_next_epoch(self._state)
         request = contract.ConcludeRequest(spec=self._spec, ramp=self._ramp, epoch=self._state.epoch)
         await self._settled(
-            self._start(contract.CONCLUDE, options.CONCLUDE, request, None, "conclude", "close the route record")
+            self._start(names.CONCLUDE, options.CONCLUDE, request, None, "conclude", "close the route record")
         )
         self._state = ramp.concluded(self._state)
         self._record(DecisionKind.ENDED, f"succeeded: {self._have_plan.candidate} serves everyone", reason="succeeded")

@@ -13,7 +13,14 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from tailramp.activity_contract import FENCED, FROZEN, NO_ROOM, REFUSED, ROLLBACK_QUEUE, WATCH_QUEUE
+from tailramp.activity_names import (
+    FENCED,
+    FROZEN,
+    NO_ROOM,
+    REFUSED,
+    ROLLBACK_QUEUE,
+    WATCH_QUEUE,
+)
 
 _FINAL = [FENCED, REFUSED, FROZEN, NO_ROOM]
 

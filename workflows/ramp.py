@@ -12,23 +12,21 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from tailramp import activity_contract as contract
+    from tailramp import activity_names as names
     from tailramp import ramp
     from tailramp.decision import DecisionKind
     from tailramp.errors import Refused
     from tailramp.ramp import Reason
     from tailramp.spec import Trust
     from tailramp.target import change_of_target
-    from workflows import wording
+    from workflows import spec_wording, wording
+    from workflows.answers import STATUS_QUERY, USERS_QUERY, CandidateStatus, RampResult, RampStatus
     from workflows.forward import Forward
     from workflows.messages import (
         Alert,
-        CandidateStatus,
         Message,
         Promote,
-        RampResult,
         RampStart,
-        RampStatus,
         SetTarget,
         Spend,
     )
@@ -122,7 +120,7 @@ class RampWorkflow(Forward, Rollback):
         try:
             change_of_target(self._spec, message.spec, self._plan, self._state)
         except Refused as error:
-            raise ApplicationError(str(error), type=contract.REFUSED) from None
+            raise ApplicationError(str(error), type=names.REFUSED) from None
 
     @property
     def _candidates(self) -> tuple[CandidateStatus, ...]:
@@ -145,12 +143,12 @@ class RampWorkflow(Forward, Rollback):
         self._messages += 1
         self._record(kind, sentence, actor=message.actor, reason=message.reason)
 
-    @workflow.query
+    @workflow.query(name=USERS_QUERY)
     def users(self) -> str | None:
         """What is known of the first users from before the ramp, as its watches are told."""
         return self._state.users
 
-    @workflow.query
+    @workflow.query(name=STATUS_QUERY)
     def status(self) -> RampStatus:
         """Where the ramp is, why, and what comes next."""
         state, plan = self._state, self._plan
@@ -187,7 +185,7 @@ class RampWorkflow(Forward, Rollback):
     @workflow.run
     async def run(self, start: RampStart) -> RampResult:
         if start.carried is None:
-            self._record(DecisionKind.STARTED, wording.started(self._spec, start.actor), actor=start.actor)
+            self._record(DecisionKind.STARTED, spec_wording.started(self._spec, start.actor), actor=start.actor)
         else:
             for decision in start.carried.unwritten:
                 self._write_down(decision)

@@ -6,6 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from tailramp import activity_contract as contract
+    from tailramp import activity_names as names
     from tailramp import ramp
     from tailramp.decision import DecisionKind
     from tailramp.plan import Plan
@@ -27,7 +28,7 @@ class Rollback(Servers):
         common = {"spec": self._spec, "ramp": self._ramp}
         clear = contract.ClearRequest(**common, epoch=self._state.epoch, reason=str(reason))
         handle = self._start(
-            contract.CLEAR, options.CLEAR, clear, contract.ClearReport, "rollback-clear", "ROLLBACK → 0 %"
+            names.CLEAR, options.CLEAR, clear, contract.ClearReport, "rollback-clear", "ROLLBACK → 0 %"
         )
         self._record(DecisionKind.ROLLBACK_INTENDED, f"rollback: {reason}: {detail}", reason=str(reason))
         await self._patiently(handle, "going back", "nobody could be taken back yet; trying on")
@@ -52,7 +53,7 @@ class Rollback(Servers):
             await self._prove_zero(self._plan)
             request = contract.RestoreRequest(**common, snapshot=self._snapshot)
             restored = await self._start(
-                contract.RESTORE,
+                names.RESTORE,
                 options.RESTORE,
                 request,
                 contract.RestoreReport,
@@ -81,7 +82,7 @@ class Rollback(Servers):
             returned=plan.steps[-1].buckets,
         )
         handle = self._start(
-            contract.PROVE_ZERO,
+            names.PROVE_ZERO,
             options.PROVE_ZERO,
             request,
             Evidence,

@@ -12,11 +12,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from tailramp import activity_contract as contract
+    from tailramp import activity_names as names
     from tailramp import ramp
     from tailramp.assignment import Assignment
     from tailramp.decision import DecisionKind
     from tailramp.forms import SlotName
-    from workflows import options, wording
+    from workflows import options, spec_wording
     from workflows.base import RampBase, Stopped, is_failure, why
     from workflows.messages import RampStart
 
@@ -38,7 +39,7 @@ class Servers(RampBase):
         request = contract.PrepareRequest(spec=self._spec, ramp=self._ramp, override=self._override)
         limit = max((slot.workload.ready for slot in platform.slots.values() if slot.workload), default=timedelta())
         handle = self._start(
-            contract.PREPARE,
+            names.PREPARE,
             options.waiting_for_servers(limit),
             request,
             contract.PrepareReport,
@@ -47,7 +48,7 @@ class Servers(RampBase):
         )
         report = await self._settled(handle)
         if not report.problems and report.written:
-            self._record(DecisionKind.PREPARED, f"served by its slot: {wording.candidates(self._spec)}")
+            self._record(DecisionKind.PREPARED, f"served by its slot: {spec_wording.candidates(self._spec)}")
         return tuple(report.problems)
 
     def _ask_for_room(self, assignment: Assignment) -> "workflow.ActivityHandle[contract.RoomReport]":
@@ -70,7 +71,7 @@ class Servers(RampBase):
             assignment=assignment,
         )
         handle = self._start(
-            contract.MAKE_ROOM,
+            names.MAKE_ROOM,
             options.waiting_for_servers(limit),
             request,
             contract.RoomReport,
@@ -90,7 +91,7 @@ class Servers(RampBase):
         except ActivityError as error:
             if self._state.stop is not None:
                 raise Stopped from None
-            if is_failure(error, contract.FENCED) or is_failure(error, contract.REFUSED):
+            if is_failure(error, names.FENCED) or is_failure(error, names.REFUSED):
                 raise
             self._state = ramp.room_missing(self._state)
             self._record(DecisionKind.BLOCKED, f"waiting for servers: {_said(error)}")
@@ -120,7 +121,7 @@ class Servers(RampBase):
         )
         most = options.LOWER.schedule_to_close or options.SHIFT_LIMIT
         handle = self._start(
-            contract.MAKE_ROOM,
+            names.MAKE_ROOM,
             options.LOWER,
             request,
             contract.RoomReport,
@@ -131,7 +132,7 @@ class Servers(RampBase):
         try:
             await self._settled(handle)
         except ActivityError as error:
-            if is_failure(error, contract.FENCED):
+            if is_failure(error, names.FENCED):
                 raise
             self._record(DecisionKind.BLOCKED, f"servers are still there: {_said(error)}")
 
@@ -142,7 +143,7 @@ class Servers(RampBase):
         request = contract.RetireRequest(spec=self._spec, ramp=self._ramp, old=old, new=new)
         try:
             report = await self._start(
-                contract.RETIRE, options.LEAVE_WORKLOADS, request, contract.LeaveReport, "retire", f"retire {old}"
+                names.RETIRE, options.LEAVE_WORKLOADS, request, contract.LeaveReport, "retire", f"retire {old}"
             )
         except ActivityError as error:
             self._record(DecisionKind.BLOCKED, f"the workload of {old} is left as it is: {_said(error)}")
@@ -164,7 +165,7 @@ class Servers(RampBase):
             self._room = None
         request = contract.LeaveRequest(spec=self._spec, ramp=self._ramp)
         handle: workflow.ActivityHandle[Any] = self._start(
-            contract.LEAVE_WORKLOADS,
+            names.LEAVE_WORKLOADS,
             options.LEAVE_WORKLOADS,
             request,
             contract.LeaveReport,

@@ -3,26 +3,21 @@
 from datetime import timedelta
 from typing import Final
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from tailramp.activity_contract import WORKFLOW_QUEUE
+from tailramp.activity_names import WORKFLOW_QUEUE
 from tailramp.ramp import Phase
 from tailramp.spec import RampSpec
 from tailramp.units import format_share
-from workflows import search_attributes, wording
-from workflows.messages import RampResult, RampStart
+from workflows import search_attributes
+from workflows.handles import RampHandle, workflow_id
+from workflows.messages import RampStart
 from workflows.ramp import RampWorkflow
-
-RampHandle = WorkflowHandle[RampWorkflow, RampResult]
+from workflows.spec_wording import limits
 
 TASK_TIMEOUT: Final = timedelta(seconds=3)
 """What a frozen worker costs per poll that it holds; the server's default is 10 s."""
-
-
-def workflow_id(route: str) -> str:
-    """The id of every ramp of ``route`` (``<namespace>/<name>``): one open workflow per id is the lock."""
-    return f"ramp/{route}"
 
 
 async def start_ramp(client: Client, spec: RampSpec, actor: str, override: str | None = None) -> RampHandle:
@@ -52,11 +47,6 @@ async def start_ramp(client: Client, spec: RampSpec, actor: str, override: str |
     )
 
 
-def ramp_handle(client: Client, route: str) -> RampHandle:
-    """The latest ramp of ``route``, live or ended."""
-    return client.get_workflow_handle_for(RampWorkflow.run, workflow_id(route))
-
-
 def _shares(spec: RampSpec) -> str:
     return "/".join(f"{step.share * 100:g}" for step in spec.platform.ramp.steps) + " %"
 
@@ -79,7 +69,7 @@ def _details(spec: RampSpec) -> str:
         ]
     rows += [
         ("steps", f"{_shares(spec)} of the target"),
-        ("limits", wording.limits(spec)),
+        ("limits", limits(spec)),
         ("spec", f"`{spec.digest[:16]}`"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)

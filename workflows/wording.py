@@ -4,25 +4,13 @@ from datetime import datetime, timedelta
 
 from tailramp.evidence import Verdict
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Phase, RampState, Reason, WatchMode, WatchOutcome, clock, has_room, is_final
-from tailramp.spec import Candidate, LatencyKind, RampSpec
-from tailramp.units import format_duration, format_share
-
-
-def started(spec: RampSpec, actor: str) -> str:
-    models = candidates(spec)
-    targets = " + ".join(str(candidate.buckets) for candidate in spec.candidates)
-    return f"{actor} starts {models} on {spec.platform.route.full_name}, target {targets}"
+from tailramp.ramp import Block, Phase, RampState, Reason, WatchOutcome, clock, has_room, is_final
+from tailramp.units import format_duration
 
 
 def preflight_passed(plan: Plan) -> str:
     then = f", then everyone, bake {format_duration(plan.bake)}" if plan.promotes else ", then hold"
     return f"preflight passed: {plan.journey}, {plan.shares}{then}"
-
-
-def candidates(spec: RampSpec) -> str:
-    """``chat-v2 + chat-13b``."""
-    return " + ".join(candidate.model for candidate in spec.candidates)
 
 
 def place(plan: Plan, state: RampState) -> str:
@@ -33,33 +21,6 @@ def place(plan: Plan, state: RampState) -> str:
         return "success" if state.baked else "bake"
     step = plan.step(state.step)
     return f"step {step.index}, {step.label}"
-
-
-def limits(spec: RampSpec) -> str:
-    """``errors ≤ 5 %, p99 ≤ 2s, toxicity ≤ 5 %``; of several candidates, those that all of them share come once."""
-    of_each = [_limits_of(spec, candidate) for candidate in spec.candidates]
-    if len(set(of_each)) == 1:
-        return of_each[0]
-    return "; ".join(f"{candidate.model}: {told}" for candidate, told in zip(spec.candidates, of_each, strict=True))
-
-
-def _limits_of(spec: RampSpec, candidate: Candidate) -> str:
-    """What the candidate is held to, and what else the platform file checks."""
-    checks = spec.platform.checks
-    shares = (("errors", checks.max_errors), ("server errors", checks.max_server_errors))
-    p99 = {LatencyKind.FIRST_TOKEN: "p99 to the first token", LatencyKind.GATEWAY: "p99 at the gateway"}
-    times = (
-        (p99.get(checks.latency, "p99"), candidate.max_latency),
-        ("p99 to the first token", checks.max_first_token),
-        ("p99 per output token", checks.max_per_output_token),
-        ("in flight", checks.max_hang),
-    )
-    parts = [f"{name} ≤ {format_share(limit)}" for name, limit in shares if limit is not None]
-    parts += [f"{name} ≤ {format_duration(limit)}" for name, limit in times if limit is not None]
-    if candidate.max_toxicity is not None:
-        parts.append(f"toxicity ≤ {format_share(candidate.max_toxicity)}")
-    parts += [f"not {check.name} {check.fail_when}" for check in checks.custom]
-    return ", ".join(parts)
 
 
 def after_failure(before: RampState, after: RampState) -> str:
@@ -93,22 +54,6 @@ def watched(
         case WatchOutcome.PASSED:
             return f"{name} PASS: {evidence(verdicts)} → {place(plan, after)}"
     return f"{name} {outcome.upper()}: {sentence}"
-
-
-def watch_summary(spec: RampSpec, plan: Plan, state: RampState, mode: WatchMode) -> str:
-    """One line for Temporal's UI: ``hold 25 % (00-24) 10m: errors ≤ 5 %, p99 ≤ 2s``."""
-    subject = "100 %" if state.phase is Phase.BAKING else plan.step(state.step).label
-    match mode:
-        case WatchMode.SETTLE:
-            return f"settle {subject}: until traffic has reached the step"
-        case WatchMode.HOLD:
-            hold = "without end" if is_final(plan, state) else format_duration(plan.step(state.step).hold)
-            return f"hold {subject} {hold}: {limits(spec)}"
-        case WatchMode.GUARD:
-            why = "paused" if state.paused else f"waiting for {', '.join(sorted(state.blocked_by))}"
-            return f"{why} at {subject}, guards on: {limits(spec)}"
-        case WatchMode.BAKE:
-            return f"bake {subject} {format_duration(plan.bake)}: {limits(spec)}"
 
 
 def next_event(plan: Plan | None, state: RampState, now: datetime) -> str:

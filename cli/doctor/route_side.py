@@ -229,7 +229,7 @@ async def _users_before(spec: RampSpec, baseline: str) -> AsyncIterator[Result]:
     """By which checks a ramp that began now would know its users, and by which it would not; none if none would ask."""
     from activities.time_before import known_before
     from tailramp.checks import checks_by_slot
-    from tailramp.plan import make_plan
+    from tailramp.planning import make_plan
     from tailramp.replay.source import seats_of
     from tailramp.time_before import users_said, why_not
 

@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.doctor.findings import Result, finding, good, unseen
 from cli.temporal import RPC_TIMEOUT, connect, register_command
-from tailramp.activity_contract import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
+from tailramp.activity_names import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
 from tailramp.errors import Unreachable
 from workflows import search_attributes
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from tailramp.decision import Decision, DecisionKind
 from tailramp.plan import Plan
 from tailramp.ramp import Phase
-from workflows.messages import RampResult
+from workflows.answers import RampResult
 
 
 class ChangeKind(StrEnum):

@@ -20,12 +20,14 @@ from temporalio.api.history.v1 import (
 from cli.following.changes import Change, ChangeKind
 from cli.ramps import Ramp, Sighting
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.assignment import Assignment
 from tailramp.decision import Decision, DecisionKind
 from tailramp.plan import Plan
 from tailramp.ramp import Phase
 from tailramp.spec import RampSpec
-from workflows.messages import RampResult, RampStart
+from workflows.answers import RampResult
+from workflows.messages import RampStart
 
 _KEPT_DECISIONS: Final = 50
 
@@ -100,15 +102,15 @@ class Story:
     async def _take_scheduled(self, event_id: int, scheduled: ActivityTaskScheduledEventAttributes) -> Change | None:
         """The plan may change while the ramp is live; the requests of its activities carry the one that holds."""
         match scheduled.activity_type.name:
-            case contract.PREFLIGHT:
+            case names.PREFLIGHT:
                 self._preflights.add(event_id)
-            case contract.VERIFY:
+            case names.VERIFY:
                 self._verifying[event_id] = await self._decode(scheduled.input, contract.VerifyRequest)
-            case contract.WATCH:
+            case names.WATCH:
                 self.watch = request = await self._decode(scheduled.input, contract.WatchRequest)
                 self.spec = request.spec
                 self._serves(request.plan, request.assignment)
-            case contract.RECORD:
+            case names.RECORD:
                 decision = await self._decode(scheduled.input, Decision)
                 if decision.id not in self._told:  # a run that continues as new asks again for what was not written yet
                     self._told.add(decision.id)

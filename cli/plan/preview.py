@@ -9,7 +9,8 @@ from tailramp.checks import checks_by_slot
 from tailramp.errors import Refused
 from tailramp.evidence import Check
 from tailramp.forms import SlotName
-from tailramp.plan import Plan, Step, make_plan
+from tailramp.plan import Plan, Step
+from tailramp.planning import make_plan
 from tailramp.power import Power, threshold_power
 from tailramp.spec import EnvoyFileRouter, GatewayLabelRouter, RampSpec
 

@@ -9,7 +9,7 @@ from gateway.route_document import RouteDocument
 from tailramp.errors import Refused, TailrampError
 from tailramp.forms import SlotName
 from tailramp.placing import places, serving
-from tailramp.plan import make_plan
+from tailramp.planning import make_plan
 from tailramp.route_record import RouteRecord
 from tailramp.spec import EnvoyFileRouter, RampSpec
 

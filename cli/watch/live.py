@@ -22,7 +22,7 @@ from cli.watch.screen import Screen, clock_text
 from tailramp.errors import TailrampError
 
 if TYPE_CHECKING:
-    from workflows.messages import RampStatus
+    from workflows.answers import RampStatus
 
 _FRAME_SECONDS: Final = 0.25
 _ASK_SECONDS: Final = 1.0

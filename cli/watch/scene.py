@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tailramp.decision import Decision
     from tailramp.evidence import Check, Verdict
     from tailramp.plan import Plan, Variant
-    from workflows.messages import RampResult, RampStatus
+    from workflows.answers import RampResult, RampStatus
 
 
 class Standing(StrEnum):

@@ -36,7 +36,8 @@ from tailramp.activity_contract import LeaveRequest, PrepareRequest, RetireReque
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.errors import TailrampError
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.replicas import needed
 from tailramp.route_record import (
     Clearer,

@@ -17,10 +17,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.assignment import Assignment
 from tailramp.decision import Decision
 from tailramp.evidence import Verdict, VerdictKind
-from tailramp.plan import make_plan
+from tailramp.planning import make_plan
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.ramp import WatchMode, WatchOutcome
 from workflows.ramp import RampWorkflow
@@ -48,7 +49,7 @@ class ScriptedActivities:
         self.script = script
         self.decisions: list[str] = []
 
-    @activity.defn(name=contract.PREFLIGHT)
+    @activity.defn(name=names.PREFLIGHT)
     async def preflight(self, request: contract.PreflightRequest) -> contract.PreflightReport:
         while self.script.preflight_waits:
             activity.heartbeat("checking")
@@ -58,15 +59,15 @@ class ScriptedActivities:
         plan = make_plan(request.spec, default="blue", candidates=["green", "red"][: len(request.spec.candidates)])
         return contract.PreflightReport(plan=plan, epoch=1, applied=plan.baseline_only, snapshot="as it was")
 
-    @activity.defn(name=contract.APPLY)
+    @activity.defn(name=names.APPLY)
     async def apply(self, request: contract.WriteRequest) -> None:
         pass
 
-    @activity.defn(name=contract.VERIFY)
+    @activity.defn(name=names.VERIFY)
     async def verify(self, request: contract.VerifyRequest) -> Evidence:
         return _evidence()
 
-    @activity.defn(name=contract.WATCH)
+    @activity.defn(name=names.WATCH)
     async def watch(self, request: contract.WatchRequest) -> contract.WatchResult:
         while True:
             activity.heartbeat({"checks": self.script.checks, "left": "5m"})
@@ -91,27 +92,27 @@ class ScriptedActivities:
             ticks=1,
         )
 
-    @activity.defn(name=contract.CONCLUDE)
+    @activity.defn(name=names.CONCLUDE)
     async def conclude(self, request: contract.ConcludeRequest) -> None:
         pass
 
-    @activity.defn(name=contract.RECORD)
+    @activity.defn(name=names.RECORD)
     async def record(self, decision: Decision) -> None:
         self.decisions.append(decision.id)
 
-    @activity.defn(name=contract.CLEAR)
+    @activity.defn(name=names.CLEAR)
     async def clear(self, request: contract.ClearRequest) -> contract.ClearReport:
         if self.script.clear_fails:
             raise ApplicationError(self.script.clear_fails)
         return contract.ClearReport(held=True, epoch=request.epoch, assignment=Assignment(default="blue"))
 
-    @activity.defn(name=contract.PROVE_ZERO)
+    @activity.defn(name=names.PROVE_ZERO)
     async def prove_zero(self, request: contract.ZeroRequest) -> Evidence:
         if not self.script.zero_is_proven:
-            raise ApplicationError("3 new requests", type=contract.NOT_PROVEN)
+            raise ApplicationError("3 new requests", type=names.NOT_PROVEN)
         return _evidence()
 
-    @activity.defn(name=contract.RESTORE)
+    @activity.defn(name=names.RESTORE)
     async def restore(self, request: contract.RestoreRequest) -> contract.RestoreReport:
         return contract.RestoreReport(equal=True)
 
@@ -146,9 +147,9 @@ class ScriptedWorld:
             "max_heartbeat_throttle_interval": timedelta(seconds=0.2),
         }
         workers = [
-            Worker(self.client, task_queue=contract.WORKFLOW_QUEUE, workflows=[RampWorkflow], **soon),
-            Worker(self.client, task_queue=contract.ROLLBACK_QUEUE, activities=rollback, **soon),
-            Worker(self.client, task_queue=contract.WATCH_QUEUE, activities=watch, **soon),
+            Worker(self.client, task_queue=names.WORKFLOW_QUEUE, workflows=[RampWorkflow], **soon),
+            Worker(self.client, task_queue=names.ROLLBACK_QUEUE, activities=rollback, **soon),
+            Worker(self.client, task_queue=names.WATCH_QUEUE, activities=watch, **soon),
         ]
         for worker in workers:
             await self._running.enter_async_context(worker)

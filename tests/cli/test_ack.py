@@ -6,9 +6,10 @@ from test_look_and_act import phase_is, start
 
 from lab.process import wait_until
 from tailramp.ramp import Block, WatchOutcome
-from workflows.messages import Alert, RampStatus
+from workflows.answers import RampStatus
+from workflows.handles import ramp_handle
+from workflows.messages import Alert
 from workflows.ramp import RampWorkflow
-from workflows.starting import ramp_handle
 
 
 async def status_of(folder: Folder, world: ScriptedWorld) -> RampStatus:

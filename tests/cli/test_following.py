@@ -12,7 +12,8 @@ from cli.ramps import Ramp
 from lab.temporal_server import TemporalServer
 from tailramp.ramp import Phase, WatchOutcome
 from tailramp.spec import load_spec
-from workflows.starting import ramp_handle, start_ramp
+from workflows.handles import ramp_handle
+from workflows.starting import start_ramp
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ def test_what_comes_next_is_translated_in_every_phase(world_plan: Any) -> None:
 
 @pytest.fixture
 def world_plan(folder: Folder) -> Any:
-    from tailramp.plan import make_plan
+    from tailramp.planning import make_plan
     from tailramp.spec import load_spec
 
     folder.write(canary={"canary.buckets": "00-99"})

@@ -13,8 +13,8 @@ from scripted_world import ScriptedWorld
 from cli.ramps import Ramp
 from lab.process import wait_until
 from tailramp.ramp import WatchOutcome
+from workflows.handles import ramp_handle
 from workflows.ramp import RampWorkflow
-from workflows.starting import ramp_handle
 
 
 async def start(folder: Folder) -> None:

@@ -9,7 +9,7 @@ from scripted_world import ScriptedWorld
 from lab.process import wait_until
 from tailramp.ramp import WatchOutcome
 from workflows import search_attributes
-from workflows.starting import ramp_handle
+from workflows.handles import ramp_handle
 
 
 async def test_a_start_returns_when_preflight_has_passed(ramp_folder: Folder, world: ScriptedWorld) -> None:

@@ -18,7 +18,7 @@ from tailramp.evidence import Verdict, VerdictKind
 from tailramp.evidence.verdicts import Numbers
 from tailramp.plan import Variant
 from tailramp.ramp import Phase, Reason
-from workflows.messages import RampResult
+from workflows.answers import RampResult
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 

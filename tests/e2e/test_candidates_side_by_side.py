@@ -22,9 +22,11 @@ from lab.world import SALT, World
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketFunction, BucketSet
 from tailramp.ramp import Phase, Reason
-from workflows.messages import Message, RampStatus
+from workflows.answers import RampStatus
+from workflows.handles import RampHandle
+from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

@@ -21,9 +21,11 @@ from lab.server import Server
 from lab.world import SALT, World
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Block, Phase, Reason
-from workflows.messages import Message, RampStatus
+from workflows.answers import RampStatus
+from workflows.handles import RampHandle
+from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(400)]
 

@@ -11,9 +11,10 @@ from lab.world import SALT, World
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
 from tailramp.ramp import Phase
+from workflows.handles import RampHandle
 from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

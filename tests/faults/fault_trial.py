@@ -18,15 +18,17 @@ from lab.client_log import read_log
 from lab.process import ManagedProcess, wait_until
 from lab.route_history import RouteHistory
 from lab.world import SALT, World
-from tailramp.activity_contract import PREFLIGHT
+from tailramp.activity_names import PREFLIGHT
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
-from tailramp.plan import make_plan
+from tailramp.planning import make_plan
 from tailramp.ramp import Phase
 from tailramp.route_record import RouteRecord
-from workflows.messages import Message, RampResult, RampStatus
+from workflows.answers import RampResult, RampStatus
+from workflows.handles import RampHandle
+from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 RAMP = {"steps": ["25%", "50%", "100%"], "hold": "1s", "bake": "2s", "maxSettle": "60s", "maxBlind": "8s"}
 CHECKS = {"tick": "1s", "window": "1s", "consecutive": 2, "minSample": 4, "floor": 2, "maxErrors": "20%"}

@@ -22,12 +22,14 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from lab.process import ManagedProcess
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.ramp import Phase
 from tailramp.route_record import Clearer
-from workflows.messages import Message, RampResult
+from workflows.answers import RampResult
+from workflows.handles import ramp_handle
+from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import ramp_handle, start_ramp
+from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -128,7 +130,7 @@ async def reset(trial: Trial, *, after_preflight: bool, with_messages: bool = Tr
     preflight = next(
         event.event_id
         for event in events
-        if event.activity_task_scheduled_event_attributes.activity_type.name == contract.PREFLIGHT
+        if event.activity_task_scheduled_event_attributes.activity_type.name == names.PREFLIGHT
     )
     passed = next(
         event.event_id

@@ -36,7 +36,8 @@ from lab.process import free_port, wait_until
 from lab.traefik_server import TraefikServer
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.proof import Answer
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from lab.kube_world import KubeWorld
-from workflows.starting import RampHandle, start_ramp
+from workflows.handles import RampHandle
+from workflows.starting import start_ramp
 
 
 @asynccontextmanager

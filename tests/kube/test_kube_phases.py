@@ -21,9 +21,10 @@ from lab.process import wait_until
 from tailramp.errors import TailrampError
 from tailramp.ramp import Phase
 from tailramp.route_record import RouteRecord
+from workflows.handles import RampHandle
 from workflows.messages import Message
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.own_api_server, pytest.mark.timeout(300)]
 

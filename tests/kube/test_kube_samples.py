@@ -13,7 +13,7 @@ from record_changes import BLUE
 from activities.kube import KubeClient, Resource
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, SERVICES
 from activities.routers.kube import KubernetesRouter, binding_of
-from tailramp.plan import make_plan
+from tailramp.planning import make_plan
 from tailramp.spec import load_spec
 
 SAMPLES = Path(__file__).parents[2] / "deploy" / "kubernetes" / "samples"

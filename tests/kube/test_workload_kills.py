@@ -16,12 +16,12 @@ from lab.client_log import read_log, violations
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
 from lab.workload_player import WorkloadPlayer
-from tailramp.activity_contract import RECORD
+from tailramp.activity_names import RECORD
 from tailramp.decision import Decision, DecisionKind
 from tailramp.ramp import Phase
-from workflows.messages import RampResult
+from workflows.answers import RampResult
+from workflows.handles import RampHandle
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

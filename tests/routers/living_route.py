@@ -21,7 +21,8 @@ from lab.envoy_server import EnvoyServer
 from lab.lasting import Lasting
 from lab.process import free_port, wait_until
 from tailramp.assignment import Assignment
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.proof import Answer
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 

@@ -16,7 +16,6 @@ from temporalio.testing import ActivityEnvironment
 from activities.traffic import RollbackActivities, TrafficActivities, _count_stands_still, final_refusals
 from lab.sample_route import on_green, user_in
 from tailramp.activity_contract import (
-    REFUSED,
     ClearReport,
     ClearRequest,
     ConcludeRequest,
@@ -25,6 +24,7 @@ from tailramp.activity_contract import (
     WriteRequest,
     ZeroRequest,
 )
+from tailramp.activity_names import REFUSED
 from tailramp.assignment import Assignment
 from tailramp.errors import Refused, Unreachable
 from tailramp.proof import Answer, Evidence

@@ -25,7 +25,8 @@ from tailramp.activity_contract import WatchRequest
 from tailramp.dossiers import dossiers_of
 from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.sequential.dossier import teach
-from tailramp.plan import Step, make_plan
+from tailramp.plan import Step
+from tailramp.planning import make_plan
 from tailramp.ramp import Began
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 

@@ -21,7 +21,8 @@ from cli.__main__ import main
 from cli.exit_codes import ExitCode
 from lab.process import wait_until
 from lab.sample_route import on_green
-from tailramp.activity_contract import NOT_READY, ClearRequest
+from tailramp.activity_contract import ClearRequest
+from tailramp.activity_names import NOT_READY
 from tailramp.route_record import RouteRecord
 from worker.sentinel import Sentinel
 

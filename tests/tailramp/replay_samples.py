@@ -9,7 +9,8 @@ import numpy as np
 from spec_samples import CANARY, PLATFORM, spec_of
 
 from tailramp.checks import checks_by_slot, slot_match
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.replay.course import Course, play
 from tailramp.replay.policy import at_the_pace_of
 from tailramp.replay.windows import Windows, read_csv

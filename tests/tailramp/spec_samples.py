@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.spec import RampSpec, load_spec
 
 GOOD = Path(__file__).parents[1] / "data" / "good"

@@ -14,7 +14,8 @@ from spec_samples import CANARY, PLATFORM, plan_of, spec_of
 
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.spec import RampPolicy, RampSpec, StepPolicy
 
 

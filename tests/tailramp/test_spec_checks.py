@@ -21,7 +21,7 @@ from tailramp.evidence import (
     VerdictKind,
 )
 from tailramp.spec import RampSpec
-from workflows.wording import limits
+from workflows.spec_wording import limits
 
 
 def test_every_limit_of_the_files_becomes_a_check_with_that_limit(spec: RampSpec) -> None:

@@ -12,6 +12,7 @@ from scripted import Ramp, ScriptedWorld
 from scripted_activities import answers, clear_finds, ends, fails, waits
 
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.ramp import Reason, SpendWord, WatchOutcome
 from tailramp.route_record import Clearer
 from workflows.messages import Spend
@@ -67,7 +68,7 @@ async def cancelled(world: ScriptedWorld) -> Ramp:
 
 async def unhealthy(world: ScriptedWorld) -> Ramp:
     world.on("bake", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
-    world.on("prove", fails(contract.NOT_PROVEN, "3 new requests"))
+    world.on("prove", fails(names.NOT_PROVEN, "3 new requests"))
     return await _to_its_end(world)
 
 
@@ -107,36 +108,36 @@ async def blind(world: ScriptedWorld) -> Ramp:
 
 
 async def lease_lapsed(world: ScriptedWorld) -> Ramp:
-    world.on("hold 1", fails(contract.FENCED, "was cleared by sentinel"))
+    world.on("hold 1", fails(names.FENCED, "was cleared by sentinel"))
     world.on("clear", clear_finds(cleared_by=Clearer.SENTINEL, reason="lease_lapsed"))
     return await _to_its_end(world)
 
 
 async def killed(world: ScriptedWorld) -> Ramp:
-    world.on("apply default", fails(contract.FENCED, "was shut off by wang"))
+    world.on("apply default", fails(names.FENCED, "was shut off by wang"))
     world.on("clear", clear_finds(cleared_by=Clearer.KILL, reason="incident 7", held=False))
     return await _to_its_end(world)
 
 
 async def fenced(world: ScriptedWorld) -> Ramp:
-    world.on("apply 1", fails(contract.FENCED, "is at epoch 99"))
+    world.on("apply 1", fails(names.FENCED, "is at epoch 99"))
     return await _to_its_end(world)
 
 
 async def superseded(world: ScriptedWorld) -> Ramp:
-    world.on("hold 1", fails(contract.FENCED, "is held by another"))
+    world.on("hold 1", fails(names.FENCED, "is held by another"))
     world.on("clear", clear_finds(held=False, superseded_by="9f3c"))
     return await _to_its_end(world)
 
 
 async def activity_failed(world: ScriptedWorld) -> Ramp:
-    world.on("verify 1", fails(contract.REFUSED, "the gateway knows no such route"))
+    world.on("verify 1", fails(names.REFUSED, "the gateway knows no such route"))
     return await _to_its_end(world)
 
 
 async def mid_hold(world: ScriptedWorld) -> Ramp:
     """After a freeze in a shift, a failed check that is tolerated, and a resume: a hold that is still going on."""
-    world.on("apply 2", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.on("apply 2", fails(names.FROZEN, "frozen by ops: holidays"))
     world.on("guard 1", ends(WatchOutcome.BLOCKS_CHANGED, "blocked by nothing any more"))
     world.on("hold 2", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"), waits())
     ramp = await world.start(ramp_spec(steps=TWO_STEPS, auto_rollback=False))
@@ -157,7 +158,7 @@ async def before_continue_as_new(world: ScriptedWorld) -> Ramp:
 
 async def workloads_promoted(world: ScriptedWorld) -> Ramp:
     """Servers of the second step come only at the second attempt."""
-    world.on("room 2", fails(contract.NO_ROOM, "green: 1 of 4 pods ready"))
+    world.on("room 2", fails(names.NO_ROOM, "green: 1 of 4 pods ready"))
     ramp = await world.start(ramp_spec(steps=TWO_STEPS, sized=True))
     await ramp.result()
     return ramp

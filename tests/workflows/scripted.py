@@ -28,12 +28,19 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import Decision
 from tailramp.spec import RampSpec
-from workflows.messages import Alert, Message, Promote, RampResult, RampStatus, SetTarget
+from workflows.answers import RampResult, RampStatus
+from workflows.handles import RampHandle
+from workflows.messages import (
+    Alert,
+    Message,
+    Promote,
+    SetTarget,
+)
 from workflows.ramp import RampWorkflow
-from workflows.starting import RampHandle, start_ramp
+from workflows.starting import start_ramp
 
 TURNS = 600
 """How often a test looks in vain, a beat apart, before it fails: 12 s by the clock on a machine that is free.  Where it
@@ -130,7 +137,7 @@ class ScriptedWorld:
         """Start the worker of the workflow tasks, after ``stop_workflows``."""
         worker = Worker(
             self.client,
-            task_queue=contract.WORKFLOW_QUEUE,
+            task_queue=names.WORKFLOW_QUEUE,
             workflows=[RampWorkflow],
             max_cached_workflows=self._cached,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
@@ -142,11 +149,11 @@ class ScriptedWorld:
         await self._workflow_stack.aclose()
 
     async def __aenter__(self) -> Self:
-        for queue, names in QUEUES.items():
+        for queue, asked in QUEUES.items():
             worker = Worker(
                 self.client,
                 task_queue=queue,
-                activities=[self._activity(name) for name in names],
+                activities=[self._activity(name) for name in asked],
                 max_heartbeat_throttle_interval=timedelta(seconds=BEAT),
             )
             await self._stack.enter_async_context(worker)

@@ -12,10 +12,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.assignment import Assignment
 from tailramp.decision import Decision
 from tailramp.evidence import Numbers, Verdict, VerdictKind
-from tailramp.plan import Plan, make_plan
+from tailramp.plan import Plan
+from tailramp.planning import make_plan
 from tailramp.proof import Answer, Evidence, Finding
 from tailramp.ramp import Block, WatchMode, WatchOutcome
 from tailramp.route_record import Clearer
@@ -119,51 +121,51 @@ def clear_finds(
 
 
 REQUESTS: dict[str, type[BaseModel]] = {
-    contract.PREFLIGHT: contract.PreflightRequest,
-    contract.APPLY: contract.WriteRequest,
-    contract.VERIFY: contract.VerifyRequest,
-    contract.WATCH: contract.WatchRequest,
-    contract.CONCLUDE: contract.ConcludeRequest,
-    contract.RECORD: Decision,
-    contract.CLEAR: contract.ClearRequest,
-    contract.WITHDRAW: contract.WithdrawRequest,
-    contract.PROVE_ZERO: contract.ZeroRequest,
-    contract.RESTORE: contract.RestoreRequest,
-    contract.PREPARE: contract.PrepareRequest,
-    contract.MAKE_ROOM: contract.RoomRequest,
-    contract.LEAVE_WORKLOADS: contract.LeaveRequest,
-    contract.RETIRE: contract.RetireRequest,
+    names.PREFLIGHT: contract.PreflightRequest,
+    names.APPLY: contract.WriteRequest,
+    names.VERIFY: contract.VerifyRequest,
+    names.WATCH: contract.WatchRequest,
+    names.CONCLUDE: contract.ConcludeRequest,
+    names.RECORD: Decision,
+    names.CLEAR: contract.ClearRequest,
+    names.WITHDRAW: contract.WithdrawRequest,
+    names.PROVE_ZERO: contract.ZeroRequest,
+    names.RESTORE: contract.RestoreRequest,
+    names.PREPARE: contract.PrepareRequest,
+    names.MAKE_ROOM: contract.RoomRequest,
+    names.LEAVE_WORKLOADS: contract.LeaveRequest,
+    names.RETIRE: contract.RetireRequest,
 }
 QUEUES = {
-    contract.WATCH_QUEUE: (
-        contract.PREPARE,
-        contract.MAKE_ROOM,
-        contract.PREFLIGHT,
-        contract.APPLY,
-        contract.VERIFY,
-        contract.WATCH,
-        contract.CONCLUDE,
-        contract.RECORD,
+    names.WATCH_QUEUE: (
+        names.PREPARE,
+        names.MAKE_ROOM,
+        names.PREFLIGHT,
+        names.APPLY,
+        names.VERIFY,
+        names.WATCH,
+        names.CONCLUDE,
+        names.RECORD,
     ),
-    contract.ROLLBACK_QUEUE: (
-        contract.CLEAR,
-        contract.WITHDRAW,
-        contract.PROVE_ZERO,
-        contract.RESTORE,
-        contract.APPLY,
-        contract.LEAVE_WORKLOADS,
-        contract.RETIRE,
+    names.ROLLBACK_QUEUE: (
+        names.CLEAR,
+        names.WITHDRAW,
+        names.PROVE_ZERO,
+        names.RESTORE,
+        names.APPLY,
+        names.LEAVE_WORKLOADS,
+        names.RETIRE,
     ),
 }
 _SHORT = {
-    contract.APPLY: "apply",
-    contract.VERIFY: "verify",
-    contract.CLEAR: "clear",
-    contract.WITHDRAW: "withdraw",
-    contract.PROVE_ZERO: "prove",
-    contract.PREPARE: "prepare",
-    contract.LEAVE_WORKLOADS: "leave",
-    contract.RETIRE: "retire",
+    names.APPLY: "apply",
+    names.VERIFY: "verify",
+    names.CLEAR: "clear",
+    names.WITHDRAW: "withdraw",
+    names.PROVE_ZERO: "prove",
+    names.PREPARE: "prepare",
+    names.LEAVE_WORKLOADS: "leave",
+    names.RETIRE: "retire",
 }
 
 

@@ -12,6 +12,7 @@ from scripted import Ramp, ScriptedWorld, new_route
 from scripted_activities import Call, as_usual, ends, fails, waits
 
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Block, Phase, Reason, WatchOutcome
 from workflows import search_attributes
@@ -116,7 +117,7 @@ async def test_a_decision_that_is_not_yet_written_is_written_by_the_next_run(wor
 
 async def test_a_ramp_that_serves_nobody_yet_continues_as_new_too(world: ScriptedWorld) -> None:
     """A freeze that is looked at every 15 seconds would else fill the history within hours, and the server kills it."""
-    world.always("apply 1", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.always("apply 1", fails(names.FROZEN, "frozen by ops: holidays"))
     ramp = await world.start()
     await ramp.until(lambda status: Block.FREEZE in status.blocked_by, "the freeze")
     for number in range(1, 1 + MANY):

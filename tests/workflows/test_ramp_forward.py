@@ -11,6 +11,7 @@ from scripted import Ramp, ScriptedWorld, new_route
 from scripted_activities import FIRST_EPOCH, answers, as_usual, ends, fails, waits
 
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Block, Phase, Reason, WatchMode, WatchOutcome, clock
 
@@ -152,7 +153,7 @@ async def test_a_pause_in_a_shift_lets_the_write_finish_and_settles_without_a_cl
 
 async def test_a_pause_after_the_hold_shifts_nobody_further(world: ScriptedWorld) -> None:
     """The pause arrives while the next shift is refused by a freeze, so that no write has begun."""
-    world.on("apply 2", fails(contract.FROZEN, "frozen by ops"))
+    world.on("apply 2", fails(names.FROZEN, "frozen by ops"))
     ramp = await world.start(ramp_spec(new_route(), steps=TWO_STEPS))
     await world.reached("guard 1")
     await ramp.pause()
@@ -311,7 +312,7 @@ async def test_a_segment_that_ends_undecided_is_followed_by_the_same_question(wo
 
 
 async def test_a_freeze_that_a_shift_meets_is_guarded_and_goes_on_when_it_is_lifted(world: ScriptedWorld) -> None:
-    world.on("apply 2", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.on("apply 2", fails(names.FROZEN, "frozen by ops: holidays"))
     world.on("guard 1", ends(WatchOutcome.BLOCKS_CHANGED, "blocked by nothing any more"))
     await world.start(ramp_spec(new_route(), steps=TWO_STEPS))
     await world.reached("hold 2")
@@ -321,7 +322,7 @@ async def test_a_freeze_that_a_shift_meets_is_guarded_and_goes_on_when_it_is_lif
 
 
 async def test_a_freeze_that_the_promotion_meets_is_guarded_and_goes_on_when_it_is_lifted(world: ScriptedWorld) -> None:
-    world.on("apply default", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.on("apply default", fails(names.FROZEN, "frozen by ops: holidays"))
     world.on("guard 1", ends(WatchOutcome.BLOCKS_CHANGED, "blocked by nothing any more"))
     ramp = await world.start()
     assert (await ramp.result()).phase is Phase.SUCCEEDED

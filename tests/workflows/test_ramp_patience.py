@@ -11,7 +11,7 @@ from ramp_specs import ramp_spec
 from scripted import ScriptedWorld
 from scripted_activities import as_usual, ends, fails, waits
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Phase, Reason, WatchOutcome
 from workflows import options
@@ -22,7 +22,7 @@ ROLLBACK = ["clear", "prove", "restore"]
 async def test_a_proof_that_is_missing_for_30_seconds_is_said_and_still_sought(skipping_world: ScriptedWorld) -> None:
     world = skipping_world
     world.on("hold 1", ends(WatchOutcome.FAILED))
-    world.times("prove", 7, fails(contract.NOT_PROVEN, "3 new requests"))
+    world.times("prove", 7, fails(names.NOT_PROVEN, "3 new requests"))
     ramp = await world.start()
     result = await ramp.result()
     assert (result.phase, result.reason) == (Phase.ROLLED_BACK, Reason.UNHEALTHY)
@@ -41,7 +41,7 @@ async def test_a_proof_that_is_missing_for_30_seconds_is_said_and_still_sought(s
 async def test_a_proof_that_comes_in_time_is_never_called_missing(skipping_world: ScriptedWorld) -> None:
     world = skipping_world
     world.on("hold 1", ends(WatchOutcome.FAILED))
-    world.times("prove", 3, fails(contract.NOT_PROVEN, "3 new requests"))
+    world.times("prove", 3, fails(names.NOT_PROVEN, "3 new requests"))
     ramp = await world.start()
     await ramp.result()
     assert Phase.ROLLBACK_UNVERIFIED not in {decision.phase for decision in world.decisions}
@@ -50,7 +50,7 @@ async def test_a_proof_that_comes_in_time_is_never_called_missing(skipping_world
 async def test_an_abort_after_the_missing_proof_changes_nothing(skipping_world: ScriptedWorld) -> None:
     world, asked = skipping_world, asyncio.Event()
     world.on("hold 1", ends(WatchOutcome.FAILED))
-    world.times("prove", 7, fails(contract.NOT_PROVEN, "3 new requests"))
+    world.times("prove", 7, fails(names.NOT_PROVEN, "3 new requests"))
     world.on("prove", waits(asked, then=as_usual))
     ramp = await world.start()
     over = asyncio.create_task(ramp.result())
@@ -66,7 +66,7 @@ async def test_a_freeze_met_before_anybody_is_served_is_looked_at_until_it_is_li
     skipping_world: ScriptedWorld,
 ) -> None:
     world = skipping_world
-    world.times("apply 1", 4, fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.times("apply 1", 4, fails(names.FROZEN, "frozen by ops: holidays"))
     ramp = await world.start()
     assert (await ramp.result()).phase is Phase.SUCCEEDED
     looks = [decision.at for decision in world.decisions if decision.kind is DecisionKind.SHIFT_INTENDED]

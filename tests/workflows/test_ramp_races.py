@@ -13,7 +13,7 @@ from scripted import Ramp, ScriptedWorld
 from scripted_activities import as_usual, ends, fails, waits
 from temporalio.client import Client
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.ramp import Block, Phase, Reason, WatchOutcome
 
 ROLLBACK = ["clear", "prove", "restore"]
@@ -125,8 +125,8 @@ async def test_a_promote_that_comes_with_an_inconclusive_answer_still_promotes(w
 
 async def test_a_pause_that_comes_with_a_fence_does_not_hide_it(world: ScriptedWorld) -> None:
     over = asyncio.Event()
-    world.on("hold 1", waits(over, then=fails(contract.FENCED, "was cleared by sentinel")))
-    world.on("guard 1", fails(contract.FENCED, "was cleared by sentinel"))
+    world.on("hold 1", waits(over, then=fails(names.FENCED, "was cleared by sentinel")))
+    world.on("guard 1", fails(names.FENCED, "was cleared by sentinel"))
     ramp = await _together(world, "hold 1", over)
     await ramp.pause()
     await world.start_workflows()

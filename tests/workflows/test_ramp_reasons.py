@@ -10,7 +10,7 @@ from rolled_back import assert_rolled_back
 from scripted import ScriptedWorld, new_route
 from scripted_activities import clear_finds, ends, fails, waits
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Block, Phase, Reason, SpendWord, WatchOutcome
 from tailramp.route_record import Clearer
@@ -41,22 +41,22 @@ async def _blind(world: ScriptedWorld) -> str:
 
 
 async def _refused_write(world: ScriptedWorld) -> str:
-    world.on("apply default", fails(contract.REFUSED, "the route file is not one of tailramp's"))
+    world.on("apply default", fails(names.REFUSED, "the route file is not one of tailramp's"))
     return "apply default"
 
 
 async def _refused_proof(world: ScriptedWorld) -> str:
-    world.on("verify rules", fails(contract.REFUSED, "the gateway knows no such route"))
+    world.on("verify rules", fails(names.REFUSED, "the gateway knows no such route"))
     return "verify rules"
 
 
 async def _fenced_write(world: ScriptedWorld) -> str:
-    world.on("apply default", fails(contract.FENCED, "is at epoch 99"))
+    world.on("apply default", fails(names.FENCED, "is at epoch 99"))
     return "apply default"
 
 
 async def _fenced_conclude(world: ScriptedWorld) -> str:
-    world.on("conclude", fails(contract.FENCED, "was cleared by sentinel"))
+    world.on("conclude", fails(names.FENCED, "was cleared by sentinel"))
     return "conclude"
 
 
@@ -145,7 +145,7 @@ async def test_a_spent_budget_takes_everyone_back_and_an_unknown_spend_holds(wor
 async def test_a_fenced_ramp_ends_with_the_reason_of_whoever_cleared_it(
     world: ScriptedWorld, found: Callable[..., Awaitable[None]], reason: Reason
 ) -> None:
-    world.on("hold 1", fails(contract.FENCED, "was cleared"))
+    world.on("hold 1", fails(names.FENCED, "was cleared"))
     world.on("clear", found)
     ramp = await world.start()
     result = await ramp.result()
@@ -154,7 +154,7 @@ async def test_a_fenced_ramp_ends_with_the_reason_of_whoever_cleared_it(
 
 
 async def test_a_newer_ramp_is_left_alone(world: ScriptedWorld) -> None:
-    world.on("hold 1", fails(contract.FENCED, "is held by another"))
+    world.on("hold 1", fails(names.FENCED, "is held by another"))
     world.on("clear", clear_finds(held=False, superseded_by="9f3c"))
     ramp = await world.start()
     result = await ramp.result()

@@ -12,7 +12,7 @@ from scripted import Ramp, ScriptedWorld, new_route
 from scripted_activities import as_usual, ends, fails, ignores_cancel, waits
 from temporalio.service import RPCError
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Phase, Reason, WatchOutcome
 
@@ -96,7 +96,7 @@ async def test_the_clear_waits_until_a_write_in_flight_has_ended(world: Scripted
     history = await ramp.handle.fetch_history()
     assert any(event.HasField("activity_task_cancel_requested_event_attributes") for event in history.events)
     started = [event.activity_task_scheduled_event_attributes.activity_type.name for event in history.events]
-    assert contract.CLEAR not in started
+    assert names.CLEAR not in started
     written.set()
     await ramp.result()
     assert_rolled_back(world, last_forward="apply default")
@@ -196,7 +196,7 @@ async def test_a_clear_that_fails_is_tried_again_at_the_same_epoch(world: Script
 async def test_a_rollback_that_is_refused_an_answer_does_not_end_unproven(world: ScriptedWorld, label: str) -> None:
     """Whatever the route says no to, a ramp that may still have users on its candidate must not be over."""
     world.on("hold 1", waits())
-    world.on(label, fails(contract.REFUSED, "the route file cannot be read"))
+    world.on(label, fails(names.REFUSED, "the route file cannot be read"))
     ramp = await world.start()
     await world.reached("hold 1")
     await ramp.abort()

@@ -8,7 +8,7 @@ from scripted import Ramp, ScriptedWorld, new_route
 from scripted_activities import ends, fails, waits
 from temporalio.client import WorkflowUpdateFailedError
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Phase, Reason, WatchOutcome
 from tailramp.spec import RampSpec
@@ -110,7 +110,7 @@ async def test_buckets_do_not_pass_from_one_to_another(world: ScriptedWorld) -> 
 
 async def test_a_withdrawal_that_cannot_be_proven_takes_everyone_back(world: ScriptedWorld) -> None:
     world.on("hold 1", ends(WatchOutcome.FAILED, BAD, slot="red"))
-    world.on("withdraw 1", fails(contract.FENCED))
+    world.on("withdraw 1", fails(names.FENCED))
     ramp = await world.start(two(new_route()))
     result = await ramp.result()
     assert (result.phase, result.reason) == (Phase.ROLLED_BACK, Reason.FENCED)

@@ -11,11 +11,12 @@ from scripted_activities import ends, fails, waits
 from temporalio.common import TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.ramp import Phase, WatchOutcome
 from tailramp.spec import RampSpec
 from workflows import search_attributes
-from workflows.starting import TASK_TIMEOUT, ramp_handle, start_ramp, workflow_id
+from workflows.handles import ramp_handle, workflow_id
+from workflows.starting import TASK_TIMEOUT, start_ramp
 
 
 async def _attributes(ramp: Ramp) -> TypedSearchAttributes:
@@ -149,7 +150,7 @@ async def test_the_status_of_a_hold_says_how_long_it_still_takes_and_what_follow
 
 
 async def test_a_ramp_that_a_freeze_holds_says_that_it_waits_for_its_lift(world: ScriptedWorld) -> None:
-    world.on("apply default", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.on("apply default", fails(names.FROZEN, "frozen by ops: holidays"))
     ramp = await world.start()
     await world.reached("guard 1")
     assert await _next(ramp) == "green becomes the default, once the freeze is lifted"

@@ -10,7 +10,7 @@ from scripted import Ramp, ScriptedWorld, new_route
 from scripted_activities import FIRST_EPOCH, ends, fails, waits
 from temporalio.client import WorkflowUpdateFailedError
 
-from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.buckets import BucketSet
 from tailramp.ramp import Phase, Reason, WatchOutcome
 from tailramp.spec import RampSpec
@@ -85,7 +85,7 @@ async def test_a_smaller_target_that_comes_before_a_larger_step_is_written_keeps
 ) -> None:
     route = new_route()
     lifted = asyncio.Event()
-    world.on("apply 2", fails(contract.FROZEN, "frozen by ops: holidays"))
+    world.on("apply 2", fails(names.FROZEN, "frozen by ops: holidays"))
     world.always("guard 1", waits(lifted, then=ends(WatchOutcome.BLOCKS_CHANGED)))
     ramp = await world.start(quarter(route))
     await world.reached("guard 1")

@@ -11,6 +11,7 @@ from scripted import Ramp, ScriptedWorld, new_route
 from scripted_activities import answers, clear_finds, ends, fails, ignores_cancel, waits
 
 from tailramp import activity_contract as contract
+from tailramp import activity_names as names
 from tailramp.ramp import Block, Phase, WatchOutcome
 from tailramp.route_record import Clearer
 from workflows import options
@@ -101,7 +102,7 @@ async def test_a_bad_candidate_goes_back_at_once_while_servers_are_waited_for(wo
 async def test_servers_that_do_not_come_hold_the_ramp_and_say_why(world: ScriptedWorld) -> None:
     come = asyncio.Event()
     why = "slots.green.workload: not ready after 30m: 2 of 4 pods ready, green-3 finds no node. Add nodes"
-    world.on("room 2", fails(contract.NO_ROOM, why), waits(come, answers(contract.RoomReport(sentence="4 of 4"))))
+    world.on("room 2", fails(names.NO_ROOM, why), waits(come, answers(contract.RoomReport(sentence="4 of 4"))))
     ramp = await start(world)
     status = await ramp.until(lambda status: Block.CAPACITY in status.blocked_by, "the missing servers")
     assert status.last == f"waiting for servers: {why}"
@@ -133,7 +134,7 @@ async def test_a_rollback_does_not_wait_for_the_workloads(world: ScriptedWorld) 
 
 async def test_workloads_that_cannot_be_put_back_are_named_and_the_ramp_ends(world: ScriptedWorld) -> None:
     world.on("hold 1", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
-    world.on("leave", fails(contract.FENCED, "llm/chat is held by another ramp"))
+    world.on("leave", fails(names.FENCED, "llm/chat is held by another ramp"))
     result = await (await start(world)).result()
     assert result.phase is Phase.ROLLED_BACK
     said = [decision.sentence for decision in world.decisions]
@@ -141,7 +142,7 @@ async def test_workloads_that_cannot_be_put_back_are_named_and_the_ramp_ends(wor
 
 
 async def test_under_a_kill_mark_workloads_are_left_alone(world: ScriptedWorld) -> None:
-    world.on("hold 1", fails(contract.FENCED, "was cleared"))
+    world.on("hold 1", fails(names.FENCED, "was cleared"))
     world.on("clear", clear_finds(cleared_by=Clearer.KILL, reason="shut off", held=False))
     result = await (await start(world)).result()
     assert result.phase is Phase.ROLLED_BACK
