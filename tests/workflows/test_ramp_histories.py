@@ -128,8 +128,8 @@ def test_the_commands_of_the_workflow_come_in_the_order_in_which_they_were_recor
 def test_the_fingerprint_sees_what_a_shift_does() -> None:
     """A walk that found nothing would never find a change."""
     fingerprint = command_fingerprint.of_workflows()
-    assert "self._start(contract.APPLY)" in fingerprint["forward.Forward._serve"]
-    assert fingerprint["rollback.Rollback._roll_back"][1] == "self._start(contract.CLEAR)"
+    assert "self._start(names.APPLY)" in fingerprint["forward.Forward._serve"]
+    assert fingerprint["rollback.Rollback._roll_back"][1] == "self._start(names.CLEAR)"
     assert "continue_as_new" in fingerprint["ramp.RampWorkflow.run"]
 
 
