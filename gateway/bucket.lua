@@ -8,8 +8,9 @@
 -- the digests of users), identity {kind: header, cookie, claim or api_key; name; max_bytes} and probe {route, path,
 -- window_ms, min_secret_bytes, secret_file or nil}; lease_file, or nil where an assignment never goes stale.
 --
--- Envoy runs this text once per worker thread and each request as a coroutine in it. Nothing yields while it hashes, so
--- requests may share the message schedule of the hash.
+-- Envoy runs this text once per worker thread and each request as a coroutine in it; nginx once per worker process, with
+-- nginx_request.lua as the handle that Envoy would give. Nothing yields while it hashes, so requests may share the message
+-- schedule of the hash.
 
 local bit = require("bit")
 local band, bor, bxor, bnot = bit.band, bit.bor, bit.bxor, bit.bnot
@@ -251,7 +252,7 @@ local function accepted(handle, headers, signed)
 end
 
 -- Headers that mean something only when the gateway itself has written them. Spellings with underscores never get here:
--- the listener drops every header name that has one.
+-- the gateway drops every header name that has one.
 local GATEWAY_HEADERS = {
   "x-user-bucket", "x-user-bucket-2d", "x-tailramp-probe", "x-tailramp-probe-echo", "x-tailramp-variant", "x-tailramp-stale",
 }

