@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tailramp.evidence.judge import CheckTick, Judge
 from tailramp.evidence.sequential.judge import Heard, SequentialJudge
-from tailramp.evidence.verdicts import Saying, Verdict, VerdictKind, worst
+from tailramp.evidence.verdicts import Numbers, Saying, Verdict, VerdictKind, worst
 
 _OF_THE_EVIDENCE = ("evidence", "evidence_needed", "ratio", "ratio_low", "ratio_high", "risks", "more")
 
@@ -77,6 +77,10 @@ class Jury:
             return self._said.verdict
         sequential.brief = False
         try:
+            if self._said.kind is VerdictKind.BLIND:
+                # The judges would speak of the tick before, at which they could see.
+                verdict = self._said.verdict
+                return _with_numbers(verdict, sequential.numbers(sequential.heard(verdict.at or 0)))
             verdicts = [judge.restate() for judge in self._judges]
             said = worst([Saying.of(verdict) for verdict in verdicts])
             known = next(verdict for verdict in verdicts if verdict.judge == sequential.name)
@@ -106,8 +110,13 @@ class Jury:
         verdict, sequential = speaks.verdict, self.sequential
         if sequential is None or verdict.judge == sequential.name:
             return verdict
-        known = sequential.numbers(heard)
-        numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
-        told = verdict.kind is VerdictKind.BLIND
-        reason = verdict.reason if told else f"{verdict.reason}; {sequential.remark(heard)}"
-        return verdict.model_copy(update={"numbers": numbers, "reason": reason})
+        found = _with_numbers(verdict, sequential.numbers(heard))
+        if verdict.kind is VerdictKind.BLIND:
+            return found
+        return found.model_copy(update={"reason": f"{verdict.reason}; {sequential.remark(heard)}"})
+
+
+def _with_numbers(verdict: Verdict, known: Numbers) -> Verdict:
+    """The same with the numbers of the evidence that the sequential judge knows."""
+    numbers = verdict.numbers.model_copy(update={name: getattr(known, name) for name in _OF_THE_EVIDENCE})
+    return verdict.model_copy(update={"numbers": numbers})

@@ -103,8 +103,7 @@ class Page:
             self._last_fault = ""
             if ticks := self._counted_ahead(reading, index):
                 self._ahead.extend(ticks)
-                if self._dossier is not None:
-                    self._dossier.foresee(ticks)
+                self.foresee(ticks)
                 self.judge(self._ahead.popleft())
             else:
                 self._take_next(reading, index)
@@ -185,6 +184,12 @@ class Page:
             for place, (own, other) in enumerate(zip(candidate, baseline, strict=True), index)
         ]
 
+    def foresee(self, ticks: Sequence[CheckTick]) -> None:
+        """Know the ticks that will be judged next, in this order: it changes nothing but the time that they take."""
+        if self._dossier is not None:
+            # At tick 0 nothing is counted yet, and where nothing could be seen nothing is.
+            self._dossier.foresee(tick for tick in ticks if tick.index > 0 and not tick.blind)
+
     def judge(self, tick: CheckTick) -> None:
         """Show the judge what was counted since the last tick that it was shown."""
         if tick.index < self.next - 1 or self.failed:
@@ -196,8 +201,9 @@ class Page:
             self._told(self.slot, self.check.name, tick)
 
     def restate(self) -> None:
-        """Have the present verdict said with all of its numbers, if it was said in brief."""
-        if isinstance(self._judge, Jury) and self.said.kind is not VerdictKind.BLIND:
+        """Have the present verdict said with all of its numbers, if it was said in brief and by the judges."""
+        unasked = isinstance(self.said, Verdict) and not self.said.judge
+        if isinstance(self._judge, Jury) and not unasked:
             self.said = self._judge.restate()
 
     def speak_briefly(self, brief: bool) -> None:

@@ -61,6 +61,11 @@ class Shelf:
         for book in self._books:
             book.take_counts(ticks, at)
 
+    def foresee(self, ticks: Mapping[tuple[str, str], Sequence[CheckTick]]) -> None:
+        """See ``CheckBook.foresee``."""
+        for book in self._books:
+            book.foresee(ticks)
+
     def restate(self) -> list[Verdict]:
         """See ``CheckBook.restate``."""
         for book in self._books:

@@ -9,6 +9,7 @@ answers that took longer than so many seconds.
 import csv
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,9 @@ ALL, BAD = "", "bad"
 CANDIDATE, BASELINE = "candidate", "baseline"
 
 _MOST_LINES = 20_000_000
+_AT_ONCE = 120
+"""Ticks that are made ready in one go."""
+
 _AS_ABOVE = f"Write the columns {','.join(COLUMNS)}"
 
 Series = dict[int, float]
@@ -196,6 +200,10 @@ def _columns_of(counts: CsvCounts, check: Check, arm: str) -> _Columns:
     return _Columns(series[ALL], above[check.edge], above)
 
 
+_Ticks = Mapping[tuple[SlotName, str], CheckTick]
+"""By slot and name of the check."""
+
+
 class Windows:
     """See ``Source``; made by ``CsvCounts.bound``."""
 
@@ -217,6 +225,9 @@ class Windows:
         gaps = (later - earlier for earlier, later in zip(self._times, self._times[1:], strict=False))
         self.step = min(gaps, default=15)
         self.first, self.last = self._times[0] - self.step, self._times[-1]
+        self._showing: tuple[Shelf, int] | None = None
+        # Made ready: the ticks of every check from the next one that is shown on.
+        self._ahead: deque[_Ticks] = deque()
         self._columns: dict[tuple[SlotName, str, bool], _Columns] = {}
         for slot, of_slot in checks.items():
             for check in of_slot:
@@ -248,11 +259,22 @@ class Windows:
         """See ``Source``."""
         if index < 0:
             return
+        if self._showing != (shelf, index):
+            self._ahead.clear()
+        if not self._ahead:
+            pairs = shelf.pairs
+            self._ahead.extend(self._ticks(pairs, grid, one) for one in range(index, index + _AT_ONCE))
+            shelf.foresee(
+                {(slot, check.name): [ticks[slot, check.name] for ticks in self._ahead] for slot, check in pairs}
+            )
+        self._showing = shelf, index + 1
+        shelf.take_counts(self._ahead.popleft(), grid.time(index))
+
+    def _ticks(self, pairs: Iterable[tuple[SlotName, Check]], grid: Grid, index: int) -> _Ticks:
         at = grid.time(index)
         since = bisect_right(self._times, grid.time(index - 1)) if index else bisect_right(self._times, at)
         times = self._times[since : bisect_right(self._times, at)]
-        ticks = {(slot, check.name): self._tick(check, slot, index, at, times) for slot, check in shelf.pairs}
-        shelf.take_counts(ticks, at)
+        return {(slot, check.name): self._tick(check, slot, index, at, times) for slot, check in pairs}
 
     def _tick(self, check: Check, slot: SlotName, index: int, at: int, times: list[int]) -> CheckTick:
         candidate, baseline = self._columns[slot, check.name, True], self._columns[slot, check.name, False]

@@ -1,95 +1,15 @@
 """Many ticks that are counted in one go are counted as they would have been one by one."""
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
-from evidence_samples import ANCHOR, BLUE, GREEN, GRID, RULE
+from column_samples import RUN_UP, Columns, all_checks, labels, one_by_one, ranges
+from evidence_samples import ANCHOR, BLUE, GREEN, GRID
 from hypothesis import given
-from hypothesis import strategies as st
 
-from tailramp.evidence import (
-    Answer,
-    Check,
-    CheckBook,
-    CheckTick,
-    HangingCheck,
-    Labels,
-    Reading,
-    Sample,
-    Source,
-    Verdict,
-    gateway_errors,
-    hanging,
-    latency,
-)
+from tailramp.evidence import Answer, CheckBook, CheckTick, Reading, Verdict
 from tailramp.evidence import page as page_module
 from tailramp.evidence.columns import Column, Readings
-from tailramp.presets.gateways import ENVOY
-
-RUN_UP = 2
-Values = list[float | None]
-Columns = dict[str, list[Column]]
-
-
-def hanging_check() -> HangingCheck:
-    return hanging(5.0, RULE, ENVOY.in_flight, Source.GATEWAY)
-
-
-def all_checks() -> list[Check]:
-    return [gateway_errors(rule=RULE), latency(rule=RULE).model_copy(update={"ladder": (1.0,)}), hanging_check()]
-
-
-def labels(**given: str) -> Labels:
-    return tuple(sorted(given.items()))
-
-
-@st.composite
-def series(draw: st.DrawFn, many: int) -> Values:
-    """A counter that mostly grows by whole numbers, restarts now and then, and is away or broken for a while."""
-    step = draw(st.sampled_from([1.0, 1.0, 1.0, 0.1]))
-    values: Values = [step * float(one) for one in np.cumsum([draw(st.integers(0, 9)) for _ in range(many)])]
-    for _ in range(draw(st.integers(0, 2))):
-        begin = draw(st.integers(0, many - 1))
-        match draw(st.sampled_from(["restart", "away", "broken"])):
-            case "restart":
-                values[begin:] = [
-                    None if one is None else max(0.0, one - (values[begin] or 0.0)) for one in values[begin:]
-                ]
-            case "away":
-                end = draw(st.integers(begin, many))
-                values[begin:end] = [None] * (end - begin)
-            case _:
-                values[begin] = draw(st.sampled_from([math.nan, -1.0, 1e300, 0.5]))
-    return values
-
-
-@st.composite
-def ranges(draw: st.DrawFn) -> tuple[range, Columns]:
-    many = draw(st.integers(RUN_UP + 2, 24))
-    times = range(GRID.time(-RUN_UP), GRID.time(many - RUN_UP), GRID.tick)
-    columns: Columns = {}
-    for slot in (GREEN, BLUE):
-        for check in all_checks():
-            for part, query in check.queries(slot).items():
-                edges = [{"le": edge} for edge in ("1", "2", "+Inf")] if part == "buckets" else [{}]
-                pods = draw(st.lists(st.sampled_from("ab"), max_size=2, unique=part != "bad"))
-                columns[query] = [
-                    Column(labels(instance=pod, **edge), draw(series(many))) for pod in pods for edge in edges
-                ]
-    return times, columns
-
-
-def one_by_one(times: range, columns: Columns) -> list[Reading]:
-    def answer(of_query: Sequence[Column], place: int) -> Answer:
-        found = ((column.labels, column.values[place]) for column in of_query)
-        return Answer(tuple(Sample(labels, value) for labels, value in found if value is not None))
-
-    return [
-        Reading(at, {query: answer(of_query, place) for query, of_query in columns.items()})
-        for place, at in enumerate(times)
-    ]
 
 
 def told_of(readings: Sequence[Reading]) -> tuple[list[list[Verdict]], list[tuple[str, str, CheckTick]]]:

@@ -21,8 +21,8 @@ counts = st.tuples(st.sampled_from([0, 5, 40]), st.sampled_from([0.0, 0.02, 0.5]
 windows = st.lists(st.tuples(counts, counts, st.sampled_from(["", "", "", "nobody answered"])), min_size=1, max_size=30)
 
 
-def jury(*, brief: bool) -> Jury:
-    check = gateway_errors(rule=RULE).model_copy(update={"judges": tuple(JudgeName), "sequential": RULES})
+def jury(*, brief: bool, judges: tuple[JudgeName, ...] = tuple(JudgeName)) -> Jury:
+    check = gateway_errors(rule=RULE).model_copy(update={"judges": judges, "sequential": RULES})
     dossier = check.dossier(ANCHOR)
     dossier.begin(UserSets.of_share(5), ANCHOR)
     found = check.judge("green", 0, dossier)
@@ -42,6 +42,20 @@ def test_what_is_told_later_is_what_would_have_been_told_at_once(
     assert [said.kind for said in sayings] == [verdict.kind for verdict in verdicts]
     assert [said.shared for said in sayings] == [verdict.shared for verdict in verdicts]
     assert [said.verdict for said in sayings] == verdicts
+
+
+@pytest.mark.parametrize("judges", [tuple(JudgeName), (JudgeName.SEQUENTIAL,)])
+@given(windows)
+def test_what_was_said_in_brief_is_restated_as_it_would_have_been_said_in_full(
+    judges: tuple[JudgeName, ...], shown: list[tuple[ArmCounts, ArmCounts, str]]
+) -> None:
+    """A tick of the past at which nothing could be seen, too: its verdict is kept beside the counts of all others."""
+    ticks = [CheckTick(index, ANCHOR + 5 * index, *window) for index, window in enumerate(shown)]
+    full, briefly = jury(brief=False, judges=judges), jury(brief=True, judges=judges)
+    verdicts = [full.observe(tick) for tick in ticks]
+    for tick in ticks:
+        briefly.consider(tick)
+    assert briefly.restate() == verdicts[-1]
 
 
 def test_a_saying_is_told_once() -> None:

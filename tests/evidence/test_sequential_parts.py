@@ -140,6 +140,14 @@ def test_no_count_upsets_the_limit(n: float) -> None:
         assert math.isfinite(process.observe(n, x, 15.0, 1.0))
 
 
+@pytest.mark.parametrize("counts", [(1000.0, -1.0), (1000.0, math.nan), (1000.0, math.inf), (-1.0, 5.0)])
+def test_what_is_no_count_says_nothing_against_the_limit_nor_for_it(counts: tuple[float, float]) -> None:
+    process, nobody = (LimitProcess(0.01, alpha=0.01) for _ in range(2))
+    for each in (process, nobody):
+        each.observe(750.0, 15.0, 15.0, 1.0)
+    assert process.observe(*counts, 15.0, 1.0) == nobody.observe(0.0, 0.0, 15.0, 1.0)
+
+
 def test_metrics_share_the_promise_by_their_parts() -> None:
     weights = weights_of({"latency": 2.0, "errors": 1.0, "toxicity": 1.0})
     assert weights == {"latency": 0.5, "errors": 0.25, "toxicity": 0.25}

@@ -13,6 +13,7 @@ from tailramp.evidence.jury import Jury
 from tailramp.evidence.verdicts import Saying
 from tailramp.ramp import Block, Phase, WatchOutcome
 from tailramp.replay import course as course_module
+from tailramp.replay import windows as windows_module
 from tailramp.replay.assertions import Assertion
 from tailramp.replay.course import play
 
@@ -39,6 +40,14 @@ def test_a_slow_candidate_is_rolled_back_soon_after_it_became_slow(tmp_path: Pat
     (failed,) = [verdict for verdict in course.decided[-1].verdicts if verdict.kind is VerdictKind.FAIL]
     assert failed.at == course.rolled_back_at
     assert failed.numbers.ratio is not None
+
+
+def test_ticks_that_are_made_ready_together_are_judged_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = [played(tmp_path, counted(90)), played(tmp_path, counted(60, slow=6, onset=30))]
+    monkeypatch.setattr(windows_module, "_AT_ONCE", 1)
+    assert together == [played(tmp_path, counted(90)), played(tmp_path, counted(60, slow=6, onset=30))]
 
 
 def test_an_incident_of_both_holds_the_ramp_and_blames_nobody(tmp_path: Path) -> None:

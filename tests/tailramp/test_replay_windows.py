@@ -83,7 +83,7 @@ def test_ticks_take_what_was_counted_since_the_tick_before(tmp_path: Path) -> No
     spec, plan = policy(tmp_path)
     source = bound(spec, plan, counted(10, every=5))
     assert (source.step, source.first, source.last) == (5, START, START + 600)
-    seen = []
+    seen, foreseen = [], []
 
     class Shelf:
         pairs = (("green", next(check for check in _checks(spec, plan) if check.name == "errors")),)
@@ -91,12 +91,17 @@ def test_ticks_take_what_was_counted_since_the_tick_before(tmp_path: Path) -> No
         def take_counts(self, ticks: dict, at: int) -> None:
             seen.append((at, ticks["green", "errors"].candidate.n))
 
-    grid = Grid(anchor=START, tick=15)
+        def foresee(self, ticks: dict) -> None:
+            foreseen.append(ticks["green", "errors"])
+
+    grid, shelf = Grid(anchor=START, tick=15), Shelf()
     for index in range(3):
-        source.show(Shelf(), grid, index)  # type: ignore[arg-type]
+        source.show(shelf, grid, index)  # type: ignore[arg-type]
     own = read_csv(counted(10, every=5), FILE).series["candidate", "errors", ""]
     thirds = [sum(own[START + 15 * part + 5 * third] for third in (1, 2, 3)) for part in (0, 1)]
     assert seen == [(START, 0.0), (START + 15, thirds[0]), (START + 30, thirds[1])]
+    assert [(tick.at, tick.candidate.n) for tick in foreseen[0][:3]] == seen
+    assert len(foreseen) == 1
 
 
 def _checks(spec, plan):  # type: ignore[no-untyped-def]

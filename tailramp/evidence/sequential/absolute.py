@@ -39,9 +39,13 @@ class LimitProcess:
         self.evidence = 1.0
 
     def observe(self, n: float, x: float, seconds: float, eta: float) -> float:
-        """Take `n` answers of which `x` were bad, and return the e-value; `eta`, 0 to 1, tempers them."""
-        x = x if math.isfinite(n) and math.isfinite(x) and n >= 0.0 and x >= 0.0 else 0.0
-        n = max(n, x) if math.isfinite(n) else x
+        """Take `n` answers of which `x` were bad, and return the e-value; `eta`, 0 to 1, tempers them.
+
+        Numbers that are no counts say nothing.
+        """
+        if not (0.0 <= n < math.inf and 0.0 <= x < math.inf):
+            n = x = 0.0
+        n = max(n, x)
         weight = min(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
         self._due = 0.0
         self._unplaced -= weight
