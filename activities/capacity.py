@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from activities.clients import Clients
 from activities.clock import Wall, server_clock
 from activities.heartbeat import Heartbeat, heartbeating
-from activities.kube import NotFound
+from activities.kube import Denied, NotFound
 from activities.preflight import baseline_problems, public_name_problems, take_over, unanswered_checks
 from activities.routers import Router, make_router
 from activities.surroundings import models_of, served_models
@@ -128,7 +128,9 @@ class CapacityActivities:
                     needs[slot] = before_shift(sized[slot], slot, now=now, then=then, baseline=plan.baseline)
                     await workload.grow(needs[slot], holder)
                     continue
-                with contextlib.suppress(NotFound):  # of a slot that this ramp may not even use
+                uses = slot in {plan.baseline, *plan.slots}
+                # Of the others nobody has asked beforehand what is there, and what may be done with it.
+                with contextlib.suppress(*((NotFound,) if uses else (NotFound, Denied))):
                     await _let_go(workload, sized[slot], slot, request, holder)
 
             async def look(seconds: float) -> dict[SlotName, Progress]:

@@ -184,9 +184,21 @@ class KubeClient:
         body = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
         await self._call("DELETE", resource.path(namespace, name), body=body)
 
-    async def review(self, resource: Resource, namespace: str | None, verb: str) -> bool:
-        """Whether this client's user may do ``verb`` with objects of this kind, by the API server's own answer."""
+    async def knows(self, resource: Resource) -> bool:
+        """Whether the API server serves this kind, which it tells everybody; True where it was made not to."""
+        try:
+            found = await self._call("GET", resource.group_path)
+        except NotFound:
+            return False
+        except Denied:
+            return True
+        return any(each.get("name") == resource.plural for each in found.get("resources") or [])
+
+    async def review(self, resource: Resource, namespace: str | None, verb: str, name: str = "") -> bool:
+        """Whether this client's user may do ``verb`` with the object ``name`` of this kind, "" with all of them, by the
+        API server's own answer."""
         attributes = {"namespace": namespace, "verb": verb, "group": resource.group, "resource": resource.plural}
+        attributes |= {"name": name} if name else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

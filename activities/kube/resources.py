@@ -17,9 +17,14 @@ class Resource:
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def group_path(self) -> str:
+        """``/apis/networking.k8s.io/v1``: where the API server tells which kinds it serves of that version."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+
     def path(self, namespace: str | None, name: str | None = None) -> str:
         """``/apis/networking.k8s.io/v1/namespaces/llm/ingresses/chat``."""
-        base = f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+        base = self.group_path
         if self.namespaced and namespace is not None:
             base += f"/namespaces/{namespace}"
         return f"{base}/{self.plural}" + (f"/{name}" if name is not None else "")

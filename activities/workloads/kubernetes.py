@@ -1,11 +1,12 @@
 """A workload that is an object of the Kubernetes API, and what scales it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from activities.kube import KubeClient, NotFound
+from activities.kube import KubeClient
 from activities.kube.client import Object
-from activities.kube.resources import EVENTS, POD_AUTOSCALERS, PODS
+from activities.kube.resources import EVENTS, PODS
+from activities.kube.rights import Right, missing_rights
 from activities.routers.kube.writers import owner_of
 from activities.workloads.autoscalers import Autoscaler, autoscaler_of
 from activities.workloads.model_fields import FieldValue, Wanted, value_at, wanted_fields
@@ -14,6 +15,7 @@ from activities.workloads.notes import REPLICAS, Notes, unmark
 from activities.workloads.pods import Story, complaint_mend, refusal_in, story_of
 from activities.workloads.protocol import Holder, Progress, Restored
 from activities.workloads.putting_back import put_back, written_objects
+from activities.workloads.rights import to_run, to_write
 from activities.workloads.shape import Shape, wanted
 from tailramp.errors import Problem, TailrampError
 from tailramp.forms import SlotName
@@ -59,13 +61,13 @@ class KubernetesWorkload:
     # Looking.
 
     async def preflight(self, model: str | None) -> list[Problem]:
-        if missing := await self._missing_rights():
-            return missing
+        needed = await to_run(self._object, sized=self._settings.replicas is not None)
+        if problems := await self._missing_rights(needed):
+            return problems
         resource = self._shape.resource
         found = await self._client.find(resource, self._namespace, self._settings.name)
         if found is None:
             return [await self._not_there()]
-        problems: list[Problem] = []
         if owner := owner_of(found):
             reason = f"{self.name} belongs to {owner}, whose controller would undo every change"
             problems.append(self._problem("name", reason, "Name an object that nothing else writes, or use external"))
@@ -77,7 +79,7 @@ class KubernetesWorkload:
                 mend = "Add replicas: {full: ...} to the workload, or scale it up"
                 problems.append(self._problem("replicas", f"{self.name} has no servers, and nobody adds any", mend))
         elif scaler := await self._autoscaler():
-            problems += self._conflicts(scaler, sizes.full)
+            problems += self._conflicts(scaler, sizes.full) or await self._missing_rights(to_write(scaler.noted))
         return problems
 
     async def size(self) -> int | None:
@@ -221,29 +223,16 @@ class KubernetesWorkload:
 
     async def _not_there(self) -> Problem:
         resource = self._shape.resource
-        try:
-            await self._client.find_all(resource, self._namespace)
-        except NotFound:
+        if not await self._client.knows(resource):
             reason = f"the API server knows no {resource.plural}.{resource.group}"
             return self._problem("kind", reason, "Install it, or name another kind")
-        except TailrampError:
-            pass
         return self._problem("name", f"there is no {self.name}", "Create it, or mend the name")
 
-    async def _missing_rights(self) -> list[Problem]:
-        needed = [
-            *((self._shape.resource, verb) for verb in ("get", "patch")),
-            *((kind, "list") for kind in (PODS, EVENTS)),
-        ]
-        if self._settings.replicas is not None:
-            needed.append((POD_AUTOSCALERS, "list"))
-            needed += [(POD_AUTOSCALERS, "patch")] if self._settings.replicas.autoscaler == "raise" else []
-        allowed = await asyncio.gather(*(self._client.review(kind, self._namespace, verb) for kind, verb in needed))
+    async def _missing_rights(self, needed: Sequence[Right]) -> list[Problem]:
         mend = "Give it the Role of deploy/kubernetes/workload-access there"
         return [
-            self._problem("kind", f"this process may not {verb} {kind.plural} in namespace {self._namespace}", mend)
-            for (kind, verb), may in zip(needed, allowed, strict=True)
-            if not may
+            self._problem("kind", f"this process may not {right} in namespace {self._namespace}", mend)
+            for right in await missing_rights(self._client, self._namespace, needed)
         ]
 
     def _problem(self, field: str, reason: str, mend: str) -> Problem:

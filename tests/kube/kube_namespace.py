@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import yaml
 
 from activities.kube import Resource
-from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES, SERVICES
 from lab.api_server import ApiServer
 from lab.control_plane import NAMESPACES, ControlPlane
 from lab.given_cluster import Plane
@@ -63,7 +63,7 @@ class Namespace:
 
     async def allow(self, rules: list[dict[str, Any]]) -> None:
         """Let the user do just this from now on."""
-        self._rules = copy.deepcopy(rules)
+        before, self._rules = self._rules, copy.deepcopy(rules)
         role = await self.admin.find(ROLES, self.name, USER)
         if role is None:
             await self.admin.create(ROLES, self.name, {"metadata": {"name": USER}, "rules": rules})
@@ -73,17 +73,26 @@ class Namespace:
         else:
             await self.admin.patch(ROLES, self.name, USER, [{"op": "replace", "path": "/rules", "value": rules}])
         async with self.plane.api.client(USER) as client:
-            wanted = {
-                (group, kind, verb)
-                for rule in rules
-                for group in rule["apiGroups"]
-                for kind in rule["resources"]
-                for verb in rule["verbs"]
-            }
-            known = [(INGRESSES, "delete"), (HTTP_ROUTES, "delete"), (LEASES, "delete"), (SERVICES, "list")]
+            given = _rights(rules)
+            now = {right: not given.isdisjoint({right, (*right[:3], "")}) for right in given | _rights(before)}
 
             async def taken_up() -> bool:
-                answers = [await client.review(kind, self.name, verb) for kind, verb in known]
-                return answers == [(kind.group, kind.plural, verb) in wanted for kind, verb in known]
+                asked = [
+                    client.review(Resource(group, "", kind, ""), self.name, verb, name)
+                    for group, kind, verb, name in now
+                ]
+                return await asyncio.gather(*asked) == list(now.values())
 
             await wait_until(taken_up, 10, "the role is taken up")
+
+
+def _rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:
+    """Group, kind, verb and name of what they allow; the name is "" where all are meant."""
+    return {
+        (group, kind, verb, name)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames") or [""]
+    }

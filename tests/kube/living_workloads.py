@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from kube_namespace import Namespace
@@ -24,11 +25,12 @@ async def living_workloads(namespace: Namespace, folder: Path, *, blue: int, gre
         yield living
 
 
-def platform_file(living: LivingKube, folder: Path) -> Path:
+def platform_file(living: LivingKube, folder: Path, **sizes: Any) -> Path:
+    """``sizes`` are further settings of ``replicas``."""
     platform = living.platform.model_dump(by_alias=True, mode="json", exclude_unset=True)
     platform["models"] = {"image": "toy/{model}:1"}
     for slot in ("blue", "green"):
-        replicas = {"full": 4, "idle": 0}
+        replicas = {"full": 4, "idle": 0, **sizes}
         platform["slots"][slot]["workload"] = {"kind": "deployment", "name": f"chat-{slot}", "replicas": replicas}
     path = folder / "tailramp.yaml"
     path.write_text(yaml.safe_dump(platform), encoding="utf-8")

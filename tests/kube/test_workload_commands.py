@@ -17,8 +17,9 @@ from record_changes import GREEN as ON_GREEN
 from record_changes import RAMP, conclude, roll_back, serve, take_over
 from slot_objects import RULES
 
-from activities.kube.resources import DEPLOYMENTS, LEASES, POD_AUTOSCALERS
+from activities.kube.resources import DEPLOYMENTS, LEASES, POD_AUTOSCALERS, SCALED_OBJECTS
 from activities.workloads import Holder, make_workload, references
+from lab.given_cluster import Plane
 from tailramp.route_record import naming_workloads
 from tailramp.spec import PlatformFile, load_platform
 
@@ -87,7 +88,22 @@ async def test_doctor_names_the_rights_that_are_missing(living: LivingKube, tmp_
     await living.within.allow([rule for rule in RULES if rule["apiGroups"] != ["apps"]])
     texts = " ".join(result["text"] for result in await doctor(living, path))
     for slot in ("blue", "green"):
-        assert f"slots.{slot}.workload.kind: this process may not patch deployments" in texts
+        assert f"slots.{slot}.workload.kind: this process may not patch deployments/chat-{slot}" in texts
+
+
+async def test_doctor_names_the_right_to_write_what_scales_a_slot(
+    living: LivingKube, plane_of_kinds: Plane, tmp_path: Path
+) -> None:
+    assert plane_of_kinds is living.within.plane
+    path = platform_file(living, tmp_path, autoscaler="raise")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat-green"}
+    spec = {"scaleTargetRef": target, "maxReplicaCount": 8, "triggers": [{"type": "cpu", "metadata": {"value": "1"}}]}
+    await living.admin.create(SCALED_OBJECTS, living.namespace, {"metadata": {"name": "scales-green"}, "spec": spec})
+    keda = {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get", "list"]}
+    await living.within.allow([*(rule for rule in RULES if rule["apiGroups"] != ["keda.sh"]), keda])
+    texts = [result["text"] for result in await doctor(living, path)]
+    said = f"this process may not patch scaledobjects/scales-green in namespace {living.namespace}"
+    assert [text for text in texts if "may not" in text] == [f"slots.green.workload.kind: {said}"]
 
 
 async def test_uninstall_puts_workloads_back_as_they_were_found(living: LivingKube, tmp_path: Path) -> None:

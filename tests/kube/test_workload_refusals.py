@@ -25,7 +25,8 @@ from lab.sample_route import on_green
 from tailramp.activity_contract import PrepareReport, PrepareRequest, RoomReport, RoomRequest
 from tailramp.errors import Problem
 from tailramp.forms import SlotName
-from tailramp.spec import PlatformFile, RampSpec, load_platform
+from tailramp.spec import PlatformFile, RampSpec, Replicas, load_platform
+from tailramp.spec.workload import StatefulSetWorkload
 
 READY = Progress(wanted=1, ready=1)
 
@@ -108,6 +109,21 @@ async def test_servers_of_the_other_slots_are_let_go_where_one_has_no_object(
     living: LivingKube, platform: PlatformFile
 ) -> None:
     await living.admin.delete(DEPLOYMENTS, living.namespace, "chat-green")
+    await let_go(living, platform)
+
+
+async def test_a_slot_that_the_ramp_does_not_use_and_may_not_read_keeps_no_servers_of_others(
+    living: LivingKube, namespace: Namespace, platform: PlatformFile
+) -> None:
+    await namespace.allow(
+        [{**rule, "resources": [kind for kind in rule["resources"] if kind != "statefulsets"]} for rule in RULES]
+    )
+    workload = StatefulSetWorkload(kind="statefulset", name="chat-red", replicas=Replicas(full=4))
+    red = platform.slots["red"].model_copy(update={"workload": workload})
+    await let_go(living, platform.model_copy(update={"slots": {**platform.slots, "red": red}}))
+
+
+async def let_go(living: LivingKube, platform: PlatformFile) -> None:
     assignment = on_green("00-09")
     request = RoomRequest(
         spec=sized(living, platform),

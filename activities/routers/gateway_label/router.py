@@ -17,7 +17,7 @@ from activities.routers.kube.binding import Binding
 from activities.routers.kube.leased import Leased
 from activities.routers.kube.namespace_freeze import refuse_new_ramp, refuse_unserved_ramp
 from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
-from activities.routers.kube.rights import RIGHTS_ON_RECORDS, missing_rights
+from activities.routers.kube.rights import RIGHTS_ON_RECORDS, rights_problems
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from gateway.label_document import LABEL_HEADER, LabelDocument
 from tailramp.activity_contract import RestoreReport
@@ -89,7 +89,7 @@ class GatewayLabel(Leased):
         return (await self.record()).assignment.describe()
 
     async def preflight(self, plan: Plan) -> list[Problem]:
-        if problems := await missing_rights(self._client, self._namespace, RIGHTS_ON_RECORDS):
+        if problems := await rights_problems(self._client, self._namespace, RIGHTS_ON_RECORDS):
             return problems
         try:
             view = await self.read()

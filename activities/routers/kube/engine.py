@@ -36,7 +36,7 @@ from activities.routers.kube.planner import (
 )
 from activities.routers.kube.planners import planner_of
 from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
-from activities.routers.kube.rights import missing_rights, rights_on_routes
+from activities.routers.kube.rights import rights_on_routes, rights_problems
 from activities.routers.kube.writers import others, owner_of, written_by_us
 from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
@@ -123,7 +123,7 @@ class KubernetesRouter(Leased):
         binding = await self._binding()
         planner = planner_of(binding)
         field = "router.ingress" if binding.kind == "ingress-nginx" else "router.httpRoute"
-        if problems := await missing_rights(self._client, self._namespace, rights_on_routes(planner)):
+        if problems := await rights_problems(self._client, self._namespace, rights_on_routes(planner)):
             return problems
         try:
             main, routes, services = await asyncio.gather(
