@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tailramp.evidence.sequential.calibration import Estimate
     from tailramp.spec import RampSpec
 
-_SIZES: Final = ("tau", "phi0", "sigma0")
 _PLACE: Final = ("checks", "sequential", "noise")
 _LONGEST: Final = timedelta(days=14)
 
@@ -73,8 +72,12 @@ def calibrate_command(
     and sigma0 (how much servers differ for minutes), and into the platform file, under checks.sequential.noise, go the
     upper ends of their intervals; nothing else in it changes.
 
+    With checks.sequential.history and --since 3d or longer also carry (how much of what tells the users of buckets
+    apart is the same a day later), by the lower end.
+
     What there are too few data for is named, and stays at 1.5 times the usual. Exits with 5 if that is everything.
     """
+    from tailramp.calibrating import SIZES
     from tailramp.spec import load_spec
 
     path = files.platform_beside(file, platform)
@@ -86,19 +89,21 @@ def calibrate_command(
     if not timedelta(minutes=10) <= since <= _LONGEST:
         raise click.BadParameter("write between 10m and 14d", param_hint="--since")
     chosen, found, end = asyncio.run(_measured(console, spec, checks, same_model, since, labels))
-    noise = _noise(checks, found)
+    sizes = SIZES if spec.platform.checks.sequential.history is not None else SIZES[:-1]  # nobody else uses the carry
+    noise = _noise(checks, found, sizes)
     if not noise:
         raise RefusedRamp(
             "there are too few data to estimate anything; 1.5 times the usual noise stays in use",
-            tuple(f"{one.check}: {size}: {why}" for one in found for size, why in one.missing.items()),
+            tuple(_missing(found, sizes)),
         )
     after = _with_noise(before, noise)
     diff = "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(path), str(path)))
     if not dry_run and after != before:
         _write(path, before, after)
     head = _head(chosen, same_model, since, end)
-    text = "\n".join(_lines(console, head, checks, found, path, diff if dry_run else None))
-    console.answer(text, _as_data(chosen, since, end, checks, found, noise, path, diff, dry_run=dry_run), said=True)
+    text = "\n".join(_lines(console, head, checks, found, sizes, path, diff if dry_run else None))
+    data = _as_data(chosen, since, end, checks, found, sizes, noise, path, diff, dry_run=dry_run)
+    console.answer(text, data, said=True)
     return ExitCode.DONE
 
 
@@ -162,11 +167,22 @@ async def _measured(
     return chosen, found, end
 
 
-def _noise(checks: "Sequence[Check]", found: "Sequence[Found]") -> dict[str, dict[str, tuple[float, ...]]]:
+def _noise(
+    checks: "Sequence[Check]", found: "Sequence[Found]", sizes: "Sequence[str]"
+) -> dict[str, dict[str, tuple[float, ...]]]:
     from tailramp.calibrating import assumed_of
 
-    noise = {one.check: one.noise(assumed_of(check)) for check, one in zip(checks, found, strict=True)}
-    return {check: sizes for check, sizes in noise.items() if sizes}
+    noise = {}
+    for check, one in zip(checks, found, strict=True):
+        told = {size: numbers for size, numbers in one.noise(assumed_of(check)).items() if size in sizes}
+        if told:
+            noise[one.check] = told
+    return noise
+
+
+def _missing(found: "Sequence[Found]", sizes: "Sequence[str]") -> list[str]:
+    """What is not told of each check, and why."""
+    return [f"{one.check}: {size}: {why}" for one in found for size, why in one.missing.items() if size in sizes]
 
 
 def _text_of(path: Path) -> str:
@@ -214,12 +230,18 @@ def _head(chosen: "Sequence[str]", same_model: "Sequence[str]", since: timedelta
 
 
 def _lines(
-    console: Console, head: str, checks: "Sequence[Check]", found: "Sequence[Found]", path: Path, diff: str | None
+    console: Console,
+    head: str,
+    checks: "Sequence[Check]",
+    found: "Sequence[Found]",
+    sizes: "Sequence[str]",
+    path: Path,
+    diff: str | None,
 ) -> list[str]:
     from cli.tables import table
 
     say = console.say
-    rows = [[say("check"), say("above"), say("answers"), say("bad"), *_SIZES]]
+    rows = [[say("check"), say("above"), say("answers"), say("bad"), *sizes]]
     for check, one in zip(checks, found, strict=True):
         rows += [
             [
@@ -227,15 +249,19 @@ def _lines(
                 _edge_said(check, row),
                 f"{row.n:,.0f}",
                 f"{row.bad:,.0f}",
-                *(_estimate_said(getattr(row, size)) for size in _SIZES),
+                *(_estimate_said(getattr(row, size)) for size in sizes),
             ]
             for row in one.rows
         ]
     lines = [say(head), "", *table(rows, right=frozenset({1, 2, 3})), ""]
-    lines.append(say("Of each size the upper end is used; ? is not told, and stays at 1.5 times the usual:"))
-    lines += [say(f"{one.check}: {size}: {why}") for one in found for size, why in one.missing.items()]
-    if not any(one.missing for one in found):
-        lines[-1:] = [say("Of each size the upper end is used.")]
+    missing = _missing(found, sizes)
+    if not missing:
+        lines.append(say("Of each size the upper end is used."))
+    else:
+        lines.append(say("Of each size the upper end is used; ? is not told, and stays at 1.5 times the usual:"))
+    if "carry" in sizes:
+        lines.append(say("Of carry it is the lower end; where it is not told, 0.5."))
+    lines += map(say, missing)
     if diff is None:
         lines += ["", say(f"Written into {path}. A live ramp keeps its numbers; the next one has these.")]
     else:
@@ -261,12 +287,15 @@ def _as_data(
     end: int,
     checks: "Sequence[Check]",
     found: "Sequence[Found]",
+    sizes: "Sequence[str]",
     noise: dict[str, dict[str, tuple[float, ...]]],
     path: Path,
     diff: str,
     *,
     dry_run: bool,
 ) -> dict[str, Any]:
+    from tailramp.calibrating import SIZES
+
     return {
         "slots": list(chosen),
         "from": end - since.total_seconds(),
@@ -279,12 +308,12 @@ def _as_data(
                         "edge": row.edge,
                         "answers": row.n,
                         "bad": row.bad,
-                        **{size: _estimate_as_data(getattr(row, size)) for size in _SIZES},
+                        **{size: _estimate_as_data(getattr(row, size)) for size in SIZES},
                     }
                     for row in one.rows
                 ],
                 "noise": {size: list(numbers) for size, numbers in noise.get(one.check, {}).items()},
-                "missing": dict(one.missing),
+                "missing": {size: why for size, why in one.missing.items() if size in sizes},
             }
             for check, one in zip(checks, found, strict=True)
         ],

@@ -4,7 +4,7 @@ Three divisions of the same answers tell three things.  Two slots that serve the
 baseline will, so they are the best there is.  Two halves of the servers of one slot show how servers differ.  Two
 halves of the buckets show how bad answers come in bursts, since a user's session is in one bucket whole, however many
 servers it meets.  Where several tell the same size, the largest counts.  How much the users of a bucket differ from
-those of another only the buckets themselves can tell, over a long time.
+those of another only the buckets themselves can tell, over a long time, and how much of that stays, day beside day.
 """
 
 import json
@@ -23,17 +23,23 @@ from tailramp.evidence.sequential.calibration import (
     LEAST_BAD,
     LEAST_BLOCKS,
     LEAST_BUCKETS,
+    LEAST_DAYS,
     LEAST_EVENTS,
     Estimate,
+    carry_estimate,
     noise_estimates,
     spread_estimate,
 )
 from tailramp.evidence.sequential.dossier import rungs_of
 from tailramp.evidence.sequential.grids import Array
-from tailramp.evidence.sequential.rule import LADDER
+from tailramp.evidence.sequential.rule import LADDER, UNMEASURED_CARRY
 from tailramp.judges import cautious_noise
 
+SIZES: Final = ("tau", "phi0", "sigma0", "carry")
+"""What is estimated, by the names that it has in the platform file."""
+
 BLOCK_SECONDS: Final = 300
+_DAY_SECONDS: Final = 86_400
 _BUCKET = re.compile(r"[0-9]{1,4}")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RUNGS: Final = len(LADDER) + 1
@@ -132,6 +138,9 @@ class BucketCounts:
         self._queries = [check.queries(slot) for slot in slots]
         self._check = check
         self._arms: dict[tuple[int, str], Arm] = {}
+        self._start = 0
+        # The totals at the end of every whole day, by bucket, shape (2, rows) each.
+        self._ends: list[dict[str, Array]] = []
         self.digits = 0
         """Of the values of the label; buckets of four digits are added up to their parents of two."""
 
@@ -154,15 +163,37 @@ class BucketCounts:
             for bucket, answers in by_bucket.items():
                 arm = self._arms.setdefault((slot, bucket), self._check.arm())
                 arm.take(answers, starting=starting)
+        if starting:
+            self._start = reading.at
+        elif reading.at - self._start >= _DAY_SECONDS * (self.days + 1):
+            self._ends.append(self._now())
 
-    def totals(self, row: int) -> Array:
-        """Answers and bad answers of every bucket, shape (2, buckets)."""
+    @property
+    def days(self) -> int:
+        """Whole days that were counted."""
+        return len(self._ends)
+
+    def _now(self) -> dict[str, Array]:
         kept = 2 if self.digits > 2 else self.digits
         found: dict[str, Array] = {}
         for (_, bucket), arm in self._arms.items():
-            counts = _totals(arm, self._rows)[:, row]
-            found[bucket[:kept]] = found.get(bucket[:kept], np.zeros(2)) + counts
-        return np.array(list(found.values())).reshape(-1, 2).T
+            counts = _totals(arm, self._rows)
+            found[bucket[:kept]] = found.get(bucket[:kept], np.zeros_like(counts)) + counts
+        return found
+
+    def totals(self, row: int) -> Array:
+        """Answers and bad answers of every bucket, shape (2, buckets)."""
+        return np.array([counts[:, row] for counts in self._now().values()]).reshape(-1, 2).T
+
+    def by_day(self, row: int) -> Array:
+        """Answers and bad answers of every bucket on every whole day, shape (2, days, buckets); with fewer than two
+        days the whole time is one.
+        """
+        ends = self._ends if self.days > 1 else [self._now()]
+        nothing = np.zeros((2, len(self._rows)))
+        totals = np.array([[end.get(bucket, nothing)[:, row] for bucket in ends[-1]] for end in ends], dtype=float)
+        of_days: Array = np.diff(totals, axis=0, prepend=np.zeros_like(totals[:1])).transpose(2, 0, 1)
+        return of_days
 
     @property
     def size(self) -> float:
@@ -181,6 +212,7 @@ class Row:
     tau: Estimate | None = None
     phi0: Estimate | None = None
     sigma0: Estimate | None = None
+    carry: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -192,23 +224,28 @@ class Found:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def noise(self, assumed: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
-        """The numbers for ``checks.sequential.noise``: the upper ends, rounded up, of the sizes that a row tells.
+        """The numbers for ``checks.sequential.noise``: the upper ends, rounded up, of the sizes that a row tells, and
+        of ``carry`` the lower ones, rounded down.
 
         Of a histogram's rungs those between stand for the next outer one, as they do in the test; where even that is
         not told, ``assumed`` stays: the cautious values of each size, one or one per rung.
         """
         noise: dict[str, tuple[float, ...]] = {}
-        for name in ("tau", "phi0", "sigma0"):
-            told = {row.rung: getattr(row, name).high for row in self.rows if getattr(row, name) is not None}
+        for name in SIZES:
+            told = {
+                row.rung: estimate.low if name == "carry" else estimate.high
+                for row in self.rows
+                if (estimate := getattr(row, name)) is not None
+            }
             if not told:
                 continue
             if self.rows[-1].edge is None:
-                noise[name] = (_up(told[self.rows[-1].rung], name),)
+                noise[name] = (_written(told[self.rows[-1].rung], name),)
                 continue
             usual = assumed[name]
             outer = [next((r.rung for r in self.rows if r.rung >= rung), _RUNGS - 1) for rung in range(_RUNGS)]
             values = [told.get(rung, usual[min(rung, len(usual) - 1)]) for rung in outer]
-            noise[name] = tuple(_up(value, name) for value in values)
+            noise[name] = tuple(_written(value, name) for value in values)
         return noise
 
 
@@ -284,10 +321,11 @@ def found_of(
         # Two halves of the buckets are served by the same servers.
         sigma0 = [told[1] for division, all_told in by_division.items() if division != "buckets" for told in all_told]
         largest_phi0 = max(phi0, key=lambda one: one.high, default=None)
-        tau = None
+        tau = carry = None
         if buckets is not None and largest_phi0 is not None:
-            n, x = buckets.totals(number)
+            n, x = buckets.by_day(number)
             tau = spread_estimate(n, x, largest_phi0.value, buckets.size)
+            carry = carry_estimate(n, x, largest_phi0.value)
         found.append(
             Row(
                 edge,
@@ -297,6 +335,7 @@ def found_of(
                 tau=tau,
                 phi0=largest_phi0,
                 sigma0=max(sigma0, key=lambda one: one.high, default=None),
+                carry=carry,
             )
         )
     return Found(check.name, tuple(found), _missing(check, found, pairs, buckets, per_block))
@@ -313,6 +352,8 @@ def _missing(
         # Before it is known how bad answers come together, that would pass for a difference between buckets.
         told = _too_few_buckets(buckets, len(rows))
         missing["tau"] = missing["phi0"] if "phi0" in missing and buckets is not None else told
+    if all(row.carry is None for row in rows):
+        missing["carry"] = missing.get("tau") or _no_carry(buckets)
     if all(row.sigma0 is None for row in rows):
         telling = [pair for pair in pairs if pair.pair.division is not Division.BUCKETS]
         if telling:
@@ -335,6 +376,13 @@ def _too_few_buckets(buckets: BucketCounts | None, rows: int) -> str:
     return f"{most:.1f} of the {LEAST_EVENTS:g} bad answers of a bucket that are needed, on average"
 
 
+def _no_carry(buckets: BucketCounts | None) -> str:
+    days = 0 if buckets is None else buckets.days
+    if days < LEAST_DAYS:
+        return f"{days} of the {LEAST_DAYS} whole days that are needed"
+    return "the buckets differ by hardly more than chance"
+
+
 def _too_few_answers(pairs: Sequence[PairCounts], rows: int, per_block: int) -> str:
     windows = [pair.windows(row) for pair in pairs for row in range(rows)]
     windows = [one for one in windows if one[:, 0].any() and one[:, 2].any()]
@@ -350,7 +398,7 @@ def _too_few_answers(pairs: Sequence[PairCounts], rows: int, per_block: int) -> 
 def assumed_of(check: Check) -> dict[str, tuple[float, ...]]:
     """The cautious noise of a check, by size."""
     usual = cautious_noise(check)
-    return {"tau": usual.tau, "phi0": usual.phi0, "sigma0": usual.sigma0}
+    return {"tau": usual.tau, "phi0": usual.phi0, "sigma0": usual.sigma0, "carry": (UNMEASURED_CARRY,)}
 
 
 def _totals(arm: Arm, rows: Sequence[float | None]) -> Array:
@@ -365,8 +413,10 @@ def _one_of(values: Sequence[str]) -> str:
     return json.dumps("|".join(re.escape(value) for value in values), ensure_ascii=False)
 
 
-def _up(value: float, name: str) -> float:
-    """Rounded up to what a person writes, within what the file accepts."""
+def _written(value: float, name: str) -> float:
+    """Rounded to what a person writes, to the careful side, within what the file accepts."""
+    if name == "carry":
+        return min(0.99, max(0.0, math.floor(value * 100) / 100))
     if name == "phi0":
         return min(10_000.0, max(1.0, math.ceil(value * 100) / 100))
     return min(3.0, math.ceil(value * 1000) / 1000)

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from tailramp.evidence import Check, HangingCheck, HistogramCheck
 from tailramp.evidence.judge import JudgeName
 from tailramp.evidence.sequential.combination import weights_of
-from tailramp.evidence.sequential.rule import FAILURES, SESSIONS, TIMES, SequentialRule, UsualNoise
+from tailramp.evidence.sequential.rule import (
+    FAILURES,
+    SESSIONS,
+    TIMES,
+    UNMEASURED_CARRY,
+    SequentialRule,
+    UsualNoise,
+)
 from tailramp.evidence.usual_checks import TOKENS_PER_ANSWER
 from tailramp.presets import Counted
 from tailramp.spec import PlatformFile
@@ -29,7 +36,6 @@ def with_judges(checks: Sequence[Check], platform: PlatformFile, candidates: int
     weights = weights_of({check.name: _part(check) for check in checks if check.name in tested})
     others = any(set(named) - {JudgeName.SEQUENTIAL} for named in judges.values())
     alpha = settings.sequential.alpha * (1 - KEPT_BACK * others) / candidates
-    history = settings.sequential.history
     found: list[Check] = []
     for check in checks:
         update: dict[str, object] = {"judges": judges[check.name]}
@@ -39,7 +45,7 @@ def with_judges(checks: Sequence[Check], platform: PlatformFile, candidates: int
                 alpha=alpha,
                 weight=weights[check.name],
                 tolerance=settings.sequential.tolerance,
-                carry=None if history is None else history.carry,
+                carry=carry_of(check, platform),
                 tau=noise.tau,
                 phi0=noise.phi0,
                 sigma0=noise.sigma0,
@@ -56,6 +62,25 @@ def noise_of(check: Check, platform: PlatformFile) -> UsualNoise:
     if (known := platform.checks.sequential.noise.get(check.name)) is None:
         return usual
     return UsualNoise(known.tau or usual.tau, known.phi0 or usual.phi0, known.sigma0 or usual.sigma0)
+
+
+def carry_of(check: Check, platform: PlatformFile) -> tuple[float, ...] | None:
+    """Of what is known of the users from before a ramp, what is left a day later: as the file says, else as calibrated,
+    else `UNMEASURED_CARRY`. None if nobody asks what is known.
+    """
+    history = platform.checks.sequential.history
+    if history is None:
+        return None
+    if history.carry is not None:
+        return (history.carry,)
+    known = platform.checks.sequential.noise.get(check.name)
+    return (known.carry if known is not None else None) or (UNMEASURED_CARRY,)
+
+
+def carry_is_assumed(check: Check, platform: PlatformFile) -> bool:
+    """Whether nobody has measured or said how much the check's users change from day to day, where that matters."""
+    history, known = platform.checks.sequential.history, platform.checks.sequential.noise.get(check.name)
+    return history is not None and history.carry is None and (known is None or known.carry is None)
 
 
 def assumed_noise(check: Check, platform: PlatformFile) -> tuple[str, ...]:

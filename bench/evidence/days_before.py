@@ -1,19 +1,25 @@
 """The day before a ramp, on which everyone is on the baseline: what it adds, and what users who change cost."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.evidence.calibrating import DEFAULTS
+from bench.evidence.calibrating import DEFAULTS, carried
 from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
 from bench.evidence.traffic import DAY, HEALTHY, N2, REGRESSIONS, TICK, Array, Mask, Regression, Traffic, fixed_share
 from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.evidence.sequential.rule import UNMEASURED_CARRY
 from tailramp.judges import KEPT_BACK
 
 CARRY = 0.9
-"""What the platform file takes for granted of the users, from one day to the next."""
+"""How much users are taken to keep from one day to the next, where somebody has written it into the platform file."""
+
+Carries = Mapping[str, Array | float]
+"""How much users are taken to keep, of every judged metric, by the name of the judge."""
+
+GIVEN: Carries = {"calibrated": CARRY, "x1.5 defaults": CARRY}
 
 WINDOW = 300.0
 _BATCH = 50
@@ -52,7 +58,9 @@ def day_before(traffic: Traffic, share: float, kept: float) -> Array:
 class _Rules:
     """The sequential judge and both judges together, with each of two sizes of noise: `alarmed` by name of the rule."""
 
-    def __init__(self, traffic: Traffic, noise: Noise, share: float, weights: Array, users: Users) -> None:
+    def __init__(
+        self, traffic: Traffic, noise: Noise, share: float, weights: Array, users: Users, carries: Carries
+    ) -> None:
         runs = traffic.runs
         self._judges = {
             "calibrated": Sequential(runs, noise, share, weights=weights),
@@ -62,8 +70,8 @@ class _Rules:
         self._beside = {name: np.zeros(runs, dtype=bool) for name in self._judges}
         if users.kept is not None:
             windows = day_before(traffic, share, users.kept)
-            for judge in self._judges.values():
-                judge.learn(windows, WINDOW, share, CARRY)
+            for name, judge in self._judges.items():
+                judge.learn(windows, WINDOW, share, carries[name])
 
     def move(self, share: float) -> None:
         self._threshold.restart()
@@ -84,12 +92,26 @@ class _Rules:
         return {name: mask for pair in zip(alone.items(), both.items(), strict=True) for name, mask in pair}
 
 
+def measured(rate: float, noise: Noise, kept: float) -> Carries:
+    """What `tailramp calibrate` finds of users who keep `kept`, and what stands in for it before it has been run."""
+    return {"calibrated": carried(rate, noise, seed=8800, kept=kept), "x1.5 defaults": UNMEASURED_CARRY}
+
+
 def detected(
-    regression: Regression, kind: str, share: float, rate: float, runs: int, noise: Noise, *, users: Users, seed: int
+    regression: Regression,
+    kind: str,
+    share: float,
+    rate: float,
+    runs: int,
+    noise: Noise,
+    *,
+    users: Users,
+    seed: int,
+    carries: Carries = GIVEN,
 ) -> dict[str, Array]:
     """Minutes to each rule's alarm, per run; infinite if not found in six hours."""
     traffic = Traffic(runs, rate, N2, seed, regression)
-    rules = _Rules(traffic, noise, share, ONLY[kind], users)
+    rules = _Rules(traffic, noise, share, ONLY[kind], users, carries)
     traffic.serve(np.full(runs, share))
     found = {name: np.full(runs, math.inf) for name in rules.alarmed}
     while traffic.now < _HOURS_LOOKED * 3600 and not all(np.isfinite(times).all() for times in found.values()):
@@ -99,13 +121,15 @@ def detected(
     return found
 
 
-def rolled_back(rate: float, runs: int, noise: Noise, *, users: Users, seed: int) -> dict[str, int]:
+def rolled_back(
+    rate: float, runs: int, noise: Noise, *, users: Users, seed: int, carries: Carries = GIVEN
+) -> dict[str, int]:
     """How many of `runs` fixed 24 h ramps of a healthy candidate each rule takes back."""
     counted = dict[str, int]()
     for start in range(0, runs, _BATCH):
         some, share = min(_BATCH, runs - start), fixed_share(0)
         traffic = Traffic(some, rate, N2, seed + start, HEALTHY)
-        rules = _Rules(traffic, noise, share, EVERY, users)
+        rules = _Rules(traffic, noise, share, EVERY, users, carries)
         traffic.serve(np.full(some, share))
         while traffic.now < DAY:
             if (new := fixed_share(traffic.now)) != share:
@@ -118,21 +142,29 @@ def rolled_back(rate: float, runs: int, noise: Noise, *, users: Users, seed: int
     return counted
 
 
-def found_rows(rate: float, found: int, noise: Noise, every: Sequence[Users]) -> Iterator[list[str]]:
-    """Minutes to detection with the day before, of `found` runs each."""
+def found_rows(
+    rate: float, found: int, noise: Noise, every: Sequence[Users], *, calibrates: bool = False
+) -> Iterator[list[str]]:
+    """Minutes to detection with the day before, of `found` runs each; see `_carries` for `calibrates`."""
     for number, (name, share) in enumerate(FOUND):
         for users in every:
             seed = 5500 + 10 * number
-            told = detected(REGRESSIONS[name], name[0], share, rate, found, noise, users=users, seed=seed)
+            carries = _carries(rate, noise, users, calibrates=calibrates)
+            told = detected(
+                REGRESSIONS[name], name[0], share, rate, found, noise, users=users, seed=seed, carries=carries
+            )
             if not number and users is every[0]:
                 yield ["", "users", *told]
             yield [f"{name} @{share:g} %", users.name, *map(_minutes, told.values())]
 
 
-def same_rows(rate: float, same: int, noise: Noise, every: Sequence[Users], *, seed: int) -> Iterator[list[str]]:
-    """False rollbacks with the day before, of `same` ramps each."""
+def same_rows(
+    rate: float, same: int, noise: Noise, every: Sequence[Users], *, seed: int, calibrates: bool = False
+) -> Iterator[list[str]]:
+    """False rollbacks with the day before, of `same` ramps each; see `_carries` for `calibrates`."""
     for users in every:
-        told = rolled_back(rate, same, noise, users=users, seed=seed)
+        carries = _carries(rate, noise, users, calibrates=calibrates)
+        told = rolled_back(rate, same, noise, users=users, seed=seed, carries=carries)
         if users is every[0]:
             yield ["", "users", *told]
         yield [f"N2 {rate:g}/s", users.name, *map(str, told.values())]
@@ -144,6 +176,11 @@ def alone(rows: Iterable[list[str]]) -> list[list[str]]:
     kept = [place for place, name in enumerate(first) if "as shipped" not in name]
     named = [first[place] if place < 2 else f"{first[place]}, day before" for place in kept]
     return [named, *([row[place] for place in kept] for row in others)]
+
+
+def _carries(rate: float, noise: Noise, users: Users, *, calibrates: bool) -> Carries:
+    """As somebody has written it; with `calibrates` as it is `measured` of these users in the week before."""
+    return measured(rate, noise, users.kept) if calibrates and users.kept is not None else GIVEN
 
 
 def _minutes(found: Array) -> str:

@@ -46,11 +46,15 @@ class Sequential:
         self._process = EvidenceProcess(everyone, UserSets.of_share(share), change_time=change_time)
         self.alarmed = np.zeros(runs, dtype=bool)
 
-    def learn(self, windows: Array, seconds: float, share: float, carry: float) -> None:
-        """Take the day before: `windows` of shape (windows, 4, runs, METRICS), the users of `share` % beside others."""
+    def learn(self, windows: Array, seconds: float, share: float, carry: Array | float) -> None:
+        """Take the day before: `windows` of shape (windows, 4, runs, METRICS), the users of `share` % beside others.
+
+        `carry`: how much of it is taken to be left, of every judged metric or shape (metrics,).
+        """
         rows = windows[:, :, :, JUDGED].reshape(len(windows), 4, -1)
         sets = UserSets.of_share(share)
-        self._process.expect(*learnt_law(self._noise, sets, rows, seconds), sets, carry)
+        carries = np.tile(np.broadcast_to(carry, len(JUDGED)), self._runs)
+        self._process.expect(*learnt_law(self._noise, sets, rows, seconds), sets, carries)
 
     def move(self, share: float, runs: Mask | None = None) -> None:
         rows = None if runs is None else np.repeat(runs, len(JUDGED))

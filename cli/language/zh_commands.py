@@ -138,6 +138,8 @@ CATALOG: Final[dict[str, str]] = {
     "not calibrated, 1.5 times the usual noise is allowed for ({said:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "not calibrated, 1.5 times the usual noise is allowed for ({any:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "noise as calibrated": "噪声按校准值",
+    "how much users change from day to day is not calibrated, 0.5 is taken to stay ({said:checks})": "未校准用户逐日变化的程度，按保留 0.5 计（{checks}）",
+    "how much users change from day to day is not calibrated, 0.5 is taken to stay ({any:checks})": "未校准用户逐日变化的程度，按保留 0.5 计（{checks}）",
     "the users of {slot} cannot be known from before the ramp: {said:why}": "{slot} 的用户差异无法用放量前的数据得知：{why}",
     "a label of the bucket does not tell users with a tag from others": "分桶标签区分不出带标签的用户",
     "the first step gives it no buckets": "第一步没有给它分桶",
@@ -153,6 +155,7 @@ CATALOG: Final[dict[str, str]] = {
     "bad": "坏",
     "Of each size the upper end is used.": "每个量都采用区间上端。",
     "Of each size the upper end is used; ? is not told, and stays at 1.5 times the usual:": "每个量都采用区间上端；? 表示无法得出，仍按常见值的 1.5 倍：",
+    "Of carry it is the lower end; where it is not told, 0.5.": "carry 采用区间下端；无法得出时取 0.5。",
     "Written into {file}. A live ramp keeps its numbers; the next one has these.": "已写入 {file}。进行中的灰度保持原有数值，下一次灰度采用新值。",
     "{file} would not change.": "{file} 不会有变化。",
     "reading {said:what}": "正在读取{what}",
@@ -169,6 +172,8 @@ CATALOG: Final[dict[str, str]] = {
     "{#have} of the {#need} buckets with answers that are needed": "有回答的分桶为 {have} 个，需要 {need} 个",
     "{#have} of the {#need} bad answers of a bucket that are needed, on average": "每个分桶平均有 {have} 个坏回答，需要 {need} 个",
     "{#have} of the {#need} blocks of five minutes that are needed": "有 {have} 个五分钟时段，需要 {need} 个",
+    "{#have} of the {#need} whole days that are needed": "有 {have} 个整天，需要 {need} 个",
+    "the buckets differ by hardly more than chance": "各分桶之间的差异与偶然波动相差无几",
     "{#have} of the {#need} bad answers that are needed": "有 {have} 个坏回答，需要 {need} 个",
     "what {base} % of the answers suffer, {ratio} times as often: found after {#n} answers": (
         "{base} % 的回答会遇到的问题，频率变为 {ratio} 倍：候选 {n} 个回答后发现"

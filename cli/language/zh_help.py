@@ -43,6 +43,7 @@ CATALOG: Final[dict[str, str]] = {
     # calibrate
     "Measure how much a service's answers differ although nothing is wrong.": "测量一切正常时服务的回答本身有多大差异。",
     "FILE is the researcher's file: its limits say which bucket edges are compared. From the service's own Prometheus come tau (how much the users of one bucket differ from those of another), phi0 (how many bad answers come together) and sigma0 (how much servers differ for minutes), and into the platform file, under checks.sequential.noise, go the upper ends of their intervals; nothing else in it changes.": "FILE 是研究员的文件：其中的上限决定比较哪些直方图边界。从服务自己的 Prometheus 得出 tau（不同分桶的用户相差多少）、phi0（坏回答成群出现的程度）和 sigma0（服务器在几分钟内相差多少），把各区间的上端写入平台文件的 checks.sequential.noise；文件其余内容不变。",
+    "With checks.sequential.history and --since 3d or longer also carry (how much of what tells the users of buckets apart is the same a day later), by the lower end.": "配置了 checks.sequential.history 且 --since 不短于 3d 时，还得出 carry（不同分桶用户的差异有多少在一天后依旧存在），采用区间下端。",
     "What there are too few data for is named, and stays at 1.5 times the usual. Exits with 5 if that is everything.": "数据不足的量会逐一列出，仍按常见值的 1.5 倍。若全部不足，退出码为 5。",
     "How far to look back, over a time in which nothing was wrong.": "向前看多久；这段时间内应一切正常。",
     "Slots that served the same model all the time; else the busiest slot is compared with itself.": "这段时间内一直服务同一模型的槽位；不指定则把最忙的槽位与它自己比较。",

@@ -245,6 +245,9 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
         rows.append(("", say("noise as calibrated")))
     if settings.history is not None:
         rows.append(("", _users_said(preview, say, [check.name for check in tested])))
+        if unmeasured := _carry_assumed(preview):
+            told = "how much users change from day to day is not calibrated, 0.5 is taken to stay"
+            rows.append(("", say(f"{told} ({', '.join(unmeasured)})")))
     weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
     step = preview.steps[0].step
     for base, ratio in ((_COMMON, 2.0), (_FEW, 5.0)):
@@ -278,6 +281,16 @@ def _assumed(preview: "Preview") -> list[str]:
         for check in checks:
             sizes = assumed_noise(check, preview.spec.platform) if check.is_sequential else ()
             found += [check.name] if len(sizes) == 3 else [f"{check.name}.{size}" for size in sizes]
+    return list(dict.fromkeys(found))
+
+
+def _carry_assumed(preview: "Preview") -> list[str]:
+    """The checks of which nobody has said or measured how much their users change from day to day."""
+    from tailramp.checks import checks_by_slot
+    from tailramp.judges import carry_is_assumed
+
+    every = [check for checks in checks_by_slot(preview.spec, preview.plan).values() for check in checks]
+    found = (check.name for check in every if check.is_sequential and carry_is_assumed(check, preview.spec.platform))
     return list(dict.fromkeys(found))
 
 
@@ -332,7 +345,7 @@ def _as_data(preview: "Preview") -> dict[str, Any]:
         "rate": preview.rate,
         "rates": world.rates,
         "least_rate": None if weakest is None else weakest[2],
-        "noise_assumed": _assumed(preview),
+        "noise_assumed": _assumed(preview) + [f"{name}.carry" for name in _carry_assumed(preview)],
         "users_known_by": None if world.known is None else sorted(world.known),
         "max_hang_seconds": max_hang.total_seconds() if (max_hang := preview.spec.platform.checks.max_hang) else None,
         "steps": [

@@ -12,6 +12,7 @@ from tailramp.spec.fields import FileModel
 from tailramp.units import Duration, Share
 
 Spread = Annotated[float, Field(ge=0, le=3, allow_inf_nan=False)]
+Carry = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Sessions = Annotated[float, Field(ge=1, le=10_000, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
 Edge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -21,7 +22,7 @@ class NoiseSettings(FileModel):
     """How much two groups of users and servers differ although nothing is wrong, as ``tailramp calibrate`` finds it.
 
     One number each, or for a histogram six: of the edges nearest to the p50, p75, p90, p95 and p99, and of the limit.
-    What is left out is taken to be 1.5 times the usual.
+    What is left out is taken to be 1.5 times the usual, and carry to be 0.5.
     """
 
     tau: tuple[Spread, ...] | None = Field(
@@ -45,6 +46,13 @@ class NoiseSettings(FileModel):
         description="standard deviation of the log-ratio of two groups of servers over five minutes",
         examples=[[0.1]],
     )
+    carry: tuple[Carry, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=6,
+        description="how much of the difference between buckets is the same a day later; matters with history alone",
+        examples=[[0.85]],
+    )
 
 
 class HistorySettings(FileModel):
@@ -61,11 +69,13 @@ class HistorySettings(FileModel):
         le=timedelta(days=7),
         description="how far back is read: a whole day has all of its hours in it",
     )
-    carry: Share = Field(
-        default=0.9,
+    carry: Share | None = Field(
+        default=None,
         ge=0,
         lt=1,
-        description="how much of the difference between users is the same a day later; 0 for nothing",
+        description="how much of the difference between users is the same a day later, of every check; by default what "
+        "tailramp calibrate has measured, and 0.5 where it has not",
+        examples=[0.9],
     )
 
 

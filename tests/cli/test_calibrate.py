@@ -129,6 +129,22 @@ def test_it_is_all_said_in_chinese(canary: Path, capsys: pytest.CaptureFixture[s
     assert "数据太少" in capsys.readouterr().err
 
 
+def test_what_users_keep_is_measured_for_who_uses_it(canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "--since", "3h", "--dry-run"]) == 0
+    assert "carry" not in capsys.readouterr().out
+    platform = canary.with_name("tailramp.yaml")
+    text = platform.read_text("utf-8")
+    assert text.count("\nchecks:\n") == 1
+    platform.write_text(text.replace("\nchecks:\n", "\nchecks:\n  sequential: {history: {}}\n"), encoding="utf-8")
+    assert main(["calibrate", "--since", "3h", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "Of carry it is the lower end; where it is not told, 0.5." in shown
+    assert "toxicity: carry: 0 of the 3 whole days that are needed" in shown
+    say = translator()
+    for reason in ("2 of the 3 whole days that are needed", "the buckets differ by hardly more than chance"):
+        assert say.find(f"toxicity: carry: {reason}") is not None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

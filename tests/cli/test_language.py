@@ -137,7 +137,8 @@ def test_every_reason_of_a_judge_is_translated(
     name: JudgeName, carry: float | None, ticks: list[tuple[int, int, int, bool]], words: Wording
 ) -> None:
     noise = FAILURES.cautious
-    sequential = SequentialRule(alpha=0.01, carry=carry, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
+    carries = None if carry is None else (carry,)
+    sequential = SequentialRule(alpha=0.01, carry=carries, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
     check = gateway_errors(rule=RULE).model_copy(
         update={
             "judges": (name,),

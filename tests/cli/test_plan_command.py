@@ -132,7 +132,16 @@ async def test_plan_says_whether_the_users_of_the_first_step_are_known_from_befo
 
     assert "known from before" not in await told()
     folder.write(platform={"checks.sequential": {"history": {"bucketLabel": "bucket"}}})
-    assert "whether the users are known from before the ramp was not asked" in await told()
+    unmeasured = (
+        "how much users change from day to day is not calibrated, 0.5 is taken to stay (errors, latency, toxicity)"
+    )
+    shown = await told()
+    assert "whether the users are known from before the ramp was not asked" in shown
+    assert unmeasured in " ".join(shown.split())
+    data = (await folder.run("plan", "--offline", "-o", "json")).data
+    assert {"errors.carry", "latency.carry", "toxicity.carry"} <= set(data["noise_assumed"])
+    folder.write(platform={"checks.sequential": {"history": {"bucketLabel": "bucket", "carry": 0.9}}})
+    assert "from day to day" not in await told()
     folder.write(platform={"identity.resolution": 10_000}, canary={"canary.buckets": "0000-0049"})
     shown = await told()
     assert "the users of green cannot be known from before the ramp: the first step's buckets" in shown

@@ -15,7 +15,7 @@ from tailramp.calibrating import (
     is_label,
 )
 from tailramp.evidence import Answer, Reading, Sample, SlotMatch, toxicity
-from tailramp.evidence.sequential.calibration import Estimate, noise_estimates, spread_estimate
+from tailramp.evidence.sequential.calibration import Estimate, carry_estimate, noise_estimates, spread_estimate
 
 BLUE = SlotMatch(slot="blue", metrics='slot="blue"', gateway='envoy_cluster_name="blue"')
 
@@ -40,6 +40,49 @@ def test_the_spread_between_buckets_lies_below_the_upper_end_nearly_always() -> 
     assert np.mean([estimate.value for estimate in told]) == pytest.approx(0.2, abs=0.015)
     assert sum(estimate.high >= 0.2 for estimate in told) >= 48
     assert sum(estimate.low <= 0.2 for estimate in told) >= 48
+
+
+def days(
+    random: np.random.Generator, kept: float, many: int = 5, rate: float = 0.01, count: int = 100
+) -> tuple[np.ndarray, np.ndarray]:
+    """Buckets whose users keep `kept` of what tells them from others, from each day to the next."""
+    users = [random.normal(0.0, 0.25, count)]
+    for _ in range(many - 1):
+        users.append(kept * users[-1] + np.sqrt(1 - kept**2) * random.normal(0.0, 0.25, count))
+    n = np.full((many, count), 20_000)
+    # All are worse on some days: that is nobody's own.
+    shared = np.exp(random.normal(0.0, 0.3, (many, 1)))
+    return n, random.poisson(n * rate * shared * np.exp(users))
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.9, 0.5, 0.0, -1.0])
+def test_how_much_users_keep_lies_above_the_lower_end_nearly_always(kept: float) -> None:
+    random = np.random.default_rng(11)
+    told = [estimate for _ in range(40) if (estimate := carry_estimate(*days(random, kept))) is not None]
+    assert len(told) == 40
+    assert np.mean([estimate.value for estimate in told]) == pytest.approx(kept, abs=0.04)
+    assert sum(estimate.low <= kept for estimate in told) >= 34
+    assert np.mean([estimate.low for estimate in told]) > kept - 0.2
+
+
+def test_the_spread_of_users_who_change_is_that_of_a_day() -> None:
+    """Added up over the days they would seem to differ less than they do on any of them."""
+    random = np.random.default_rng(12)
+    n, x = days(random, 0.0, many=7)
+    within, together = spread_estimate(n, x), spread_estimate(n.sum(axis=0), x.sum(axis=0))
+    assert within is not None
+    assert together is not None
+    assert within.value == pytest.approx(0.25, abs=0.02)
+    assert together.value < 0.15
+
+
+def test_where_counting_hides_the_users_nothing_is_said_of_how_they_change() -> None:
+    random = np.random.default_rng(13)
+    assert carry_estimate(*days(random, 0.9, many=2)) is None
+    assert carry_estimate(*days(random, 0.9, rate=0.0003)) is None
+    assert carry_estimate(*days(random, 0.9, count=9)) is None
+    same = np.full((5, 100), 20_000)
+    assert carry_estimate(same, random.poisson(same * 0.01)) is None
 
 
 def test_sessions_and_servers_are_told_apart() -> None:
@@ -109,6 +152,37 @@ def test_buckets_of_four_digits_are_added_up_to_their_parents() -> None:
     assert (counts.digits, counts.size) == (4, 1.0)
 
 
+def test_buckets_are_counted_day_by_day_too() -> None:
+    check = toxicity()
+    counts = BucketCounts(check, [BLUE], [None], "bucket")
+    hours = range(-1, 60, 6)
+    for hour in hours:
+        known = ("00", "01") if hour > 30 else ("00",)  # the second bucket is not asked for on the first day
+        answers = {
+            query: Answer(
+                tuple(
+                    Sample((("bucket", bucket),), float(hour + 1) * (10 if part == "total" else 1)) for bucket in known
+                )
+            )
+            for part, query in check.queries(BLUE).items()
+        }
+        counts.take(Reading(1_760_000_000 + 3600 * hour, answers), starting=hour < 0)
+    assert counts.days == 2
+    whole = counts.totals(0)
+    n, x = counts.by_day(0)
+    assert n.tolist() == [[240.0, 0.0], [240.0, 480.0]]
+    assert (x == n / 10).all()
+    assert whole.tolist() == [[600.0, 600.0], [60.0, 60.0]]
+    one = BucketCounts(check, [BLUE], [None], "bucket")
+    for hour in (0, 23):
+        queries = check.queries(BLUE).items()
+        told = {
+            q: Answer((Sample((("bucket", "00"),), hour * (10.0 if part == "total" else 1.0)),)) for part, q in queries
+        }
+        one.take(Reading(3600 * hour, told), starting=hour == 0)
+    assert one.by_day(0).tolist() == [[[230.0]], [[23.0]]]
+
+
 def test_what_one_rung_does_not_tell_stays_assumed() -> None:
     one = Estimate(0.1, 0.09, 0.1234)
     rows = (Row(0.5, 1, 1e6, 5e5, phi0=Estimate(1.0, 1.0, 1.013), sigma0=one), Row(2.0, 5, 1e6, 3.0))
@@ -117,12 +191,55 @@ def test_what_one_rung_does_not_tell_stays_assumed() -> None:
     assert noise["sigma0"] == (0.124, 0.124, 0.9, 0.9, 0.9, 0.9)
     assert noise["phi0"] == (1.02, 1.02, 1.0, 1.0, 1.0, 1.0)
     assert "tau" not in noise
+    careful = Row(2.0, 5, 1e6, 5e5, carry=Estimate(0.93, 0.8789, 0.99))
+    carries = {name: Found("latency", (careful,)).noise(usual | {"carry": (0.5,)})[name] for name in ("carry",)}
+    assert carries == {"carry": (0.87,) * 6}
+    turned = Row(None, 5, 1e6, 5e5, carry=Estimate(-0.9, -1.0, -0.8))
+    assert Found("toxicity", (turned,)).noise(usual) == {"carry": (0.0,)}
     assert Found("toxicity", ()).noise(usual) == {}
+
+
+@pytest.mark.parametrize(
+    ("many", "tau", "why"),
+    [
+        (4, 0.3, ""),
+        (2, 0.3, "2 of the 3 whole days that are needed"),
+        (4, 0.0, "the buckets differ by hardly more than chance"),
+    ],
+)
+def test_what_users_keep_is_found_where_there_are_days_enough(many: int, tau: float, why: str) -> None:
+    check, random = toxicity(), np.random.default_rng(14)
+    counts = BucketCounts(check, [BLUE], [None], "bucket")
+    rate = 0.01 * np.exp(random.normal(0.0, tau, 100))
+    n, x = np.zeros(100), np.zeros(100)
+    for hour in range(0, 24 * many + 3, 3):
+        answers = {
+            query: Answer(
+                tuple(
+                    Sample((("bucket", f"{bucket:02}"),), float(value))
+                    for bucket, value in enumerate(n if part == "total" else x)
+                )
+            )
+            for part, query in check.queries(BLUE).items()
+        }
+        counts.take(Reading(3600 * hour, answers), starting=hour == 0)
+        n, x = n + 2500, x + random.poisson(2500 * rate)
+    pair = PairCounts(check, Pair(Division.SLOTS, (BLUE, BLUE)), [None], "bucket")
+    pair._windows = [window[:, None] for window in windows(random, 30, 1, 0.1)]  # as its readings would have made them
+    totals = np.array([[n.sum()], [x.sum()]])
+    found = found_of(check, [(None, 5)], [pair], counts, totals=totals, window=15)
+    carry = found.rows[0].carry
+    assert found.missing.get("carry", "") == why
+    assert (carry is None) is bool(why)
+    if carry is not None:
+        assert carry.low <= 1.0
+        assert carry.value > 0.9
+        assert found.noise({"carry": (0.5,)})["carry"] == (pytest.approx(carry.low, abs=0.0101),)
 
 
 def test_nothing_to_compare_is_said() -> None:
     found = found_of(toxicity(), [(None, 5)], [], None, totals=np.array([[10.0], [1.0]]), window=15)
-    assert set(found.missing) == {"tau", "phi0", "sigma0"}
+    assert set(found.missing) == {"tau", "phi0", "sigma0", "carry"}
     assert found.missing["phi0"].startswith("there is nothing to compare")
 
 

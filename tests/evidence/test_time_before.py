@@ -61,6 +61,21 @@ def test_of_nothing_that_is_carried_over_nothing_changes_to_the_last_bit() -> No
     assert plain.checkpoint() == forgetful.checkpoint()
 
 
+def test_of_each_row_is_kept_what_stays_of_it() -> None:
+    noise = Noise.of([TAU] * 3, 1.0, 0.1)
+    windows = np.repeat(day(0.4), 3, axis=2)
+    law, learnt = learnt_law(noise, ONE, windows, 300.0)
+    process = EvidenceProcess(noise, ONE)
+    process.expect(law, learnt, ONE, [0.9, 0.5, 0.0])
+    assert process.adjusted.tolist() == [True, True, False]
+    assert process.centre[:2] == pytest.approx([0.9 * (law[0] @ USER), 0.5 * (law[0] @ USER)], abs=0.03)
+    assert process.centre[2] == 0.0
+    spread = process.spread / TAU
+    assert spread[0] < spread[1] < spread[2] == pytest.approx(1.0, abs=0.01)
+    process.renew()
+    assert process.centre[:2] == pytest.approx([0.81 * (law[0] @ USER), 0.25 * (law[0] @ USER)], abs=0.03)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("share", [1.0, 5.0])
 def test_it_is_a_martingale_whoever_the_users_were(share: float) -> None:
@@ -176,7 +191,8 @@ def test_a_checkpoint_keeps_what_was_learnt() -> None:
 
 def dossier(carry: float | None = 0.9, *, edge: float | None = None) -> Dossier:
     noise = FAILURES.cautious if edge is None else TIMES.cautious
-    rule = SequentialRule(alpha=0.01, carry=carry, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
+    carries = None if carry is None else (carry,)
+    rule = SequentialRule(alpha=0.01, carry=carries, tau=noise.tau, phi0=noise.phi0, sigma0=noise.sigma0)
     return Dossier(rule, limit=0.05, limit_edge=edge, since=ANCHOR)
 
 
@@ -201,6 +217,15 @@ def test_a_dossier_says_whether_it_knows_the_users() -> None:
         one.begin(ONE, ANCHOR)
         one.take(CheckTick(1, ANCHOR + 15, ArmCounts(10, 0), ArmCounts(990, 5)))
     assert [one.adjusted for one in (taught, untaught, unasked)] == [True, False, None]
+
+
+def test_a_rule_of_an_older_record_carries_the_same_at_every_rung() -> None:
+    own = dossier(edge=2.0).rule
+    older = SequentialRule.model_validate_json(own.model_dump_json().replace('"carry":[0.9]', '"carry":0.9'))
+    assert older == own
+    assert [older.carry_of(rung) for rung in (0, 5)] == [0.9, 0.9]
+    by_rung = own.model_copy(update={"carry": (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)})
+    assert [by_rung.carry_of(rung) for rung in (0, 2, 5)] == [0.9, 0.7, 0.4]
 
 
 def test_a_dossier_that_is_rebuilt_at_a_later_step_knows_the_same_users() -> None:

@@ -119,6 +119,29 @@ def test_a_wrong_setting_is_named(tmp_path: Path, block: str, words: str) -> Non
     assert problem.mend
 
 
+@pytest.mark.parametrize(
+    ("block", "errors", "latency"),
+    [
+        ("{noise: {errors: {carry: [0.8]}}}", None, None),
+        ("{history: {}}", (0.5,), (0.5,)),
+        ("{history: {}, noise: {errors: {carry: [0.8]}, latency: {tau: [0.2]}}}", (0.8,), (0.5,)),
+        (
+            "{history: {}, noise: {errors: {carry: [0]}, latency: {carry: [0.9, 0.9, 0.8, 0.8, 0.7, 0.6]}}}",
+            (0.0,),
+            (0.9, 0.9, 0.8, 0.8, 0.7, 0.6),
+        ),
+        ("{history: {carry: 0.95}, noise: {errors: {carry: [0.8]}}}", (0.95,), (0.95,)),
+    ],
+)
+def test_users_keep_what_is_written_else_what_was_measured_else_half(
+    tmp_path: Path, block: str, errors: tuple[float, ...] | None, latency: tuple[float, ...] | None
+) -> None:
+    spec, plan = policy(tmp_path, EVERYONE, PLATFORM.replace("\nchecks:\n", f"\nchecks:\n  sequential: {block}\n"))
+    rules = {check.name: check.sequential for check in checks_by_slot(spec, plan)["green"]}
+    found = {name: rule.carry for name, rule in rules.items() if rule is not None}
+    assert (found["errors"], found["latency"]) == (errors, latency)
+
+
 def day_before(spec: RampSpec, plan: Plan, toxic: float = 2.0) -> TimeBefore:
     """A day in which the first users had ``toxic`` times as many toxic answers as the others."""
     random = np.random.default_rng(8)

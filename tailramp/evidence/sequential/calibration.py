@@ -1,9 +1,9 @@
 """The sizes of the noise, estimated from a service's own counts while nothing is wrong.
 
 Two groups that run the same version differ by chance alone, and how much is what the test has to allow for. `tau`
-comes from totals by bucket over a long time, where bursts and slow servers have evened out; `phi0` and `sigma0` from
-two groups side by side, window by window: bursts scatter short and long windows alike, the noise of servers grows
-with what a window counts.
+comes from totals by bucket over a long time, where bursts and slow servers have evened out, and `carry` from those of
+one day beside those of the next; `phi0` and `sigma0` from two groups side by side, window by window: bursts scatter
+short and long windows alike, the noise of servers grows with what a window counts.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,8 @@ from tailramp.evidence.sequential.grids import Array
 LEAST_BUCKETS = 10
 LEAST_EVENTS = 5.0
 """Bad answers of a bucket on average, below which counting itself hides how much buckets differ."""
+LEAST_DAYS = 3
+"""Whole days, below which a day that is like the next may be chance."""
 LEAST_BLOCKS = 24
 """Blocks of five minutes, below which noise that lasts for minutes has hardly shown itself."""
 LEAST_BAD = 100.0
@@ -36,7 +38,8 @@ _NORMAL = NormalDist()
 class Estimate:
     """A size of the noise with the ends of its interval; it lies beyond each of them about once in ten times.
 
-    The upper end is what the test should allow for: with few data it is far above the value, and the test is careful.
+    The upper end is what the test should allow for, of what it may rely on the lower one: with few data they are far
+    from the value, and the test is careful.
     """
 
     value: float
@@ -47,18 +50,54 @@ class Estimate:
 def user_spread(n: ArrayLike, x: ArrayLike, phi0: float = 1.0, size: float = 1.0) -> float | None:
     """Return tau: the standard deviation of the log-rate between buckets of 1 % of the users.
 
-    `n` and `x` are answers and bad answers by bucket, shape (buckets,); `size` is the size of these buckets in % of
-    the users. The scatter that counting itself brings, `phi0` times that of independent answers, is taken off. None
-    where it cannot be told: fewer than 10 buckets, or fewer than 5 bad answers in a bucket on average.
+    `n` and `x` are answers and bad answers by bucket, shape (buckets,), or by day and bucket, shape (days, buckets):
+    then it is the spread within a day, of all days together. `size` is the size of these buckets in % of the users.
+    The scatter that counting itself brings, `phi0` times that of independent answers, is taken off. None where it
+    cannot be told: fewer than 10 buckets, or fewer than 5 bad answers in a bucket on average.
     """
-    n, x = np.asarray(n, dtype=float), np.asarray(x, dtype=float)
-    n, x = n[n > 0], x[n > 0]
-    if len(n) < LEAST_BUCKETS or x.mean() < LEAST_EVENTS:
+    found = _deviations(n, x)
+    if found is None:
         return None
-    expected = n * x.sum() / n.sum()
+    expected, off = found
     # Moments: the squared deviations of x from its expectation have the mean phi0 * expected + tau2 * expected ** 2.
-    excess = (((x - expected) ** 2).sum() - phi0 * expected.sum()) / (expected**2).sum()
+    excess = ((off**2).sum() - phi0 * expected.sum()) / (expected**2).sum()
     return float(np.sqrt(np.log1p(max(0.0, excess)) * size))
+
+
+def user_carry(n: ArrayLike, x: ArrayLike, phi0: float = 1.0) -> float | None:
+    """Return carry: how much of the log-rate's difference between buckets is left a day later, -1 to 1.
+
+    `n` and `x`: answers and bad answers by day and bucket, shape (days, buckets), of days in a row; `phi0` as in
+    `user_spread`. None where it cannot be told: as there, for fewer than 3 days, or where more of the scatter between
+    buckets is that of counting than of users.
+    """
+    found = _deviations(n, x)
+    if found is None or len(found[0]) < LEAST_DAYS:
+        return None
+    expected, off = found
+    users = (off**2).sum() - phi0 * expected.sum()
+    if users <= phi0 * expected.sum():
+        return None
+    # Of log-normal rates the deviations of two days have the mean product (exp(carry * tau2) - 1) * expected ** 2;
+    # counting adds nothing to it, since no answer is counted on two days.
+    shared = (off[1:] * off[:-1]).sum() / (expected[1:] * expected[:-1]).sum()
+    carry = np.log1p(max(shared, -0.999)) / np.log1p(users / (expected**2).sum())
+    return float(np.clip(carry, -1.0, 1.0))
+
+
+def _deviations(n: ArrayLike, x: ArrayLike) -> tuple[Array, Array] | None:
+    """The bad answers that each bucket should have by the rate of all, and how many more it has: (days, buckets) each.
+
+    Buckets without any answer are left out, and those with a number that is no count. None with too few buckets or bad
+    answers.
+    """
+    n, x = np.atleast_2d(np.asarray(n, dtype=float)), np.atleast_2d(np.asarray(x, dtype=float))
+    answered = (n.sum(axis=0) > 0) & np.isfinite(x.sum(axis=0))
+    n, x = n[:, answered], x[:, answered]
+    if n.shape[1] < LEAST_BUCKETS or x.sum(axis=0).mean() < LEAST_EVENTS:
+        return None
+    expected = n * (x.sum(axis=1) / np.maximum(n.sum(axis=1), 1.0))[:, None]
+    return expected, x - expected
 
 
 def count_noise(windows: Array, per_block: int) -> tuple[float, float]:
@@ -101,9 +140,22 @@ def spread_estimate(n: ArrayLike, x: ArrayLike, phi0: float = 1.0, size: float =
 
     def again(chosen: NDArray[np.int64]) -> tuple[float, ...]:
         # Too few bad answers among the chosen: they tell no spread.
-        return (user_spread(n[chosen], x[chosen], phi0, size) or 0.0,)
+        return (user_spread(n[..., chosen], x[..., chosen], phi0, size) or 0.0,)
 
-    return _with_interval((value,), len(n), again)[0]
+    return _with_interval((value,), n.shape[-1], again)[0]
+
+
+def carry_estimate(n: ArrayLike, x: ArrayLike, phi0: float = 1.0) -> Estimate | None:
+    """Return carry as `user_carry` does, with an interval from resampled buckets."""
+    n, x = np.asarray(n, dtype=float), np.asarray(x, dtype=float)
+    value = user_carry(n, x, phi0)
+    if value is None:
+        return None
+
+    def again(chosen: NDArray[np.int64]) -> tuple[float, ...]:
+        return (user_carry(n[:, chosen], x[:, chosen], phi0) or 0.0,)
+
+    return _with_interval((value,), n.shape[1], again)[0]
 
 
 def noise_estimates(windows: Array, per_block: int) -> tuple[Estimate, Estimate] | None:

@@ -199,7 +199,7 @@ class Dossier:
             known, sets = self._windows(self._earlier), self._earlier.sets
             law, learnt = learnt_law(noise, sets, known, float(self._earlier.window))
             days = max(0, math.floor((self._since - self._earlier.end) / DAY))
-            self._process.expect(law, learnt, sets, self.rule.carry, days=days)
+            self._process.expect(law, learnt, sets, [self.rule.carry_of(rung) for _, rung in rungs], days=days)
 
     def _windows(self, earlier: "_Earlier") -> Array:
         """Shape (windows, 4, rows); what could not be seen is no count."""

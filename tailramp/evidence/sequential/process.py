@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tailramp.evidence.sequential.dispersion import Dispersion, Noise
 from tailramp.evidence.sequential.grids import (
@@ -110,18 +110,18 @@ class EvidenceProcess:
         """The rows whose user effect was learnt from the time before the ramp, shape (rows,)."""
         return self._carry > 0.0
 
-    def expect(self, law: Array, learnt: Mask, sets: UserSets, carry: float, *, days: int = 0) -> None:
+    def expect(self, law: Array, learnt: Mask, sets: UserSets, carry: ArrayLike, *, days: int = 0) -> None:
         """Begin with what is known of the users, in the rows of the mask `learnt`; only before the first window.
 
         `law`: see `time_before.learnt_law`; it is of the users `sets`, and `days` whole days old and a part of one.
-        `carry`: how much of it stays from one day to the next, 0 to 1.
+        `carry`: how much of it stays from one day to the next, 0 to 1, of every row or shape (rows,). Where nothing
+        stays, nothing is known.
         """
-        if carry <= 0.0:
-            return
-        for row in np.flatnonzero(learnt):
+        kept = np.broadcast_to(np.asarray(carry, dtype=float), len(self._sets))
+        for row in np.flatnonzero(learnt & (kept > 0.0)):
             tau = float(self._noise.tau[row])
-            self._carry[row] = carry
-            found = faded(sets, tau, carry ** (days + 1)) @ law[row]
+            self._carry[row] = kept[row]
+            found = faded(sets, tau, float(kept[row]) ** (days + 1)) @ law[row]
             self._law[row] = found if sets == self._sets[row] else kernel(sets, self._sets[row], tau) @ found
             self._a[row] = self._law[row]
 

@@ -1,11 +1,16 @@
 """The numbers of the sequential test for one check, and safe ones for a service that has not been measured yet."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 LADDER = (0.50, 0.75, 0.90, 0.95, 0.99)
 """Quantiles of the baseline whose nearest bucket edges are compared, beside the limit's edge."""
+
+UNMEASURED_CARRY = 0.5
+"""Of what is known of the users from before a ramp, what is taken to be left a day later as long as nobody has measured
+it. Of users of whom nothing is left the allowance is then exceeded 1.3 times, which `CAUTION` covers.
+"""
 
 CAUTION = 1.5
 """Before a service has been measured its noise is taken to be so many times what is usual."""
@@ -46,12 +51,20 @@ class SequentialRule(BaseModel):
     alpha: float = Field(gt=0, lt=1, description="probability of a false FAIL, per candidate and 24 h, of all checks")
     weight: float = Field(default=1.0, gt=0, le=1, description="this check's part of the evidence")
     tolerance: float = Field(default=1.1, ge=1, description="ratio of the two rates up to which nothing is wrong")
-    carry: float | None = Field(
-        default=None, ge=0, le=1, description="of what is learnt of the users before the ramp, what is left a day later"
+    carry: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="of what is learnt of the users before the ramp, what is left a day later; null if nobody asks",
     )
     tau: tuple[float, ...] = Field(min_length=1)
     phi0: tuple[float, ...] = Field(min_length=1)
     sigma0: tuple[float, ...] = Field(min_length=1)
+
+    @field_validator("carry", mode="before")
+    @classmethod
+    def _of_every_rung(cls, value: object) -> object:
+        """Older records have one number."""
+        return (value,) if isinstance(value, int | float) else value
 
     @property
     def needed(self) -> float:
@@ -62,3 +75,7 @@ class SequentialRule(BaseModel):
         """`tau`, `phi0` and `sigma0` of a rung of the ladder, 0 to 5."""
         tau, phi0, sigma0 = (part[min(rung, len(part) - 1)] for part in (self.tau, self.phi0, self.sigma0))
         return tau, phi0, sigma0
+
+    def carry_of(self, rung: int) -> float:
+        """`carry` of a rung of the ladder; 0 if nobody asks."""
+        return 0.0 if self.carry is None else self.carry[min(rung, len(self.carry) - 1)]

@@ -9,7 +9,7 @@ and that they tell nothing of how two versions' servers differ: both sets were s
 tempered by a dispersion of their own, which is forgotten with them.
 
 Users are not the same every day.  What was learnt fades by `carry` a day: the effect of the next day is `carry` times
-the one before, and the rest is as unknown as it always was.
+the one before, and the rest is as unknown as it always was.  How much stays `calibration.user_carry` measures.
 """
 
 import numpy as np
