@@ -318,12 +318,12 @@ def users_measured(size: Size) -> Iterator[str]:
     yield from _table(rows)
     yield ""
     yield f"     Minutes to detection, median/p95, N2, 100/s ({size.found} runs each; - not found within 6 h)"
-    every = (NOT_KNOWN, SAME, AS_ASSUMED, CHANGING, TURNED)
-    yield from _table(list(found_rows(100, size.found, noise, every, calibrates=True)))
+    asked = (NOT_KNOWN, SAME, AS_ASSUMED, CHANGING, TURNED)
+    yield from _table(list(found_rows(100, size.found, noise, asked, calibrates=True)))
     yield ""
     yield f"     False rollbacks of a healthy candidate in a fixed 24 h ramp (of {size.same} ramps each)"
-    every = (AS_ASSUMED, CHANGING, OTHERS, TURNED)
-    yield from _table(list(same_rows(100, size.same, noise, every, seed=3000, calibrates=True)))
+    healthy = (AS_ASSUMED, CHANGING, OTHERS, TURNED)
+    yield from _table(list(same_rows(100, size.same, noise, healthy, seed=3000, calibrates=True)))
 
 
 _NOISES: dict[str, Callable[[float], Noise]] = {"calibrated": noise_at, "x1.5 defaults": lambda _: DEFAULTS}

@@ -81,6 +81,8 @@ def test_where_counting_hides_the_users_nothing_is_said_of_how_they_change() -> 
     assert carry_estimate(*days(random, 0.9, many=2)) is None
     assert carry_estimate(*days(random, 0.9, rate=0.0003)) is None
     assert carry_estimate(*days(random, 0.9, count=9)) is None
+    n, x = days(random, 0.9, many=3)
+    assert carry_estimate(n * [[1], [0], [1]], x * [[1], [0], [1]]) is None
     same = np.full((5, 100), 20_000)
     assert carry_estimate(same, random.poisson(same * 0.01)) is None
 

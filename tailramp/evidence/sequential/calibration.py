@@ -68,8 +68,8 @@ def user_carry(n: ArrayLike, x: ArrayLike, phi0: float = 1.0) -> float | None:
     """Return carry: how much of the log-rate's difference between buckets is left a day later, -1 to 1.
 
     `n` and `x`: answers and bad answers by day and bucket, shape (days, buckets), of days in a row; `phi0` as in
-    `user_spread`. None where it cannot be told: as there, for fewer than 3 days, or where more of the scatter between
-    buckets is that of counting than of users.
+    `user_spread`. None where it cannot be told: as there, for fewer than 3 days, without two days in a row with bad
+    answers, or where more of the scatter between buckets is that of counting than of users.
     """
     found = _deviations(n, x)
     if found is None or len(found[0]) < LEAST_DAYS:
@@ -78,9 +78,12 @@ def user_carry(n: ArrayLike, x: ArrayLike, phi0: float = 1.0) -> float | None:
     users = (off**2).sum() - phi0 * expected.sum()
     if users <= phi0 * expected.sum():
         return None
+    both = (expected[1:] * expected[:-1]).sum()
+    if both <= 0:
+        return None  # every other day was silent
     # Of log-normal rates the deviations of two days have the mean product (exp(carry * tau2) - 1) * expected ** 2;
     # counting adds nothing to it, since no answer is counted on two days.
-    shared = (off[1:] * off[:-1]).sum() / (expected[1:] * expected[:-1]).sum()
+    shared = (off[1:] * off[:-1]).sum() / both
     carry = np.log1p(max(shared, -0.999)) / np.log1p(users / (expected**2).sum())
     return float(np.clip(carry, -1.0, 1.0))
 
