@@ -16,11 +16,13 @@ from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
 from cli.namespaces import failures_as_data, in_namespaces, namespaces_options, no_route, tell_failures
 from cli.where import Where, router_of, run, where_options, written_or_told
+from cli.written_workloads import platform_of, workloads_of
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
     from activities.routers import Router
     from activities.routers.kube.namespace_freeze import Marking
+    from activities.workloads import Kept
     from tailramp.route_record import Mark, RouteRecord
 
 
@@ -57,8 +59,16 @@ def kill_command(
         raise click.UsageError("--off serves nobody and --to-previous somebody: choose one")
     router = router_of(console, where, route)
     how = _How.OFF if off else _How.TO_PREVIOUS if to_previous else _How.TO_BASELINE
+    kept: list[Kept] = []
+
+    async def kill() -> "tuple[RouteRecord, RouteRecord]":
+        before, after = await _kill(router, route, how, reason, force=force)
+        if to_previous and after.previous_servers is not None:
+            kept.extend(await _keep(where, after))
+        return before, after
+
     with written_or_told():
-        before, after = run(router, _kill(router, route, how, reason, force=force))
+        before, after = run(router, kill())
     default = after.assignment.default
     taken_out = {
         slot: str(before.assignment.buckets_of(slot)) or "everyone"
@@ -76,16 +86,24 @@ def kill_command(
         text += f"\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
     else:
         text += "\nThe mark could not be written: run this again once the disk takes writes, or a new ramp may start."
-    kept = after.previous_servers if to_previous else None
-    if kept is not None:
-        console.aside(f"{default} keeps at least {kept} servers (replicas.idle): scale it up.")
+    servers = after.previous_servers if to_previous else None
+    if servers is not None and (held := [each.servers for each in kept if each.servers is not None]):
+        servers = sum(held)
+        console.aside(f"{default} asks for {servers} servers, and no worker takes any of them away now.")
+    elif servers is not None:
+        console.aside(f"{default} keeps at least {servers} servers (replicas.idle): scale it up.")
+    for each in kept:
+        if each.trouble:
+            console.aside(
+                f"{each.name} could not be held, and a worker may still bring it down to that: {each.trouble}"
+            )
     data: dict[str, Any] = {
         "route": before.route,
         "taken_out": taken_out,
         "default": default,
         "epoch": after.epoch,
         "kill": mark_as_data(after.kill),
-        "previous_servers": kept,
+        "previous_servers": servers,
     }
     console.answer(text, data)
     return ExitCode.DONE
@@ -197,6 +215,14 @@ async def _kill(
         after = await router.clear(kill)
     # A clear that was overwritten repeats itself: what it took out is what the first look that found anybody saw.
     return next((record for record in seen if record.candidates), seen[-1]), after
+
+
+async def _keep(where: Where, record: "RouteRecord") -> "list[Kept]":
+    """A ramp was letting servers go of the slot that everyone is back on: nobody may go on with it."""
+    from activities.workloads import RESOURCES, keep_servers
+
+    async with workloads_of(where, platform_of(where), record) as (workloads, client_of):
+        return await keep_servers(record, workloads, RESOURCES, client_of)
 
 
 async def _lift(router: "Router", route: str | None) -> "tuple[RouteRecord, RouteRecord]":

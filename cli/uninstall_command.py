@@ -9,11 +9,11 @@ from cli.console import Console, output_option
 from cli.exit_codes import ExitCode
 from cli.kill_commands import expect
 from cli.where import Where, router_of, run, where_options, written_or_told
+from cli.written_workloads import platform_of, workloads_of
 from tailramp.errors import Refused
 
 if TYPE_CHECKING:
-    from activities.kube import KubeClient
-    from tailramp.route_record import RouteRecord, WorkloadReference
+    from tailramp.route_record import RouteRecord
     from tailramp.spec import PlatformFile
 
 
@@ -34,19 +34,22 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
     --route-file only workloads are that name a context. Refusals of earlier candidates are forgotten with the record.
     """
     router = router_of(console, where, route)
-    settings = _settings(where)
+    settings = platform_of(where)
 
     def releasable(record: "RouteRecord") -> None:
         expect(record, route)
         _check(record)
 
     async def uninstall() -> "RouteRecord":
+        from activities.workloads import RESOURCES, put_all_back
+
         record = await router.record()
         releasable(record)
         if yes:
             if settings is not None:
                 await _check_gateway(settings)
-            left.extend(await _put_back(where, settings, record))
+            async with workloads_of(where, settings, record) as (workloads, client_of):
+                left.extend(await put_all_back(record, workloads, RESOURCES, client_of))
             await router.release(releasable)
         return record
 
@@ -62,40 +65,6 @@ def uninstall_command(console: Console, route: str | None, where: Where, yes: bo
         console.aside(line)
     console.answer(text, {**data, "left": left})
     return ExitCode.DONE
-
-
-def _settings(where: Where) -> "PlatformFile | None":
-    """The platform file; None where the record is found without one."""
-    from tailramp.spec import load_platform
-
-    if where.route_file is not None or where.context is not None:
-        return None
-    try:
-        return load_platform(files.find_platform(where.platform))
-    except click.UsageError:  # there is none, and the record was found in the cluster around
-        return None
-
-
-async def _put_back(where: Where, settings: "PlatformFile | None", record: "RouteRecord") -> list[str]:
-    """Workloads as they were found; the slot that serves everyone keeps its model.  Returns what was left, in words."""
-    import aiohttp
-
-    from activities.clients import Clients
-    from activities.workloads import SHAPES, cluster_of, put_all_back, references
-
-    named = [] if settings is None else references(settings, settings.slots)
-    known = {workload.identity for workload in named}
-    named += [workload for workload in record.workloads if workload.identity not in known]
-    async with aiohttp.ClientSession() as http, Clients(http) as clients:
-
-        def client_of(workload: "WorkloadReference") -> "KubeClient | None":
-            if where.route_file is not None and workload.context is None:
-                return None  # a file says nothing of clusters, and the one around here may be another
-            own = workload.context
-            return clients.kube(cluster_of(settings, own) if settings is not None else own or where.context)
-
-        resources = {kind: shape.resource for kind, shape in SHAPES.items()}
-        return await put_all_back(record, named, resources, client_of)
 
 
 async def _check_gateway(settings: "PlatformFile") -> None:

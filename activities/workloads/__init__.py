@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from activities.workloads.deployment import DeploymentShape
 from activities.workloads.external import External
+from activities.workloads.keeping import Kept, keep_servers
 from activities.workloads.kubernetes import KubernetesWorkload
 from activities.workloads.leaderworkerset import LeaderWorkerSetShape
 from activities.workloads.protocol import Holder, Progress, Restored, Workload
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from activities.clients import Clients
 
 __all__ = [
+    "RESOURCES",
     "SHAPES",
     "Holder",
+    "Kept",
     "Progress",
     "Restored",
     "Workload",
     "cluster_of",
+    "keep_servers",
     "make_workload",
     "put_all_back",
     "references",
@@ -37,6 +41,7 @@ SHAPES: dict[str, Shape] = {
     "statefulset": StatefulSetShape(),
     "leaderworkerset": LeaderWorkerSetShape(),
 }
+RESOURCES = {kind: shape.resource for kind, shape in SHAPES.items()}
 
 
 def make_workload(platform: PlatformFile, slot: SlotName, clients: "Clients") -> Workload:

@@ -13,6 +13,8 @@ from activities.workloads.model_fields import FieldValue, value_at
 from tailramp.spec.digest import digest_of
 
 NOTES = "tailramp/found"
+KEPT = "tailramp/kept"
+"""Beside the notes: since which epoch of the record nobody takes the servers of this object away."""
 
 
 class Written(BaseModel):
@@ -72,7 +74,7 @@ def said_by_controller(found: Object) -> str:
 
 
 def unmark(found: Object) -> list[Operation]:
-    return remove_annotations(found, (NOTES,))
+    return remove_annotations(found, (NOTES, KEPT))
 
 
 def written(found: Object, fields: tuple[FieldValue, ...]) -> list[Operation]:

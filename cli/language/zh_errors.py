@@ -97,6 +97,12 @@ CATALOG: Final[dict[str, str]] = {
         "离开 {slot} 的灰度已结束，它不再保留副本（replicas.idle）。请先扩容，等它就绪，再加 --force"
     ),
     "{slot} keeps at least {#n} servers (replicas.idle): scale it up.": "{slot} 至少保留 {n} 个副本（replicas.idle）：请扩容。",
+    "{slot} asks for {#n} servers, and no worker takes any of them away now.": (
+        "{slot} 现要求 {n} 个副本，不会再有 worker 缩减它们。"
+    ),
+    "{kind} {object} could not be held, and a worker may still bring it down to that: {any:why}": (
+        "{kind} {object} 未能锁定，worker 仍可能把它缩减到这个数：{why}"
+    ),
     "{route} has no earlier default that is still there": "{route} 没有仍然存在的先前默认版本",
     "there is no route file {file}: check router.file": "没有路由文件 {file}：请检查 router.file",
     "{file} is not UTF-8": "{file} 不是 UTF-8",
