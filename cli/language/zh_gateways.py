@@ -78,7 +78,7 @@ CATALOG: Final[dict[str, str]] = {
     "Rename it: this is the name that tailramp needs": "请改名：tailramp 需要这个名称",
     "there is no Service {name}": "没有 Service {name}",
     "Service {name} has no port {port}": "Service {name} 没有端口 {port}",
-    "this process may not {verb} {kind} in namespace {namespace}": "此进程无权在命名空间 {namespace} 中 {verb} {kind}",
+    "this process may not {any:right} in namespace {namespace}": "此进程无权在命名空间 {namespace} 中 {right}",
     "there is no {any:lease}: {route} has no route record there": "没有 {lease}：{route} 在那里没有路由记录",
     "{any:lease} holds no route record that can be read ({any:why})": "{lease} 中没有可读的路由记录（{why}）",
     "{namespace} has frozen it again meanwhile ({any:why}): lift that as well": "期间 {namespace} 又把它冻结了（{why}）：请一并解除",
