@@ -246,8 +246,8 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
     if settings.history is not None:
         rows.append(("", _users_said(preview, say, [check.name for check in tested])))
         if unmeasured := _carry_assumed(preview):
-            told = "how much users change from day to day is not calibrated, 0.5 is taken to stay"
-            rows.append(("", say(f"{told} ({', '.join(unmeasured)})")))
+            unknown = "how much users change from day to day is not calibrated, 0.5 is taken to stay"
+            rows.append(("", say(f"{unknown} ({', '.join(unmeasured)})")))
     weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
     step = preview.steps[0].step
     for base, ratio in ((_COMMON, 2.0), (_FEW, 5.0)):
