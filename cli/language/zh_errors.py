@@ -100,8 +100,8 @@ CATALOG: Final[dict[str, str]] = {
     "{slot} asks for {#n} servers, and no worker takes any of them away now.": (
         "{slot} 现要求 {n} 个副本，不会再有 worker 缩减它们。"
     ),
-    "{kind} {object} could not be held, and a worker may still bring it down to that: {any:why}": (
-        "{kind} {object} 未能锁定，worker 仍可能把它缩减到这个数：{why}"
+    "{any:workload} could not be held, and a worker may still bring it down to that: {any:why}": (
+        "{workload} 未能锁定，worker 仍可能把它缩减到这个数：{why}"
     ),
     "{route} has no earlier default that is still there": "{route} 没有仍然存在的先前默认版本",
     "there is no route file {file}: check router.file": "没有路由文件 {file}：请检查 router.file",
