@@ -36,7 +36,7 @@ from tailramp.evidence import RUN_UP, Grid
 from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.ledger import Ledger
 from tailramp.evidence.sequential.dossier import teach
-from tailramp.ramp import Block, Reason, WatchMode, WatchOutcome
+from tailramp.ramp import Block, Cause, Reason, WatchMode, WatchOutcome
 from tailramp.units import format_duration
 from tailramp.watching import Outcome, Watching
 
@@ -238,10 +238,12 @@ class _Watch:
             self._shelf.restate()
             self._shelf.speak_briefly(False)
 
-    def _observe(self, at: int, route: frozenset[Block] | None = None, why: str = "") -> Outcome | None:
+    def _observe(
+        self, at: int, route: frozenset[Block] | None = None, causes: tuple[Cause, ...] = ()
+    ) -> Outcome | None:
         self._ticks += 1
         self._at = at
-        return self._watching.observe(at, self._shelf.sayings, route, why)
+        return self._watching.observe(at, self._shelf.sayings, route, causes)
 
     async def _result(self, outcome: Outcome) -> WatchResult:
         spec, plan = self._request.spec, self._request.plan
@@ -259,6 +261,7 @@ class _Watch:
             sentence=outcome.sentence,
             verdicts=tuple(self._shelf.verdicts),
             blocks=tuple(sorted(outcome.blocks)),
+            causes=outcome.causes,
             failed=outcome.failed,
             next_step=outcome.next_step,
             ticks=self._ticks,

@@ -18,13 +18,17 @@ from activities.workloads import Workload
 from tailramp.activity_contract import WatchRequest
 from tailramp.errors import TailrampError, Unreachable
 from tailramp.forms import SlotName
-from tailramp.ramp import Block, Reason
+from tailramp.ramp import Block, Cause, Reason, frozen
 from tailramp.route_record import RouteRecord, looked, renewed, shortened
 
 log = logging.getLogger("tailramp.watch")
 
 _RECORD_SECONDS = 2.0
 """The longest that a watch waits for what an earlier one has noted: a check that fails must not wait for it."""
+
+
+Hindrances = tuple[frozenset[Block], tuple[Cause, ...]]
+"""What blocks a ramp on its route, and why; a block of which nothing new could be learnt has no cause."""
 
 
 class WatchedRoute:
@@ -68,8 +72,8 @@ class WatchedRoute:
         self.renewed_at = self._wall()
         return renewal
 
-    async def look(self, at: int, blind_since: datetime | None) -> tuple[frozenset[Block], str]:
-        """Renew the leases, and see what on the route itself keeps the ramp from going on; with the reasons.
+    async def look(self, at: int, blind_since: datetime | None) -> Hindrances:
+        """Renew the leases, and see what on the route itself keeps the ramp from going on.
 
         ``blind_since`` is noted for the watch that comes after this one: when the checks were answered last, None if
         they are answered now.
@@ -82,19 +86,19 @@ class WatchedRoute:
             lambda record: looked(record, ramp=request.ramp, epoch=request.epoch, blind_since=blind_since)
         )
         if renewal is None:
-            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}, ""
-        reasons: dict[Block, str] = {}
+            return frozenset(request.blocks) & {Block.DRIFT, Block.FREEZE}, ()
+        causes = []
         if renewal.drift:
-            reasons[Block.DRIFT] = f"changed by somebody else: {'; '.join(renewal.drift)}"
+            causes.append(_drift(renewal.drift))
         if (freeze := renewal.record.freeze) is not None:
-            reasons[Block.FREEZE] = f"frozen by {freeze.by}: {freeze.reason}"
+            causes.append(frozen(f"frozen by {freeze.by}: {freeze.reason}"))
         if incident := await self._incident(at):
-            reasons[Block.SHARED_INCIDENT] = incident
-        for reason in reasons.values():
-            log.warning("%s: %s", request.plan.route, reason)
-        return frozenset(reasons), "; ".join(reasons.values())
+            causes.append(Cause.of(Block.SHARED_INCIDENT, incident, key=incident.partition(":")[0]))
+        for cause in causes:
+            log.warning("%s: %s", request.plan.route, cause.sentence)
+        return frozenset(cause.block for cause in causes if cause.block is not None), tuple(causes)
 
-    async def drift(self) -> tuple[frozenset[Block], str] | None:
+    async def drift(self) -> Hindrances | None:
         """What stands on the route now, without renewing anything; None if it is not known, or nothing new."""
         try:
             seen = await self._router.renew(lambda record: record)
@@ -102,7 +106,7 @@ class WatchedRoute:
             return None
         if not seen.drift:
             return None  # a drift that is over ends with the next tick, which looks at everything
-        return frozenset(self._request.blocks) | {Block.DRIFT}, f"changed by somebody else: {'; '.join(seen.drift)}"
+        return frozenset(self._request.blocks) | {Block.DRIFT}, (_drift(seen.drift),)
 
     async def shorten(self, slots: Collection[SlotName], reason: Reason) -> None:
         """Leave a note that acts by itself: whoever should roll back may be gone."""
@@ -144,3 +148,7 @@ class WatchedRoute:
             log.warning("%s: the servers of %s are not known: %s", self._request.plan.route, slot, error)
             return ""
         return "" if progress.ready >= full else f"the baseline {slot} could not take everyone back: {progress}"
+
+
+def _drift(lines: Collection[str]) -> Cause:
+    return Cause.of(Block.DRIFT, f"changed by somebody else: {'; '.join(lines)}")

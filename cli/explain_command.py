@@ -15,6 +15,7 @@ from cli.exit_codes import ExitCode
 if TYPE_CHECKING:
     from cli.following import Follower
     from cli.watch.scene import CheckRow, Scene
+    from tailramp.evidence import Check
     from tailramp.spec import RampSpec
 
 
@@ -87,32 +88,20 @@ def _why_ended(scene: "Scene") -> list[str]:
     return [scene.result.detail, *scene.result.problems]
 
 
-_WAITS = {
-    "paused": "it is paused: `tailramp resume` lets it go on",
-    "approval": "a person must look: `tailramp promote` goes on, `tailramp abort` goes back",
-    "inconclusive": "its time is over and the evidence is not: it goes on once every check passes",
-    "blind": "Prometheus cannot be asked: it goes on once it answers",
-    "shared_incident": "the baseline breaks the same limit, so it is not the candidate's fault: it goes on after that",
-    "budget": "the day's budget is spent",
-    "drift": "somebody else changed the route: undo it, and it goes on",
-    "freeze": "the route is frozen: `tailramp lift` lets it go on",
-    "capacity": "servers of the next share did not come in time: it goes on once they are ready",
-}
-
-
 def _waits(scene: "Scene") -> list[str]:
+    from cli.holds import ends_by, told_beside
     from tailramp.ramp import Phase
     from tailramp.units import format_duration
 
-    sentences = [*(_WAITS[wait] for wait in scene.waits), *scene.servers]
+    shown = {f"{row.slot} {row.name}" for row in scene.checks}
+    sentences = [ends_by(wait, scene.causes) for wait in scene.waits]
+    sentences += [*told_beside(scene.causes, shown), *scene.servers]
     progress = scene.progress
     if not sentences and progress is not None and progress.needed is not None and progress.running:
         sentences.append(f"its hold of {format_duration(progress.needed)} is not over")
     if not sentences and scene.phase is Phase.SETTLING:
         sentences.append("traffic has not reached the step yet, or no full window has passed since")
-    return sentences + [
-        f"{row.name}: {row.verdict.reason}" for row in scene.checks if row.verdict.kind not in {"PASS", "FAIL"}
-    ]
+    return sentences + [f"{row.name}: {row.verdict.reason}" for row in scene.checks if row.verdict.kind != "PASS"]
 
 
 def _takes_back(scene: "Scene", spec: "RampSpec | None") -> list[str]:
@@ -121,7 +110,7 @@ def _takes_back(scene: "Scene", spec: "RampSpec | None") -> list[str]:
     if spec is None:
         return []
     policy = spec.platform.ramp
-    sentences = [_check_said(row, _consequence(row.slot, scene, spec)) for row in scene.checks]
+    sentences = [said for row in scene.checks for said in _what_fails(row, _consequence(row.slot, scene, spec))]
     blind = "takes everyone back" if policy.on_blind == "rollback" else "holds everyone where they are"
     sentences.append(f"no answer of Prometheus for {format_duration(policy.max_blind)} {blind}")
     sentences.append(f"no completed look for {format_duration(policy.lease)}: the sentinel takes everyone back")
@@ -137,12 +126,63 @@ def _consequence(slot: str, scene: "Scene", spec: "RampSpec") -> str:
     return "takes everyone back" if len(automatic) == 1 else f"takes the users of {slot} back"
 
 
-def _check_said(row: "CheckRow", goes: str) -> str:
+def _what_fails(row: "CheckRow", goes: str) -> list[str]:
+    """When each judge of a check says FAIL, and how near to that its numbers are; ``goes`` is what comes of it."""
+    from tailramp.evidence.judge import JudgeName
+
+    if row.check is None:
+        return []
+    said = {
+        JudgeName.THRESHOLD: _by_threshold,
+        JudgeName.RELATIVE: _by_comparison,
+        JudgeName.SEQUENTIAL: _by_evidence,
+    }
+    return [said[name](row, row.check, goes) for name in row.check.judges]
+
+
+def _by_threshold(row: "CheckRow", check: "Check", goes: str) -> str:
     from tailramp.units import format_share
 
+    return (
+        f"{row.name} {goes} once the share of {check.words.bad_ones} is above {format_share(check.limit)} "
+        f"{_in_windows(check)}: {_share_now(row, check)}"
+    )
+
+
+def _by_comparison(row: "CheckRow", check: "Check", goes: str) -> str:
+    from tailramp.evidence.comparison import WORSE_BY
+
+    return (
+        f"{row.name} {goes} once {check.words.bad_ones} are more than {WORSE_BY:g} times as frequent as on the "
+        f"baseline {_in_windows(check)}: {_share_now(row, check)}"
+    )
+
+
+def _by_evidence(row: "CheckRow", _: "Check", goes: str) -> str:
+    from tailramp.evidence.wording import amount
+
     numbers = row.verdict.numbers
-    limit = "" if numbers.limit is None else f" above {format_share(numbers.limit)}"
-    now = "nothing is counted yet" if numbers.rate is None else f"now {numbers.rate * 100:.2g} % of {numbers.n:,}"
-    missing = f", {row.floor - numbers.seen:,} more are needed for a verdict" if numbers.seen < row.floor else ""
-    streak = f", {numbers.streak} of {numbers.needed} bad windows" if numbers.streak else ""
-    return f"{row.name}{limit} in {numbers.needed or 1} windows in a row {goes}: {now}{streak}{missing}"
+    if numbers.evidence is None or numbers.evidence_needed is None:
+        return f"{row.name} {goes} once it is proven to be worse than on the baseline"
+    return (
+        f"{row.name} {goes} once the evidence that it is worse than on the baseline reaches "
+        f"{amount(numbers.evidence_needed)}: now {amount(numbers.evidence)}"
+    )
+
+
+def _in_windows(check: "Check") -> str:
+    return "in one window" if check.rule.consecutive == 1 else f"in {check.rule.consecutive} windows in a row"
+
+
+def _share_now(row: "CheckRow", check: "Check") -> str:
+    """The present share, of what it is one, and how far from a verdict that is."""
+    from tailramp.evidence.wording import percent
+
+    numbers = row.verdict.numbers
+    if numbers.rate is None:
+        return f"no {check.unit} are counted yet"
+    now = f"now {percent(numbers.rate)} of {numbers.n:,} {check.unit}"
+    if numbers.streak:
+        now += f" in {numbers.streak} of {numbers.needed} windows"
+    missing = row.floor - numbers.seen
+    return f"{now}; {missing:,} more {check.unit} are needed for a verdict" if missing > 0 else now

@@ -83,6 +83,8 @@ def _lines(sighting: "Sighting", say: Callable[[str], str]) -> list[str]:
 
 
 def _rows(sighting: "Sighting") -> list[tuple[str, str]]:
+    from cli.holds import told_beside
+
     status = sighting.status
     rows: list[tuple[str, str]] = []
     if not sighting.is_open:
@@ -93,6 +95,8 @@ def _rows(sighting: "Sighting") -> list[tuple[str, str]]:
     if status is not None:
         paused = "paused" if status.paused else ""
         rows.append(("waits", ", ".join(filter(None, [paused, *status.blocked_by]))))
+        shown = {name for pending in sighting.pending for name in pending.checks}
+        rows += [("because", sentence) for sentence in told_beside(status.causes, shown)]
         rows.append(("since", f"{status.started_at.astimezone():%Y-%m-%d %H:%M:%S}, epoch {status.epoch}"))
     if sighting.result is not None:
         rows += [("problem", problem) for problem in sighting.result.problems]

@@ -13,7 +13,7 @@ from tailramp.buckets import BucketSet
 from tailramp.evidence import Verdict
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
-from tailramp.ramp import Began, Block, Interval, Reason, Stretch, WatchMode, WatchOutcome
+from tailramp.ramp import Began, Block, Cause, Interval, Reason, Stretch, WatchMode, WatchOutcome
 from tailramp.route_record import Clearer
 from tailramp.spec import RampSpec
 from tailramp.units import Duration
@@ -180,10 +180,11 @@ class WatchRequest(Request):
 
     ``held`` are the stretches in which the hold's clock ran before; ``hold`` is how much it needs, None without end.
     ``overdue``: the ramp knows that the clock is over and the evidence is not.  ``blocks``: what it knows of those that
-    a watch can see.  ``tolerated``: candidates of which it knows a failed check, and waits for a person.  ``earlier``
-    are stretches of time whose evidence still counts, oldest first, and ``since`` is when the day of evidence began,
-    ``began`` when the ramp did.  ``users`` is what is known of its users from before, as ``TimeBefore`` writes it: ""
-    if nothing is, None if nobody has asked yet.
+    a watch can see.  ``tolerated``: candidates of which it knows a failed check, and waits for a person.  ``causes``:
+    what it has told of what holds it; only others are worth a decision.  ``earlier`` are stretches of time whose
+    evidence still counts, oldest first, and ``since`` is when the day of evidence began, ``began`` when the ramp did.
+    ``users`` is what is known of its users from before, as ``TimeBefore`` writes it: "" if nothing is, None if nobody
+    has asked yet.
     """
 
     plan: Plan
@@ -200,12 +201,13 @@ class WatchRequest(Request):
     overdue: bool = False
     blocks: tuple[Block, ...] = ()
     tolerated: tuple[SlotName, ...] = ()
+    causes: tuple[Cause, ...] = ()
     segment: Duration
 
 
 class WatchResult(BaseModel):
     """``at`` is the grid time of the deciding tick; ``sentence`` is the decision's reason in words; ``failed`` are the
-    candidates whose checks failed."""
+    candidates whose checks failed, ``causes`` what holds the ramp now."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -214,6 +216,7 @@ class WatchResult(BaseModel):
     sentence: str
     verdicts: tuple[Verdict, ...] = ()
     blocks: tuple[Block, ...] = ()
+    causes: tuple[Cause, ...] = ()
     failed: tuple[SlotName, ...] = ()
     next_step: int | None = Field(default=None, description="that a passed hold goes on to, if not the next one")
     ticks: int = 0

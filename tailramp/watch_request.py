@@ -34,5 +34,6 @@ def watch_request(
         overdue=Block.INCONCLUSIVE in state.blocked_by,
         blocks=tuple(sorted(state.blocked_by & WATCHED_BLOCKS)),
         tolerated=tuple(sorted(state.tolerated)),
+        causes=state.causes,
         segment=segment,
     )

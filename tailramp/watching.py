@@ -4,17 +4,17 @@ The watch activity asks and waits; what the answers mean for the hold is decided
 either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tailramp.activity_contract import WatchRequest
 from tailramp.checks import checks_by_slot
-from tailramp.evidence import VerdictKind, combine
+from tailramp.evidence import Combination, VerdictKind, combine
 from tailramp.evidence.sequential.growth import MOST_GROWTH, NEGLIGIBLE, Risk, harm, largest_share
 from tailramp.evidence.verdicts import Said
 from tailramp.forms import SlotName
-from tailramp.ramp import Block, WatchMode, WatchOutcome, clock
+from tailramp.ramp import Block, Cause, WatchMode, WatchOutcome, clock, news, without_numbers
 
 SETTLED_SHARE = 0.25
 """Traffic has reached a step when the candidate's measured share is at least this much of what its buckets should
@@ -23,11 +23,12 @@ bring.  Users are not equally busy, so a few buckets may bring far less than the
 
 @dataclass(frozen=True)
 class Outcome:
-    """``failed`` are the candidates whose checks failed."""
+    """``failed`` are the candidates whose checks failed, ``causes`` whatever holds the ramp now, told before or not."""
 
     kind: WatchOutcome
     sentence: str
     blocks: frozenset[Block] = frozenset()
+    causes: tuple[Cause, ...] = ()
     failed: tuple[SlotName, ...] = ()
     next_step: int | None = None
 
@@ -87,7 +88,7 @@ class Watching:
         return self._seen_at if _is_blind(verdicts) else None
 
     def fails(self, verdicts: Sequence[Said]) -> Outcome | None:
-        """The failed checks that count in this mode, but for those of candidates that a person is waited for."""
+        """The failed checks that count in this mode, but for those that a person is waited for."""
         settling = self._request.mode is WatchMode.SETTLE
         failed = [
             verdict
@@ -95,20 +96,29 @@ class Watching:
             if verdict.kind is VerdictKind.FAIL and (not settling or (verdict.slot, verdict.check) in self._settles)
         ]
         slots = tuple(dict.fromkeys(verdict.slot for verdict in failed))
-        if not set(slots) - set(self._request.tolerated):
+        causes = tuple(_cause(None, verdict) for verdict in failed)
+        if not set(slots) - set(self._request.tolerated) and not self._news(causes):
             return None
         several = len(self._request.plan.slots) > 1
         told = (f"{verdict.slot}: {verdict.reason}" if several else verdict.reason for verdict in failed)
-        return Outcome(WatchOutcome.FAILED, "; ".join(told), failed=slots)
+        return Outcome(WatchOutcome.FAILED, "; ".join(told), failed=slots, causes=causes)
+
+    def _news(self, causes: Iterable[Cause]) -> bool:
+        """Whether any of them has not been told."""
+        return bool(news(self._request.causes, causes))
 
     def observe(
-        self, at: int, verdicts: Sequence[Said], route: frozenset[Block] | None = None, why: str = ""
+        self,
+        at: int,
+        verdicts: Sequence[Said],
+        route: frozenset[Block] | None = None,
+        causes: tuple[Cause, ...] = (),
     ) -> Outcome | None:
         """What the tick at unix time ``at`` decides, or None to go on.
 
-        ``route`` are the blocks that the route itself shows now (drift, freeze, a baseline without a server), and
-        ``why``; None for a tick of the past, at which nobody looked.  Only the present can change what the ramp is
-        blocked by.
+        ``route`` are the blocks that the route itself shows now (drift, freeze, a baseline without a server);
+        ``causes`` are theirs; None for a tick of the past, at which nobody looked.  Only the present can change what
+        the ramp is blocked by.
         """
         request, now = self._request, datetime.fromtimestamp(at, UTC)
         failed = self.fails(verdicts)
@@ -119,31 +129,40 @@ class Watching:
             self._seen_at = max(self._seen_at, now)
             self.answered += self._counts(now)
         elif now - self._seen_at >= request.spec.platform.ramp.max_blind and Block.BLIND not in request.blocks:
-            return Outcome(WatchOutcome.BLIND, combine(verdicts).reason)
+            return Outcome(WatchOutcome.BLIND, combine(verdicts).reason, causes=_blind_causes(verdicts))
         if blind and Block.BLIND in request.blocks and route is not None:
             route |= {Block.BLIND}
-        if route is not None and (changed := self._blocks_changed(verdicts, route, why)):
+            causes += _blind_causes(verdicts)
+        if route is not None and (changed := self._blocks_changed(verdicts, route, causes)):
             return changed
         shared = any(verdict.shared for verdict in verdicts)
         if request.tolerated or blind or shared or request.blocks or request.mode is WatchMode.GUARD:
             return None
         return self._settling(at, verdicts) if request.mode is WatchMode.SETTLE else self._holding(now, verdicts)
 
-    def between_ticks(self, verdicts: Sequence[Said], route: frozenset[Block], why: str) -> Outcome | None:
+    def between_ticks(
+        self, verdicts: Sequence[Said], route: frozenset[Block], causes: tuple[Cause, ...]
+    ) -> Outcome | None:
         """What the route shows now changes for the ramp, though no tick is due; ``verdicts`` are the last ones."""
         if Block.BLIND in self._request.blocks:
             route |= {Block.BLIND}
-        return self._blocks_changed(verdicts, route, why)
+        return self._blocks_changed(verdicts, route, causes)
 
-    def _blocks_changed(self, verdicts: Sequence[Said], route: frozenset[Block], why: str) -> Outcome | None:
-        shared = combine(verdict for verdict in verdicts if verdict.shared)
-        blocks = route | ({Block.SHARED_INCIDENT} if shared.verdicts else frozenset())
-        if blocks == frozenset(self._request.blocks):
+    def _blocks_changed(
+        self, verdicts: Sequence[Said], route: frozenset[Block], causes: tuple[Cause, ...]
+    ) -> Outcome | None:
+        shared = tuple(_cause(Block.SHARED_INCIDENT, verdict) for verdict in verdicts if verdict.shared)
+        causes = shared + causes
+        blocks = route | ({Block.SHARED_INCIDENT} if shared else frozenset())
+        same = blocks == frozenset(self._request.blocks)
+        if same and not self._news(causes):
             return None
         words = ", ".join(sorted(blocks)) or "nothing any more"
-        reasons = "; ".join(filter(None, [shared.reason if shared.verdicts else "", why]))
+        reasons = "; ".join(dict.fromkeys(cause.sentence for cause in causes))
         sentence = f"blocked by {words}" + (f": {reasons}" if reasons else "")
-        return Outcome(WatchOutcome.BLOCKS_CHANGED, sentence, blocks)
+        if same:
+            sentence = f"still {sentence}"
+        return Outcome(WatchOutcome.BLOCKS_CHANGED, sentence, blocks, causes)
 
     def segment_over(self, now: datetime) -> bool:
         return now - self._since >= self._request.segment
@@ -165,10 +184,18 @@ class Watching:
         arrivals = self._arrivals(verdicts)
         if elapsed >= policy.checks.window and all(arrival.reached for arrival in arrivals):
             return Outcome(WatchOutcome.SETTLED, "; ".join(str(arrival) for arrival in arrivals))
-        if elapsed >= policy.ramp.max_settle and not request.overdue:
-            seen = "; ".join(f"{arrival}, {arrival.expected:.1%} were expected" for arrival in arrivals)
-            return Outcome(WatchOutcome.INCONCLUSIVE, f"traffic has not reached the step: {seen}")
-        return None
+        if elapsed < policy.ramp.max_settle:
+            return None
+        seen = "; ".join(f"{arrival}, {arrival.expected:.1%} were expected" for arrival in arrivals)
+        missing = (f"traffic of {arrival.whose}" for arrival in arrivals if not arrival.reached)
+        return self._inconclusive(f"traffic has not reached the step: {seen}", missing)
+
+    def _inconclusive(self, sentence: str, missing: Iterable[str]) -> Outcome | None:
+        """The time is over and the evidence is not.  ``missing`` names it: told once each."""
+        causes = tuple(Cause.of(Block.INCONCLUSIVE, sentence, key=what) for what in missing)
+        if self._request.overdue and not self._news(causes):
+            return None
+        return Outcome(WatchOutcome.INCONCLUSIVE, sentence, causes=causes)
 
     def _arrivals(self, verdicts: Sequence[Said]) -> list["_Arrival"]:
         """The answers of each candidate since the anchor, beside all that were counted."""
@@ -195,9 +222,7 @@ class Watching:
         combined = combine(verdicts)
         if combined.kind is VerdictKind.PASS or request.mode is WatchMode.BAKE:
             return Outcome(WatchOutcome.PASSED, combined.reason if combined.verdicts else "no check was asked for")
-        if request.overdue:
-            return None
-        return Outcome(WatchOutcome.INCONCLUSIVE, combined.reason)
+        return self._inconclusive(combined.reason, _missing(combined))
 
     def weighs_risks(self, at: int) -> bool:
         """Whether what the tick at unix time ``at`` decides may depend on risks, which take long to find."""
@@ -216,10 +241,12 @@ class Watching:
             step = self._step_allowed(risks) if risks else None
             if step is not None:
                 return Outcome(WatchOutcome.PASSED, combined.reason, next_step=step)
-        if request.hold is None or held < request.hold or request.overdue:
+        if request.hold is None or held < request.hold:
             return None
-        why = combined.reason if combined.kind is not VerdictKind.PASS else _too_much_risk(verdicts)
-        return Outcome(WatchOutcome.INCONCLUSIVE, why)
+        if combined.kind is VerdictKind.PASS:
+            check, sentence = _too_much_risk(verdicts)
+            return self._inconclusive(sentence, [f"risk of {check}"])
+        return self._inconclusive(combined.reason, _missing(combined))
 
     def _step_allowed(self, risks: Sequence[Risk]) -> int | None:
         """The step to go on to; one beyond the last is the promotion.  A step with an approval is not skipped."""
@@ -243,9 +270,31 @@ class Watching:
         return next((step.index for step in reachable if step.share == share), None)
 
 
-def _too_much_risk(verdicts: Sequence[Said]) -> str:
+def _too_much_risk(verdicts: Sequence[Said]) -> tuple[str, str]:
+    """The check that may still be the worst, and why that is too much in words."""
     worst = max((upper, verdict.check) for verdict in verdicts for upper, _ in verdict.numbers.risks or ((0.0, 0.0),))
-    return f"no larger share is safe yet: {worst[1]} may still be {worst[0]:.1f} times as bad as on the baseline"
+    return worst[
+        1
+    ], f"no larger share is safe yet: {worst[1]} may still be {worst[0]:.1f} times as bad as on the baseline"
+
+
+def _missing(combined: Combination) -> list[str]:
+    """What has no evidence enough yet."""
+    return [f"{verdict.slot} {verdict.check}" for verdict in combined.deciding] or ["checks"]
+
+
+def _cause(block: Block | None, verdict: Said) -> Cause:
+    return Cause.of(block, verdict.reason, key=f"{verdict.slot} {verdict.check}")
+
+
+def _blind_causes(verdicts: Sequence[Said]) -> tuple[Cause, ...]:
+    """Prometheus that does not answer is one cause, however many checks ask it."""
+    causes = []
+    for verdict in verdicts:
+        if verdict.kind is VerdictKind.BLIND:
+            fault = verdict.reason.removeprefix(f"{verdict.check} could not be judged: ")
+            causes.append(Cause.of(Block.BLIND, verdict.reason, key=without_numbers(fault)))
+    return tuple(causes)
 
 
 def _is_blind(verdicts: Sequence[Said]) -> bool:

@@ -9,7 +9,7 @@ from tailramp.assignment import Assignment
 from tailramp.evidence import Verdict
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
-from tailramp.ramp import Began, Block, Interval, Phase, Reason, Stretch
+from tailramp.ramp import Began, Block, Cause, Interval, Phase, Reason, Stretch
 
 STATUS_QUERY: Final = "status"
 USERS_QUERY: Final = "users"
@@ -42,6 +42,7 @@ class RampStatus(BaseModel):
     share: float
     paused: bool
     blocked_by: tuple[Block, ...]
+    causes: tuple[Cause, ...] = Field(default=(), description="what each of them was for, since it began; oldest first")
     reason: Reason | None
     last: str = Field(description="the latest decision, in words")
     next: str = Field(description="what happens next, and when, as seen at the ramp's latest change")

@@ -80,7 +80,7 @@ class Forward(Servers):
                 timeout_summary="frozen: look again",
             )
         except TimeoutError:
-            self._state = ramp.blocks_changed(self._state, frozenset())
+            self._state = ramp.freeze_looked_at(self._state)
 
     async def _make_room(self, assignment: Assignment, *, watched: bool) -> None:
         """Wait until there are servers for ``assignment``, for a message, or for what the guards find meanwhile."""
@@ -125,7 +125,8 @@ class Forward(Servers):
         self._record(DecisionKind.REFUSED, "refused: " + "; ".join(problems))
 
     async def _shift(self, step: Step) -> None:
-        self._record(DecisionKind.SHIFT_INTENDED, f"step {step.index}: {step.label} is next")
+        if not ramp.tries_again(self._state):
+            self._record(DecisionKind.SHIFT_INTENDED, f"step {step.index}: {step.label} is next")
         try:
             proof = await self._serve(step.assignment, f"step-{step.index}", step.label)
         except ActivityError as error:
@@ -206,8 +207,10 @@ class Forward(Servers):
         """The route is frozen: nothing has moved, the ramp waits.  Any other failure goes on its way."""
         if not is_failure(error, names.FROZEN):
             raise error
-        self._state = ramp.freeze_met(self._state)
-        self._record(DecisionKind.BLOCKED, f"{name}: {why(error)}")
+        told = self._state.causes
+        self._state = ramp.freeze_met(self._state, why(error))
+        if self._state.causes != told:
+            self._record(DecisionKind.BLOCKED, f"{name}: {why(error)}")
 
     async def _watch(self, mode: WatchMode, over: Callable[[], bool] = lambda: False) -> None:
         """Watch until there is something to decide, a message comes or ``over`` says so."""
@@ -231,19 +234,28 @@ class Forward(Servers):
             case WatchOutcome.FAILED:
                 automatic = {v.slot for v in plan.candidates if self._spec.candidate_of(v.model).auto_rollback}
                 self._state = ramp.check_failed(
-                    plan, state, result.failed, result.sentence, automatic=automatic, now=workflow.now()
+                    plan,
+                    state,
+                    result.failed,
+                    result.sentence,
+                    automatic=automatic,
+                    now=workflow.now(),
+                    causes=result.causes,
                 )
                 self._leave(state)
             case WatchOutcome.BLIND:
                 goes_back = self._spec.platform.ramp.on_blind == "rollback"
-                self._state = ramp.stopped(state, Reason.BLIND, result.sentence) if goes_back else ramp.blinded(state)
+                stopped = ramp.stopped(state, Reason.BLIND, result.sentence)
+                self._state = stopped if goes_back else ramp.blinded(state, result.causes)
             case WatchOutcome.BLOCKS_CHANGED:
-                self._state = ramp.blocks_changed(state, frozenset(result.blocks))
+                self._state = ramp.blocks_changed(state, frozenset(result.blocks), result.causes)
                 kind = DecisionKind.BLOCKED
             case WatchOutcome.SEGMENT_OVER:
                 return
             case outcome:
-                self._state = ramp.watched(plan, state, outcome, result.at, next_step=result.next_step)
+                self._state = ramp.watched(
+                    plan, state, outcome, result.at, next_step=result.next_step, causes=result.causes
+                )
                 kinds = {WatchOutcome.SETTLED: DecisionKind.SETTLED, WatchOutcome.PASSED: DecisionKind.PASSED}
                 kind = kinds.get(outcome, DecisionKind.BLOCKED)
         sentence = wording.watched(plan, state, self._state, result.outcome, result.sentence, result.verdicts)

@@ -163,6 +163,7 @@ class RampWorkflow(Forward, Rollback):
             share=self._share,
             paused=state.paused,
             blocked_by=tuple(sorted(state.blocked_by)),
+            causes=state.causes,
             reason=self._reason,
             last=self._last,
             next=wording.next_event(plan, state, workflow.now()),

@@ -93,11 +93,14 @@ class Servers(RampBase):
                 raise Stopped from None
             if is_failure(error, names.FENCED) or is_failure(error, names.REFUSED):
                 raise
-            self._state = ramp.room_missing(self._state)
-            self._record(DecisionKind.BLOCKED, f"waiting for servers: {_said(error)}")
+            told = self._state.causes
+            self._state = ramp.room_missing(self._state, _said(error))
+            if self._state.causes != told:
+                self._record(DecisionKind.BLOCKED, f"waiting for servers: {_said(error)}")
             return
         self._state = ramp.room_made(self._state, assignment)
-        self._record(DecisionKind.ROOM_MADE, f"servers are ready: {report.sentence}")
+        if not ramp.tries_again(self._state):
+            self._record(DecisionKind.ROOM_MADE, f"servers are ready: {report.sentence}")
 
     async def _lower(self, applied: Assignment, since: datetime) -> None:
         """Let go of servers that a smaller share does not need; a ramp goes on whether it succeeds or not.

@@ -31,6 +31,8 @@ def after_failure(before: RampState, after: RampState) -> str:
     parts = [f"{' + '.join(gone)} is withdrawn, the others go on"] if gone else []
     if after.tolerated != before.tolerated:
         parts.append("paused, waiting for a person")
+    elif not parts:
+        parts.append("still paused, waiting for a person")
     return "; ".join(parts)
 
 

@@ -36,7 +36,7 @@ CATALOG: Final[dict[str, str]] = {
     "paused": "已暂停",
     "approval": "人工批准",
     "inconclusive": "证据不足",
-    "shared_incident": "基线同样异常",
+    "shared_incident": "并非候选版本的问题",
     "budget": "预算",
     "freeze": "路由被冻结",
     # Verdicts.
@@ -170,6 +170,7 @@ CATALOG: Final[dict[str, str]] = {
     "rollback": "回滚",
     "hold": "保持观察",
     "paused, waiting for a person": "暂停，等待人工处理",
+    "still paused, waiting for a person": "仍暂停，等待人工处理",
     "{slot} is withdrawn, the others go on": "撤下 {slot}，其余继续",
     "{slot} leaves the ramp: {said:reason}": "{slot} 退出灰度：{reason}",
     "{slot} serves nobody, proven by {#count} answers: {said:what}": "{slot} 不再服务任何人，{count} 个响应为证：{what}",
@@ -181,6 +182,11 @@ CATALOG: Final[dict[str, str]] = {
     "blocked by nothing any more": "不再受阻",
     "blocked by {said:what}: {said:why}": "受阻（{what}）：{why}",
     "blocked by {said:what}": "受阻：{what}",
+    "still blocked by {said:what}": "仍受阻：{what}",
+    "still blocked by {said:what}: {said:why}": "仍受阻（{what}）：{why}",
+    "nothing any more": "没有别的了",
+    "still blocked by {said:what}: {any:why}": "仍受阻（{what}）：{why}",
+    "blocked by {said:what}: {any:why}": "受阻（{what}）：{why}",
     "{#count} of {#n} answers are the candidate's ({share})": "{n} 个回答中有 {count} 个来自候选版本（{share}）",
     "{#count} of {#n} answers are the candidate's ({share}), {expected} were expected": (
         "{n} 个回答中有 {count} 个来自候选版本（{share}），预期 {expected}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tailramp.decision import Decision
     from tailramp.evidence import Check, Verdict
     from tailramp.plan import Plan, Variant
+    from tailramp.ramp import Cause
     from workflows.answers import RampResult, RampStatus
 
 
@@ -49,19 +50,28 @@ class Progress:
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One check of one candidate.  ``seen`` answers of the ``floor`` that a PASS needs; ``rule`` says what is bad."""
+    """One check of one candidate, and its present verdict.  ``check`` is None if the files do not know it any more."""
 
     slot: str
     name: str
     verdict: "Verdict"
-    rule: str
-    floor: int
+    check: "Check | None"
+
+    @property
+    def bad_is(self) -> str:
+        """What a bad answer is, such as ``slower than 2 s``; "" if that is not known."""
+        return "" if self.check is None else self.check.bad_is
+
+    @property
+    def floor(self) -> int:
+        """How many answers a PASS needs."""
+        return 0 if self.check is None else self.check.rule.floor
 
 
 @dataclass(frozen=True)
 class Scene:
     """``started_at`` is when the ramp began, ``renewed`` when the candidates' leases were; ``servers`` say how far
-    those are that are waited for; ``lost`` is for how long the server has been silent."""
+    those are that are waited for, ``causes`` why it waits; ``lost`` is for how long the server has been silent."""
 
     name: str
     model: str
@@ -76,6 +86,7 @@ class Scene:
     checks: tuple[CheckRow, ...]
     next: str
     waits: tuple[str, ...]
+    causes: "tuple[Cause, ...]"
     lease: timedelta | None
     renewed: datetime | None
     servers: tuple[str, ...]
@@ -116,6 +127,7 @@ def scene_of(
         checks=_checks(follower, status),
         next="" if over else (next_now(status, now) if status is not None else sighting.next),
         waits=() if over else _waits(follower, status),
+        causes=() if over else _causes(follower, status),
         lease=spec.platform.ramp.lease if spec is not None and not over else None,
         renewed=next((pending.renewed for pending in sighting.pending if pending.renewed), None),
         servers=tuple(f"{slot}: {said}" for p in sighting.pending for slot, said in p.servers.items()),
@@ -164,8 +176,7 @@ def _checks(follower: "Follower", status: "RampStatus | None") -> tuple[CheckRow
     live = next((pending.verdicts for pending in sighting.pending if pending.verdicts), ())
     verdicts = live or (status.verdicts if status is not None else ()) or _decided(follower)
     return tuple(
-        CheckRow(v.slot, v.check, v, _rule(check), check.rule.floor if check is not None else 0)
-        for v, check in ((v, known.get((v.slot, v.check))) for v in verdicts)
+        CheckRow(verdict.slot, verdict.check, verdict, known.get((verdict.slot, verdict.check))) for verdict in verdicts
     )
 
 
@@ -179,10 +190,6 @@ def _decided(follower: "Follower") -> "tuple[Verdict, ...]":
     return ()
 
 
-def _rule(check: "Check | None") -> str:
-    return "" if check is None else check.bad_is
-
-
 def _waits(follower: "Follower", status: "RampStatus | None") -> tuple[str, ...]:
     if status is not None:
         return (*(("paused",) if status.paused else ()), *status.blocked_by)
@@ -190,3 +197,9 @@ def _waits(follower: "Follower", status: "RampStatus | None") -> tuple[str, ...]
     if watch is None:
         return ()
     return tuple(watch.blocks) or ((Block.INCONCLUSIVE,) if watch.overdue else ())
+
+
+def _causes(follower: "Follower", status: "RampStatus | None") -> "tuple[Cause, ...]":
+    if status is not None:
+        return status.causes
+    return follower.watch.causes if follower.watch is not None else ()

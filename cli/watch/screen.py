@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.console import one_line, visible
+from cli.holds import told_beside
 from cli.watch.scene import CheckRow, Progress, Rung, Scene, Standing
 from tailramp.evidence import VerdictKind
-from tailramp.ramp import Phase
+from tailramp.ramp import Block, Phase
 from tailramp.units import format_duration, format_share
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _WIDE: Final = 100
 _NARROW: Final = 76
 _MOST_RUNGS: Final = 8
 _FEW_RUNGS: Final = 3
+_MOST_CAUSES: Final = 3
 _VERDICT_STYLE: Final = {
     VerdictKind.PASS: "green",
     VerdictKind.FAIL: "bold red",
@@ -189,8 +191,8 @@ class Screen:
     def _check_cells(self, row: CheckRow, width: int, plain: bool, indent: str) -> list[Text]:
         say, verdict, numbers = self._say, row.verdict, row.verdict.numbers
         name = indent + say(row.name)
-        if row.rule and width >= _WIDE:
-            name += f" ({say(row.rule)})"
+        if row.bad_is and width >= _WIDE:
+            name += f" ({say(row.bad_is)})"
         breaks = numbers.rate is not None and numbers.limit is not None and numbers.rate > numbers.limit
         cells = [
             Text(name),
@@ -242,6 +244,9 @@ class Screen:
             yield _fact(say("servers"), say(one_line(told)), "bold")
         if scene.waits:
             yield _fact(say("waits for"), f"{', '.join(say(wait) for wait in scene.waits)}{self._way_on()}", "yellow")
+        shown = {f"{row.slot} {row.name}" for row in scene.checks}
+        for sentence in told_beside(scene.causes, shown)[-_MOST_CAUSES:]:
+            yield _fact(say("because"), say(one_line(sentence)), "yellow")
         if scene.lease is not None and scene.renewed is not None:
             age = max(timedelta(), self._now - scene.renewed)
             seconds = format_duration(timedelta(seconds=int(age.total_seconds())))
@@ -253,7 +258,9 @@ class Screen:
             yield _fact(say("worker"), say("none answers: this is what Temporal knows"), "yellow")
 
     def _way_on(self) -> str:
-        ways = {"paused": "`tailramp resume`", "approval": "`tailramp promote`", "freeze": "`tailramp lift`"}
+        alerted = any(cause.block is Block.APPROVAL for cause in self._scene.causes)
+        approval = "`tailramp ack`" if alerted else "`tailramp promote`"
+        ways = {"paused": "`tailramp resume`", "approval": approval, "freeze": "`tailramp lift`"}
         named = [ways[wait] for wait in self._scene.waits if wait in ways]
         return f" → {', '.join(named)}" if named else ""
 

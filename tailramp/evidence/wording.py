@@ -17,6 +17,11 @@ class Wording:
     unit: str
     bad: str
 
+    @property
+    def bad_ones(self) -> str:
+        """What is counted against the candidate: `answers slower than 2 s`, `failed answers`."""
+        return f"{self.unit} {self.bad}" if " " in self.bad else f"{self.bad} {self.unit}"
+
 
 def percent(fraction: float) -> str:
     """Return a measured fraction as a percentage: one decimal, more where one would say 0.0."""
@@ -32,6 +37,13 @@ def limit_percent(limit: float) -> str:
 def count(number: float) -> str:
     """Return a whole count with separators."""
     return f"{round(number):,}"
+
+
+def amount(evidence: float) -> str:
+    """Return how much evidence there is, in as many digits as it is worth."""
+    if evidence >= 1e6:
+        return "over a million"
+    return f"{evidence:,.0f}" if evidence >= 10 else f"{evidence:.1f}"
 
 
 def rate(counts: ArmCounts) -> float | None:

@@ -31,6 +31,7 @@ from tailramp.ramp.actions import (
     is_final,
     next_action,
 )
+from tailramp.ramp.causes import MOST_CAUSES, Cause, frozen, news, without_numbers
 from tailramp.ramp.messages import acknowledged, alerted, paused, promoted, resumed, spent, stopped, withdrawn
 from tailramp.ramp.reports import (
     advanced,
@@ -39,6 +40,7 @@ from tailramp.ramp.reports import (
     check_failed,
     concluded,
     default_moved,
+    freeze_looked_at,
     freeze_met,
     hold_back_ended,
     preflight_passed,
@@ -52,6 +54,7 @@ from tailramp.ramp.reports import (
     shrink_wanted,
     shrunk,
     taken_back,
+    tries_again,
     watched,
     with_next_epoch,
 )
@@ -68,6 +71,7 @@ from tailramp.ramp.words import (
 )
 
 __all__ = [
+    "MOST_CAUSES",
     "STANDING_BLOCKS",
     "WATCHED_BLOCKS",
     "Action",
@@ -75,6 +79,7 @@ __all__ = [
     "AwaitPerson",
     "Began",
     "Block",
+    "Cause",
     "Conclude",
     "EndHoldBack",
     "Finish",
@@ -104,10 +109,13 @@ __all__ = [
     "clock",
     "concluded",
     "default_moved",
+    "freeze_looked_at",
     "freeze_met",
+    "frozen",
     "has_room",
     "hold_back_ended",
     "is_final",
+    "news",
     "next_action",
     "paused",
     "preflight_passed",
@@ -125,7 +133,9 @@ __all__ = [
     "spent",
     "stopped",
     "taken_back",
+    "tries_again",
     "watched",
     "with_next_epoch",
     "withdrawn",
+    "without_numbers",
 ]

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
+from tailramp.ramp.causes import Cause, news
 from tailramp.ramp.state import Interval, RampState
 from tailramp.ramp.words import Block, Phase, Reason, SpendWord
 
@@ -34,7 +35,9 @@ def resumed(state: RampState, now: datetime) -> RampState:
     held = state.held
     if state.phase in {Phase.HOLDING, Phase.BAKING}:
         held = (*held, Interval(start=now))
-    return state.model_copy(update={"paused": False, "held": held, "tolerated": frozenset(), "room": None})
+    known = tuple(cause for cause in state.causes if cause.block is not None)
+    update = {"paused": False, "held": held, "tolerated": frozenset(), "causes": known, "room": None}
+    return state.model_copy(update=update)
 
 
 def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
@@ -46,7 +49,7 @@ def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
     if step != state.step or state.stop is not None:
         return state
     if state.phase is Phase.PROMOTING and Block.APPROVAL in state.blocked_by:
-        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
+        return state.with_blocks(state.blocked_by - {Block.APPROVAL}, alerted=False)
     if state.phase not in {Phase.SHIFTING, Phase.SETTLING, Phase.HOLDING}:
         return state
     return state.model_copy(update={"promoted_step": step, "full": state.full or full})
@@ -54,7 +57,7 @@ def promoted(state: RampState, step: int, *, full: bool = False) -> RampState:
 
 def alerted(plan: Plan | None, state: RampState, name: str, *, attributed: bool, slot: SlotName | None) -> RampState:
     """A firing alert.  One that is a candidate's fault takes that one out, or all if it names none; any other holds the
-    ramp until a person looks."""
+    ramp until a person looks.  While it does so, the same alert again is no news."""
     if attributed and plan is not None and slot in plan.slots:
         return withdrawn(plan, state, (slot,), Reason.ALERT, f"alert {name}")
     if attributed:
@@ -62,9 +65,11 @@ def alerted(plan: Plan | None, state: RampState, name: str, *, attributed: bool,
     if state.phase.is_terminal or state.phase.is_rollback:
         return state
     gate = Block.APPROVAL in state.blocked_by and not state.alerted
-    blocked = state.blocked_by | {Block.APPROVAL}
-    update = {"blocked_by": blocked, "promoted_step": None, "full": False, "alerted": not gate}
-    return state.model_copy(update=update)
+    cause = Cause.of(Block.APPROVAL, f"alert {name}", key=f"alert {name}")
+    after = state.with_blocks(
+        state.blocked_by | {Block.APPROVAL}, [cause], promoted_step=None, full=False, alerted=not gate
+    )
+    return state if after == state else after
 
 
 def withdrawn(plan: Plan, state: RampState, slots: Collection[SlotName], reason: Reason, detail: str) -> RampState:
@@ -78,7 +83,8 @@ def withdrawn(plan: Plan, state: RampState, slots: Collection[SlotName], reason:
 
 
 def spent(state: RampState, word: SpendWord, detail: str) -> RampState:
-    """Over the cap everyone goes back.  A spend that nobody knows is not zero: the ramp holds until it is known.
+    """Over the cap everyone goes back.  A spend that nobody knows is not zero: the ramp holds until it is known, and
+    says so once for each reason for which it is not.
 
     Servers that were there before that may be gone: they are asked for anew.
     """
@@ -86,10 +92,13 @@ def spent(state: RampState, word: SpendWord, detail: str) -> RampState:
         return stopped(state, Reason.BUDGET_EXHAUSTED, detail)
     if state.phase.is_terminal or state.phase.is_rollback or state.stop is not None:
         return state
-    blocked = state.blocked_by | {Block.BUDGET} if word is SpendWord.UNKNOWN else state.blocked_by - {Block.BUDGET}
-    if blocked == state.blocked_by:
+    unknown = word is SpendWord.UNKNOWN
+    blocked = state.blocked_by | {Block.BUDGET} if unknown else state.blocked_by - {Block.BUDGET}
+    found = [Cause.of(Block.BUDGET, detail)] if unknown and detail else []
+    if blocked == state.blocked_by and not news(state.causes, found):
         return state
-    return state.model_copy(update={"blocked_by": blocked, "room": None})
+    room = state.room if blocked == state.blocked_by else None
+    return state.with_blocks(blocked, found, room=room)
 
 
 def acknowledged(state: RampState) -> RampState:
@@ -98,7 +107,7 @@ def acknowledged(state: RampState) -> RampState:
     Neither skips anything: the hold goes on with its checks, and a pause lasts until it is resumed.
     """
     if state.alerted and Block.APPROVAL in state.blocked_by:
-        return state.model_copy(update={"blocked_by": state.blocked_by - {Block.APPROVAL}, "alerted": False})
+        return state.with_blocks(state.blocked_by - {Block.APPROVAL}, alerted=False)
     if state.tolerated and not state.acknowledged:
         return state.model_copy(update={"acknowledged": True})
     return state

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from tailramp.assignment import Assignment
 from tailramp.forms import SlotName
 from tailramp.plan import Plan
 from tailramp.ramp.actions import is_final
+from tailramp.ramp.causes import Cause, frozen, news, with_found
 from tailramp.ramp.messages import paused, withdrawn
 from tailramp.ramp.state import Began, Interval, RampState, Stretch
 from tailramp.ramp.words import STANDING_BLOCKS, WATCHED_BLOCKS, Block, Phase, Reason, WatchOutcome
@@ -23,14 +25,12 @@ def preflight_refused(state: RampState) -> RampState:
 
 def shifted(state: RampState, applied: Assignment, now: datetime) -> RampState:
     """The step is served.  Its time grid starts on the next whole second, and anew when traffic has settled."""
-    return state.model_copy(
-        update={
-            "phase": Phase.SETTLING,
-            "applied": applied,
-            **_anchored(state, _next_second(now), applied),
-            "held": (),
-            "blocked_by": state.blocked_by & STANDING_BLOCKS,
-        }
+    return state.with_blocks(
+        state.blocked_by & STANDING_BLOCKS,
+        phase=Phase.SETTLING,
+        applied=applied,
+        **_anchored(state, _next_second(now), applied),
+        held=(),
     )
 
 
@@ -49,50 +49,58 @@ def shrunk(plan: Plan, state: RampState, applied: Assignment, now: datetime) -> 
 
 
 def watched(
-    plan: Plan, state: RampState, outcome: WatchOutcome, at: datetime, *, next_step: int | None = None
+    plan: Plan,
+    state: RampState,
+    outcome: WatchOutcome,
+    at: datetime,
+    *,
+    next_step: int | None = None,
+    causes: Iterable[Cause] = (),
 ) -> RampState:
     """A watch ended with ``outcome`` on the tick at ``at``.  FAILED and BLIND are ``check_failed`` and ``stopped``.
 
-    A hold that PASSED goes on to ``next_step``, by default the next one.
+    A hold that PASSED goes on to ``next_step``, by default the next one.  ``causes`` are those of an INCONCLUSIVE one.
     """
     if outcome is WatchOutcome.SETTLED and state.phase is Phase.SETTLING:
         held = () if state.paused else (Interval(start=at),)
         anchor = _next_second(at)
-        return state.model_copy(
-            update={
-                "phase": Phase.HOLDING,
-                "held": held,
-                **_anchored(state, anchor, state.applied),
-                "blocked_by": state.blocked_by & STANDING_BLOCKS,
-            }
+        return state.with_blocks(
+            state.blocked_by & STANDING_BLOCKS,
+            phase=Phase.HOLDING,
+            held=held,
+            **_anchored(state, anchor, state.applied),
         )
     if outcome is WatchOutcome.PASSED and state.phase is Phase.HOLDING:
         if plan.step(state.step).approval and state.promoted_step != state.step:
-            return state.model_copy(update={"blocked_by": state.blocked_by & STANDING_BLOCKS | {Block.APPROVAL}})
+            return state.with_blocks(state.blocked_by & STANDING_BLOCKS | {Block.APPROVAL})
         return advanced(plan, state, next_step)
     if outcome is WatchOutcome.PASSED and state.phase is Phase.BAKING:
-        return state.model_copy(update={"baked": True, "blocked_by": frozenset()})
+        return state.with_blocks(frozenset(), baked=True)
     if outcome is WatchOutcome.INCONCLUSIVE:
-        return state.model_copy(update={"blocked_by": state.blocked_by | {Block.INCONCLUSIVE}})
+        return state.with_blocks(state.blocked_by | {Block.INCONCLUSIVE}, causes)
     return state
 
 
-def blinded(state: RampState) -> RampState:
+def blinded(state: RampState, causes: Iterable[Cause] = ()) -> RampState:
     """Nobody could look for too long, and the spec says to hold."""
-    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.BLIND}})
+    return state.with_blocks(state.blocked_by | {Block.BLIND}, causes)
 
 
-def blocks_changed(state: RampState, blocks: frozenset[Block]) -> RampState:
-    """A watch saw ``blocks``, of those that a watch can see.  After a freeze servers are asked for anew."""
+def blocks_changed(state: RampState, blocks: frozenset[Block], causes: Iterable[Cause] = ()) -> RampState:
+    """A watch saw ``blocks``, of those that a watch can see, and their ``causes``.
+
+    After a freeze servers are asked for anew.
+    """
     after = state.blocked_by - WATCHED_BLOCKS | blocks
     room = None if Block.FREEZE in state.blocked_by - after else state.room
-    return state.model_copy(update={"blocked_by": after, "room": room})
+    return state.with_blocks(after, causes, room=room)
 
 
 def advanced(plan: Plan, state: RampState, next_step: int | None = None) -> RampState:
     """Leave the hold of the present step for ``next_step``, by default the next one, or for the promotion."""
     kept = state.blocked_by & {Block.FREEZE, Block.BUDGET}
-    cleared: dict[str, object] = {"held": (), "blocked_by": kept, "promoted_step": None}
+    told = tuple(cause for cause in state.causes if cause.block in kept)
+    cleared: dict[str, object] = {"held": (), "blocked_by": kept, "causes": told, "promoted_step": None}
     cleared |= {"tolerated": frozenset(), "acknowledged": False, "alerted": False}
     if state.tolerated:  # a person has decided to go on in spite of the evidence: it must not decide again
         cleared |= {"stretches": (), "evidence_since": None}
@@ -131,18 +139,21 @@ def check_failed(
     *,
     automatic: Collection[SlotName],
     now: datetime,
+    causes: Collection[Cause] = (),
 ) -> RampState:
-    """Checks of the candidates ``failed`` failed.
+    """Checks of the candidates ``failed`` failed; ``causes`` says which.
 
     Those in ``automatic`` are taken out: withdrawn, or the ramp stops with the last of them.  For any other the ramp
-    pauses and waits for a person.
+    pauses and waits for a person, who has not seen a check that fails later.
     """
     slots = list(failed)
     state = withdrawn(plan, state, [slot for slot in slots if slot in automatic], Reason.UNHEALTHY, detail)
-    waiting = {slot for slot in slots if slot not in automatic} - state.tolerated
-    if waiting and state.stop is None:
-        return paused(state, now).model_copy(update={"tolerated": state.tolerated | waiting, "acknowledged": False})
-    return state
+    waiting = {slot for slot in slots if slot not in automatic}
+    if state.stop is not None or not (waiting - state.tolerated or (waiting and news(state.causes, causes))):
+        return state
+    known = with_found(state.causes, causes)
+    update = {"tolerated": state.tolerated | waiting, "acknowledged": False, "causes": known}
+    return paused(state, now).model_copy(update=update)
 
 
 def taken_back(state: RampState, applied: Assignment) -> RampState:
@@ -151,9 +162,8 @@ def taken_back(state: RampState, applied: Assignment) -> RampState:
 
 
 def rolling_back(state: RampState, epoch: int) -> RampState:
-    return state.model_copy(
-        update={"phase": Phase.ROLLING_BACK, "epoch": epoch, "paused": False, "blocked_by": frozenset()}
-    )
+    update = {"phase": Phase.ROLLING_BACK, "epoch": epoch, "paused": False, "blocked_by": frozenset(), "causes": ()}
+    return state.model_copy(update=update)
 
 
 def rolled_back(state: RampState, applied: Assignment) -> RampState:
@@ -167,23 +177,33 @@ def with_next_epoch(state: RampState) -> RampState:
 
 def room_made(state: RampState, assignment: Assignment) -> RampState:
     """There are servers enough for ``assignment``."""
-    return state.model_copy(update={"room": assignment, "blocked_by": state.blocked_by - {Block.CAPACITY}})
+    return state.with_blocks(state.blocked_by - {Block.CAPACITY}, room=assignment)
 
 
-def room_missing(state: RampState) -> RampState:
+def room_missing(state: RampState, why: str) -> RampState:
     """The servers that the next step needs did not come in time: whoever is served stays, and they are waited for."""
-    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.CAPACITY}})
+    return state.with_blocks(state.blocked_by | {Block.CAPACITY}, [Cause.of(Block.CAPACITY, why)])
 
 
-def freeze_met(state: RampState) -> RampState:
+def freeze_met(state: RampState, why: str) -> RampState:
     """A shift was refused because the route is frozen: nothing has moved.  Nobody keeps its servers meanwhile."""
-    return state.model_copy(update={"blocked_by": state.blocked_by | {Block.FREEZE}, "room": None})
+    return state.with_blocks(state.blocked_by | {Block.FREEZE}, [frozen(why)], room=None)
+
+
+def freeze_looked_at(state: RampState) -> RampState:
+    """Nobody says when a freeze is lifted: the shift is tried again, and what was told of the freeze stays told."""
+    return blocks_changed(state, frozenset()).model_copy(update={"causes": state.causes})
+
+
+def tries_again(state: RampState) -> bool:
+    """Whether the next shift is one that met a freeze before, and is only to find out whether it still stands."""
+    return Block.FREEZE not in state.blocked_by and any(cause.block is Block.FREEZE for cause in state.causes)
 
 
 DAY = 86_400
 
 
-def _anchored(state: RampState, anchor: int, served: Assignment | None) -> dict[str, object]:
+def _anchored(state: RampState, anchor: int, served: Assignment | None) -> dict[str, Any]:
     """A new time grid starts at ``anchor``; the stretch of the one before is over, and with it perhaps a day."""
     if state.anchor is None or state.watched is None or state.evidence_since is None:
         first = state.anchor is None and served is not None

@@ -1,11 +1,14 @@
 """What a ramp knows of itself: everything that must survive a crash or a continue-as-new."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
 from tailramp.assignment import Assignment
 from tailramp.forms import SlotName
+from tailramp.ramp.causes import Cause, with_found
 from tailramp.ramp.words import Block, Phase, Reason
 
 
@@ -48,6 +51,7 @@ class Began(BaseModel):
 class RampState(BaseModel):
     """Everything that must survive a crash or a continue-as-new.
 
+    ``causes`` are those of its blocks that have been told, and the failed checks of a pause; see ``Cause``.
     ``anchor`` is the whole second on which the time grid of the present step (or of the bake) starts.
     ``watched`` is the assignment that was served when it started, ``began`` is when the first grid of all started,
     ``users`` what was known of the first users before that (see ``WatchRequest``): one answer of Prometheus' for all,
@@ -66,6 +70,7 @@ class RampState(BaseModel):
     step: int = 1
     paused: bool = False
     blocked_by: frozenset[Block] = frozenset()
+    causes: tuple[Cause, ...] = ()
     stop: Reason | None = None
     stop_detail: str = ""
     epoch: int = 0
@@ -87,6 +92,11 @@ class RampState(BaseModel):
     default_moved: bool = False
     baked: bool = False
     room: Assignment | None = None
+
+    def with_blocks(self, blocks: frozenset[Block], found: Iterable[Cause] = (), **update: Any) -> "RampState":
+        """Blocked by ``blocks`` from now on, and told of what was ``found``.  What was told of others is forgotten."""
+        kept = tuple(cause for cause in self.causes if cause.block is None or cause.block in blocks)
+        return self.model_copy(update={"blocked_by": blocks, "causes": with_found(kept, found), **update})
 
     @field_serializer("blocked_by", "tolerated")
     def _in_order(self, members: frozenset[str]) -> list[str]:

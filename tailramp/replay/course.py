@@ -234,19 +234,28 @@ class _Playing:
             case WatchOutcome.FAILED:
                 automatic = {v.slot for v in plan.candidates if self._spec.candidate_of(v.model).auto_rollback}
                 after = ramp.check_failed(
-                    plan, state, outcome.failed, outcome.sentence, automatic=automatic, now=self._moment
+                    plan,
+                    state,
+                    outcome.failed,
+                    outcome.sentence,
+                    automatic=automatic,
+                    now=self._moment,
+                    causes=outcome.causes,
                 )
                 self._decide(after, outcome, verdicts)
                 if gone := after.withdrawn.keys() - state.withdrawn.keys():
                     self._plan = plan.without(gone)
             case WatchOutcome.BLIND:
                 goes_back = platform.ramp.on_blind == "rollback"
-                after = ramp.stopped(state, Reason.BLIND, outcome.sentence) if goes_back else ramp.blinded(state)
+                stopped = ramp.stopped(state, Reason.BLIND, outcome.sentence)
+                after = stopped if goes_back else ramp.blinded(state, outcome.causes)
                 self._decide(after, outcome, verdicts)
             case WatchOutcome.BLOCKS_CHANGED:
-                self._decide(ramp.blocks_changed(state, outcome.blocks), outcome, verdicts)
+                self._decide(ramp.blocks_changed(state, outcome.blocks, outcome.causes), outcome, verdicts)
             case kind:
-                after = ramp.watched(plan, state, kind, self._moment, next_step=outcome.next_step)
+                after = ramp.watched(
+                    plan, state, kind, self._moment, next_step=outcome.next_step, causes=outcome.causes
+                )
                 self._decide(after, outcome, verdicts)
                 if ramp.Block.APPROVAL in after.blocked_by:
                     self._decide(ramp.promoted(after, after.step), approved=True)

@@ -2,7 +2,7 @@
 
 from activities.workloads import Progress
 from activities.workloads.pods import complaint_mend
-from cli.explain_command import _WAITS
+from cli.holds import ALERT_ENDS_BY, ENDS_BY
 from cli.language.zh import translator
 from tailramp.ramp import Block
 
@@ -29,6 +29,6 @@ def test_how_far_servers_are_and_why_they_are_stuck_is_translated() -> None:
 
 
 def test_everything_that_a_ramp_can_wait_for_is_explained_in_both_languages() -> None:
-    assert set(_WAITS) == {"paused", *Block}
+    assert set(ENDS_BY) == {"paused", *Block}
     say = translator()
-    assert [each for each in (*_WAITS.values(), *Block) if say.find(each) is None] == []
+    assert [each for each in (*ENDS_BY.values(), ALERT_ENDS_BY, *Block) if say.find(each) is None] == []

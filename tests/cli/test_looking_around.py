@@ -4,7 +4,11 @@ from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import checks_are_seen, phase_is, start
 
+from cli.holds import ALERT_ENDS_BY
 from tailramp.ramp import WatchOutcome
+from workflows.handles import ramp_handle
+from workflows.messages import Alert
+from workflows.ramp import RampWorkflow
 
 
 async def test_explain_says_where_why_next_and_what_would_take_it_back(
@@ -33,6 +37,31 @@ async def test_explain_says_where_why_next_and_what_would_take_it_back(
     shown = await ramp_folder.run("explain")
     assert "ROLLED_BACK" in shown.out
     assert "rolled back: unhealthy" in shown.out
+
+
+async def test_each_alert_that_holds_a_ramp_is_told_by_status_explain_and_history(
+    ramp_folder: Folder, world: ScriptedWorld
+) -> None:
+    await start(ramp_folder)
+    await phase_is(ramp_folder, world, "HOLDING")
+    ramp = ramp_handle(world.client, ramp_folder.route)
+    for name in ("DiskFull", "GpuLost", "DiskFull"):
+        await ramp.signal(RampWorkflow.alert, Alert(actor="alertmanager", name=name))
+
+    status = await ramp_folder.run("status")
+    assert [line.split(maxsplit=1)[1] for line in status.out.splitlines() if "because" in line] == [
+        "alert DiskFull",
+        "alert GpuLost",
+    ]
+    explained = await ramp_folder.run("explain")
+    assert ALERT_ENDS_BY in explained.out
+    assert "alert GpuLost" in explained.out
+    (told,) = (await ramp_folder.run("history", "-o", "json")).data["ramps"]
+    alerts = [decision["sentence"] for decision in told["decisions"] if decision["kind"] == "alerted"]
+    assert alerts == ["alert DiskFull from alertmanager", "alert GpuLost from alertmanager"]
+
+    assert (await ramp_folder.run("ack")).code == 0
+    assert "because" not in (await ramp_folder.run("status")).out
 
 
 async def test_list_shows_live_ramps_and_history_every_decision(ramp_folder: Folder, world: ScriptedWorld) -> None:

@@ -14,10 +14,10 @@ from cli.watch.scene import CheckRow, Progress, Rung, Scene, Standing
 from cli.watch.screen import Screen, bar, clock_text
 from tailramp.buckets import BucketSet
 from tailramp.decision import Decision, DecisionKind
-from tailramp.evidence import Verdict, VerdictKind
+from tailramp.evidence import ThresholdRule, Verdict, VerdictKind, latency
 from tailramp.evidence.verdicts import Numbers
 from tailramp.plan import Variant
-from tailramp.ramp import Phase, Reason
+from tailramp.ramp import Block, Cause, Phase, Reason
 from workflows.answers import RampResult
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 def check(name: str, kind: VerdictKind, reason: str, **numbers: object) -> CheckRow:
     counted = Numbers.model_validate({"limit": 0.05, "needed": 3, **numbers})
     verdict = Verdict(kind=kind, check=name, slot="green", judge="threshold", reason=reason, numbers=counted)
-    return CheckRow("green", name, verdict, "slower than 2 s", 500)
+    return CheckRow("green", name, verdict, latency(2.0, ThresholdRule(min_sample=500, floor=500)))
 
 
 def decision(sentence: str) -> Decision:
@@ -76,6 +76,7 @@ SCENE = Scene(
     ),
     next="25 % (00-24) in 6m, if every check passes",
     waits=(),
+    causes=(),
     lease=timedelta(seconds=90),
     renewed=NOON - timedelta(seconds=3),
     troubles=(),
@@ -138,6 +139,19 @@ def test_a_pause_a_silent_server_and_a_missing_worker_are_told() -> None:
     assert "paused, approval → `tailramp resume`, `tailramp promote`" in shown
     assert "none answers: this is what Temporal knows" in shown
     assert "Temporal is silent for 12 s" in drawn(replace(SCENE, lost=12.0))
+
+
+def test_what_holds_it_is_told_unless_a_check_says_it_already() -> None:
+    causes = (
+        Cause.of(Block.INCONCLUSIVE, "44 of the 500 answers that a verdict needs", key="green latency"),
+        Cause.of(Block.APPROVAL, "alert DiskFull"),
+        Cause.of(Block.SHARED_INCIDENT, "the baseline blue has no ready server"),
+    )
+    shown = drawn(replace(SCENE, waits=("approval", "shared_incident"), causes=causes))
+    assert "approval, shared_incident → `tailramp ack`" in shown
+    assert "alert DiskFull" in shown
+    assert "the baseline blue has no ready server" in shown
+    assert "44 of the 500 answers" not in shown
 
 
 def test_the_end_says_how_and_why() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from asked_watch import Ask, Asked
 from spec_samples import CANARY, TWO_CANARIES, plan_of, spec_of, with_slot
 
 from tailramp.plan import Plan
+from tailramp.ramp import WatchMode
 from tailramp.spec import RampSpec
 
 
@@ -43,3 +45,13 @@ def two_spec(tmp_path_factory: pytest.TempPathFactory) -> RampSpec:
 def two(two_spec: RampSpec) -> Plan:
     """A plan with chat-70b in green (00-19) and chat-13b in red (20-39)."""
     return plan_of(two_spec)
+
+
+@pytest.fixture
+def ask(full_spec: RampSpec, promoting: Plan) -> Ask:
+    """A watch of the second step in a mode; keywords are further fields of its request."""
+
+    def ask(mode: WatchMode, **changes: object) -> Asked:
+        return Asked(full_spec, promoting, mode, **changes)
+
+    return ask

@@ -148,7 +148,7 @@ def test_without_the_evidence_it_stays_and_in_the_end_asks_a_person(
     found = first_outcome(watching(full_spec, promoting, 1), verdicts)
     assert found is not None
     assert (found[0].kind, found[1]) == (WatchOutcome.INCONCLUSIVE, LONGEST)
-    overdue = watching(full_spec, promoting, 1, overdue=True)
+    overdue = watching(full_spec, promoting, 1, overdue=True, causes=found[0].causes)
     assert first_outcome(overdue, verdicts) is None
 
 

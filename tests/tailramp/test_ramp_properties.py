@@ -15,7 +15,7 @@ from tailramp.assignment import Assignment
 from tailramp.buckets import BucketSet
 from tailramp.errors import Refused
 from tailramp.plan import Plan
-from tailramp.ramp import WATCHED_BLOCKS, Phase, RampState, Reason, WatchMode, WatchOutcome
+from tailramp.ramp import WATCHED_BLOCKS, Cause, Phase, RampState, Reason, WatchMode, WatchOutcome
 from tailramp.spec import RampSpec
 from tailramp.target import change_of_target
 
@@ -113,7 +113,7 @@ class Life:
                 self.state = ramp.preflight_passed(self.state, epoch=3, applied=BLUE)
             case ramp.Shift(step) if report == "frozen":
                 assert step.index == self.state.step
-                self.state = ramp.freeze_met(self.state)
+                self.state = ramp.freeze_met(self.state, "frozen by ops: holidays")
             case ramp.Shift(step):
                 self.state = ramp.shifted(ramp.with_next_epoch(self.state), step.assignment, self.now)
             case ramp.Shrink(assignment):
@@ -151,14 +151,16 @@ class Life:
             return
         if report == WatchOutcome.FAILED:
             automatic = self.plan.slots if auto_rollback else ()
+            causes = [Cause.of(None, "bad")]
             self.state = ramp.check_failed(
-                self.plan, self.state, [self.plan.slots[-1]], "bad", automatic=automatic, now=self.now
+                self.plan, self.state, [self.plan.slots[-1]], "bad", automatic=automatic, now=self.now, causes=causes
             )
             self.leave()
         elif report == WatchOutcome.BLIND:
             self.state = ramp.stopped(self.state, Reason.BLIND)
         elif report == WatchOutcome.BLOCKS_CHANGED:
-            self.state = ramp.blocks_changed(self.state, WATCHED_BLOCKS - self.state.blocked_by)
+            blocks = WATCHED_BLOCKS - self.state.blocked_by
+            self.state = ramp.blocks_changed(self.state, blocks, [Cause.of(block, "seen") for block in blocks])
         elif report in set(WatchOutcome):
             self.state = ramp.watched(self.plan, self.state, WatchOutcome(report), self.now)
 
@@ -212,6 +214,10 @@ def test_no_life_of_a_ramp_breaks_its_promises(
             assert after == before
             continue
         assert after.epoch >= before.epoch
+        assert len({(cause.block, cause.key) for cause in after.causes}) == len(after.causes), "each is told once"
+        known = {cause.block for cause in after.causes if cause.block is not None}
+        assert known <= after.blocked_by, "what is over is forgotten"
+        assert after.tolerated or all(cause.block is not None for cause in after.causes)
         if heard.stop is not None:
             assert after.stop is heard.stop, "the first reason stays"
             assert life.share <= share, "nothing grows after a stop"

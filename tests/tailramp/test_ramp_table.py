@@ -91,7 +91,7 @@ def test_a_watch_changes_only_the_blocks_that_a_watch_can_see(promoting: Plan) -
 
 
 def test_a_freeze_that_a_shift_met_waits_until_it_is_lifted(promoting: Plan) -> None:
-    state = ramp.freeze_met(in_phase(Phase.SHIFTING, promoting))
+    state = ramp.freeze_met(in_phase(Phase.SHIFTING, promoting), "frozen by ops: holidays")
     assert ramp.next_action(promoting, state) == ramp.Watch(WatchMode.GUARD)
     assert ramp.next_action(promoting, ramp.blocks_changed(state, frozenset())) == ramp.Shift(promoting.step(2))
 

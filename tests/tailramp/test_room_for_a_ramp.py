@@ -52,7 +52,7 @@ def test_the_default_moves_only_once_the_candidate_could_carry_everyone(sized: P
 
 
 def test_servers_that_do_not_come_hold_the_ramp_and_are_waited_for(sized: Plan) -> None:
-    state = ramp.room_missing(shifting(sized, 2))
+    state = ramp.room_missing(shifting(sized, 2), "2 of 4 pods ready")
     assert state.blocked_by == {Block.CAPACITY}
     assert ramp.next_action(sized, state) == ramp.MakeRoom(sized.step(2).assignment, watched=True)
     assert ramp.room_made(state, sized.step(2).assignment).blocked_by == frozenset()
@@ -72,7 +72,7 @@ def test_a_ramp_that_may_not_grow_asks_for_no_servers(sized: Plan, changes: dict
 
 
 def met_freeze(state: RampState) -> RampState:
-    return ramp.freeze_met(state)
+    return ramp.freeze_met(state, "frozen by ops: holidays")
 
 
 def saw_freeze(state: RampState) -> RampState:

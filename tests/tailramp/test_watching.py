@@ -2,89 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from asked_watch import (
+    ANCHOR,
+    BLIND,
+    CALM,
+    FAIL,
+    HOLD,
+    LITTLE,
+    PASS,
+    SHARED,
+    TICK,
+    WINDOW,
+    Ask,
+    moment,
+    verdict,
+    verdicts,
+)
 
-from tailramp.activity_contract import WatchRequest
 from tailramp.assignment import Assignment
-from tailramp.evidence import Numbers, Verdict, VerdictKind
+from tailramp.evidence import Verdict, VerdictKind
 from tailramp.plan import Plan
-from tailramp.ramp import Block, Interval, WatchMode, WatchOutcome
+from tailramp.ramp import (
+    MOST_CAUSES,
+    Block,
+    Cause,
+    Interval,
+    Phase,
+    RampState,
+    WatchMode,
+    WatchOutcome,
+    blocks_changed,
+)
 from tailramp.spec import RampSpec
 from tailramp.watching import SETTLED_SHARE, Outcome, Watching
 
-ANCHOR = 1_760_000_000
-TICK, HOLD, WINDOW = 15, 600, 60  # seconds, as in the sample files
-CALM: frozenset[Block] = frozenset()
-CHECKS = ("errors", "latency", "toxicity")
-
-
-def moment(at: float) -> datetime:
-    return datetime.fromtimestamp(ANCHOR + at, UTC)
-
-
-def verdict(
-    kind: VerdictKind, check: str = "errors", *, shared: bool = False, seen: int = 50, baseline: int = 950
-) -> Verdict:
-    numbers = Numbers(n=seen, seen=seen, baseline_n=baseline, baseline_seen=baseline)
-    reason = f"{check} says {kind.value.lower()}"
-    return Verdict(
-        kind=kind, check=check, slot="green", judge="threshold", reason=reason, shared=shared, numbers=numbers
-    )
-
-
-def verdicts(kind: VerdictKind, **changes: VerdictKind) -> list[Verdict]:
-    return [verdict(changes.get(check, kind), check) for check in CHECKS]
-
-
-PASS, FAIL = verdicts(VerdictKind.PASS), verdicts(VerdictKind.PASS, latency=VerdictKind.FAIL)
-BLIND, LITTLE = verdicts(VerdictKind.BLIND), verdicts(VerdictKind.INCONCLUSIVE)
-SHARED = [verdict(VerdictKind.INCONCLUSIVE, "errors", shared=True), *PASS[1:]]
-
-
-class Asked:
-    """A watch with the sample files' settings; ``changes`` are fields of its request."""
-
-    def __init__(self, spec: RampSpec, plan: Plan, mode: WatchMode, **changes: object) -> None:
-        step = plan.step(2)
-        request = WatchRequest(
-            spec=spec,
-            ramp="r1",
-            plan=plan,
-            epoch=4,
-            mode=mode,
-            assignment=step.assignment,
-            anchor=ANCHOR,
-            held=(Interval(start=moment(0)),),
-            hold=timedelta(seconds=HOLD),
-            segment=timedelta(hours=6),
-        ).model_copy(update=changes)
-        self.watching = Watching(request, moment(0))
-
-    def tick(self, at: float, said: Sequence[Verdict], route: frozenset[Block] | None = CALM) -> Outcome | None:
-        return self.watching.observe(ANCHOR + int(at), said, route)
-
-    def until_decided(
-        self, said: Sequence[Verdict], *, first: int = 0, last: int = 4000, route: frozenset[Block] | None = CALM
-    ) -> tuple[WatchOutcome, int] | None:
-        """The first outcome of the same verdicts at every tick, with its second."""
-        for at in range(first, last + 1, TICK):
-            if outcome := self.tick(at, said, route):
-                return outcome.kind, at
-        return None
-
-
-Ask = Callable[..., Asked]
-
-
-@pytest.fixture
-def ask(full_spec: RampSpec, promoting: Plan) -> Ask:
-    def ask(mode: WatchMode, **changes: object) -> Asked:
-        return Asked(full_spec, promoting, mode, **changes)
-
-    return ask
+NO_SERVER = Cause.of(Block.SHARED_INCIDENT, "the baseline blue has no ready server")
 
 
 # Settling.
@@ -117,7 +72,7 @@ def test_no_traffic_at_all_never_settles(ask: Ask) -> None:
 
 def test_what_does_not_settle_is_said_once_and_may_settle_later(ask: Ask) -> None:
     silence = [verdict(VerdictKind.INCONCLUSIVE, seen=0, baseline=500)]
-    overdue = ask(WatchMode.SETTLE, overdue=True)
+    overdue = ask(WatchMode.SETTLE, overdue=True, causes=ask(WatchMode.SETTLE).decided(silence).causes)
     assert overdue.until_decided(silence) is None
     assert overdue.tick(4015, PASS) == Outcome(WatchOutcome.SETTLED, "50 of 1,000 answers are the candidate's (5.0%)")
 
@@ -157,7 +112,9 @@ def test_ticks_of_a_pause_count_against_the_candidate_but_never_towards_the_hold
     assert ask(WatchMode.HOLD, held=paused).until_decided(PASS) == (WatchOutcome.PASSED, HOLD + 300)
     asked = ask(WatchMode.HOLD, held=paused)
     assert asked.until_decided(PASS, last=300) is None
-    assert asked.tick(300, FAIL) == Outcome(WatchOutcome.FAILED, "latency says fail", failed=("green",))
+    failed = asked.tick(300, FAIL)
+    assert failed is not None
+    assert (failed.kind, failed.sentence, failed.failed) == (WatchOutcome.FAILED, "latency says fail", ("green",))
 
 
 def test_a_hold_that_has_not_begun_counts_nothing(ask: Ask) -> None:
@@ -168,7 +125,7 @@ def test_a_hold_that_has_not_begun_counts_nothing(ask: Ask) -> None:
 
 def test_a_hold_without_evidence_is_said_to_be_inconclusive_once_and_passes_when_it_comes(ask: Ask) -> None:
     assert ask(WatchMode.HOLD).until_decided(LITTLE) == (WatchOutcome.INCONCLUSIVE, HOLD)
-    overdue = ask(WatchMode.HOLD, overdue=True)
+    overdue = ask(WatchMode.HOLD, overdue=True, causes=ask(WatchMode.HOLD).decided(LITTLE).causes)
     assert overdue.until_decided(LITTLE) is None
     outcome = overdue.tick(4005, PASS)
     assert outcome is not None
@@ -215,7 +172,8 @@ def test_a_failure_weighs_more_than_blindness_and_a_shared_incident(ask: Ask, mo
         verdict(VerdictKind.INCONCLUSIVE, "toxicity", shared=True),
     ]
     outcome = ask(mode).tick(0, said, frozenset({Block.DRIFT}))
-    assert outcome == Outcome(WatchOutcome.FAILED, "errors says fail", failed=("green",))
+    assert outcome is not None
+    assert (outcome.kind, outcome.sentence, outcome.failed) == (WatchOutcome.FAILED, "errors says fail", ("green",))
 
 
 def test_a_guard_never_passes_and_never_settles(ask: Ask) -> None:
@@ -224,14 +182,15 @@ def test_a_guard_never_passes_and_never_settles(ask: Ask) -> None:
 
 def test_a_failure_that_waits_for_a_person_is_not_reported_again_and_lets_nothing_pass(ask: Ask) -> None:
     for mode in (WatchMode.HOLD, WatchMode.GUARD, WatchMode.BAKE):
-        asked = ask(mode, tolerated=("green",))
+        asked = ask(mode, tolerated=("green",), causes=ask(mode).decided(FAIL).causes)
         assert asked.until_decided(FAIL) is None
         assert asked.watching.fails(FAIL) is None
 
 
 def test_a_tolerated_failure_does_not_hide_blindness(ask: Ask) -> None:
     both = [verdict(VerdictKind.FAIL), verdict(VerdictKind.BLIND, "latency")]
-    assert ask(WatchMode.GUARD, tolerated=("green",)).until_decided(both) == (WatchOutcome.BLIND, 300)
+    known = ask(WatchMode.GUARD).decided(both).causes
+    assert ask(WatchMode.GUARD, tolerated=("green",), causes=known).until_decided(both) == (WatchOutcome.BLIND, 300)
 
 
 # Blindness.
@@ -305,7 +264,7 @@ def test_answers_of_the_past_do_not_use_up_the_patience_of_a_watch_that_has_just
 def test_blindness_that_a_person_is_waited_for_is_not_reported_again_and_ends_with_the_first_answer(
     ask: Ask, mode: WatchMode
 ) -> None:
-    asked = ask(mode, blocks=(Block.BLIND,))
+    asked = ask(mode, blocks=(Block.BLIND,), causes=ask(mode).decided(BLIND).causes)
     assert asked.until_decided(BLIND, last=900) is None
     outcome = asked.tick(915, PASS)
     assert outcome is not None
@@ -321,7 +280,7 @@ def test_a_shared_incident_is_reported_once(ask: Ask, mode: WatchMode) -> None:
     assert outcome is not None
     assert (outcome.kind, outcome.blocks) == (WatchOutcome.BLOCKS_CHANGED, frozenset({Block.SHARED_INCIDENT}))
     assert "errors says inconclusive" in outcome.sentence
-    assert ask(mode, blocks=(Block.SHARED_INCIDENT,)).until_decided(SHARED) is None
+    assert ask(mode, blocks=(Block.SHARED_INCIDENT,), causes=outcome.causes).until_decided(SHARED) is None
 
 
 def test_a_shared_incident_that_is_over_is_reported_too(ask: Ask) -> None:
@@ -388,10 +347,87 @@ def test_an_assignment_of_everyone_expects_everyone(ask: Ask) -> None:
 
 
 def test_what_blocks_on_the_route_itself_is_said_with_its_reason(ask: Ask) -> None:
-    asked = ask(WatchMode.HOLD)
-    outcome = asked.watching.observe(
-        ANCHOR, PASS, frozenset({Block.SHARED_INCIDENT}), "the baseline blue has no ready server"
-    )
+    outcome = ask(WatchMode.HOLD).tick(0, PASS, frozenset({Block.SHARED_INCIDENT}), (NO_SERVER,))
     assert outcome is not None
     assert outcome.kind is WatchOutcome.BLOCKS_CHANGED
     assert outcome.sentence == "blocked by shared_incident: the baseline blue has no ready server"
+
+
+# What else holds a ramp that is held.
+
+
+def test_another_cause_of_the_same_block_is_told_once(ask: Ask) -> None:
+    said = ask(WatchMode.HOLD).decided(SHARED)
+    known = ask(WatchMode.HOLD, blocks=(Block.SHARED_INCIDENT,), causes=said.causes)
+    also = known.tick(0, SHARED, frozenset({Block.SHARED_INCIDENT}), (NO_SERVER,))
+    assert also is not None
+    assert (also.kind, also.blocks) == (WatchOutcome.BLOCKS_CHANGED, said.blocks)
+    assert also.sentence == (
+        "still blocked by shared_incident: errors says inconclusive; the baseline blue has no ready server"
+    )
+    both = ask(WatchMode.HOLD, blocks=(Block.SHARED_INCIDENT,), causes=also.causes)
+    assert both.tick(0, SHARED, frozenset({Block.SHARED_INCIDENT}), (NO_SERVER,)) is None
+
+
+def test_two_causes_that_take_turns_are_told_once_each(ask: Ask) -> None:
+    state = RampState(phase=Phase.HOLDING)
+    errors, latency = SHARED, [verdict(VerdictKind.INCONCLUSIVE, "latency", shared=True)]
+    told = 0
+    for tick in range(100):
+        asked = ask(WatchMode.HOLD, blocks=tuple(state.blocked_by), causes=state.causes)
+        if outcome := asked.tick(tick * TICK, (errors, latency)[tick % 2]):
+            state = blocks_changed(state, outcome.blocks, outcome.causes)
+            told += 1
+    assert told == 2
+
+
+def test_a_hold_that_waits_for_other_evidence_than_before_says_so(ask: Ask) -> None:
+    errors = verdicts(VerdictKind.PASS, errors=VerdictKind.INCONCLUSIVE)
+    toxicity = verdicts(VerdictKind.PASS, toxicity=VerdictKind.INCONCLUSIVE)
+    said = ask(WatchMode.HOLD).decided(errors)
+    overdue = ask(WatchMode.HOLD, overdue=True, causes=said.causes)
+    assert overdue.until_decided(errors) is None
+    also = overdue.tick(4005, toxicity)
+    assert also is not None
+    assert (also.kind, also.sentence) == (WatchOutcome.INCONCLUSIVE, "toxicity says inconclusive")
+    assert ask(WatchMode.HOLD, overdue=True, causes=(*said.causes, *also.causes)).until_decided(toxicity) is None
+
+
+@pytest.mark.parametrize("mode", list(WatchMode))
+def test_a_second_check_that_fails_is_told_to_the_person_who_is_waited_for(ask: Ask, mode: WatchMode) -> None:
+    first = verdicts(VerdictKind.PASS, errors=VerdictKind.FAIL)
+    both = verdicts(VerdictKind.FAIL, latency=VerdictKind.PASS)
+    known = ask(mode, tolerated=("green",), causes=ask(mode).decided(first).causes)
+    assert known.until_decided(first) is None
+    found = known.watching.fails(both)
+    if mode is WatchMode.SETTLE and found is None:
+        return  # toxicity does not count yet
+    assert found is not None
+    assert found.sentence == "errors says fail; toxicity says fail"
+    again = ask(mode, tolerated=("green",), causes=found.causes)
+    assert again.watching.fails(both) is None
+
+
+def test_blindness_for_another_reason_is_told_and_other_numbers_are_none(ask: Ask) -> None:
+    def blind(why: str) -> list[Verdict]:
+        one = verdict(VerdictKind.BLIND)
+        return [one.model_copy(update={"reason": f"errors could not be judged: {why}"})]
+
+    said = ask(WatchMode.HOLD).decided(blind("no answer within 10 s"))
+    known = ask(WatchMode.HOLD, blocks=(Block.BLIND,), causes=said.causes)
+    assert known.until_decided(blind("no answer within 12 s")) is None
+    also = known.tick(4005, blind("HTTP 401, no password"))
+    assert also is not None
+    assert also.sentence == "still blocked by blind: errors could not be judged: HTTP 401, no password"
+
+
+def test_a_route_that_changes_at_every_look_is_told_of_a_bounded_number_of_times(ask: Ask) -> None:
+    """A controller that fights for a route writes something else every time."""
+    state, told = RampState(phase=Phase.HOLDING), 0
+    for tick in range(200):
+        asked = ask(WatchMode.HOLD, blocks=tuple(state.blocked_by), causes=state.causes)
+        drift = Cause.of(Block.DRIFT, f"changed by {chr(65 + tick % 50) * 3}")
+        if outcome := asked.tick(0, PASS, frozenset({Block.DRIFT}), (drift,)):
+            state = blocks_changed(state, outcome.blocks, outcome.causes)
+            told += 1
+    assert told == MOST_CAUSES

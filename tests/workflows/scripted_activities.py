@@ -19,7 +19,7 @@ from tailramp.evidence import Numbers, Verdict, VerdictKind
 from tailramp.plan import Plan
 from tailramp.planning import make_plan
 from tailramp.proof import Answer, Evidence, Finding
-from tailramp.ramp import Block, WatchMode, WatchOutcome
+from tailramp.ramp import Block, Cause, WatchMode, WatchOutcome
 from tailramp.route_record import Clearer
 
 FIRST_EPOCH = 7
@@ -93,11 +93,19 @@ def ignores_cancel(until: asyncio.Event) -> Reaction:
     return react
 
 
-def ends(outcome: WatchOutcome, sentence: str = "", *, blocks: Sequence[Block] = (), slot: str = "green") -> Reaction:
+def ends(
+    outcome: WatchOutcome,
+    sentence: str = "",
+    *,
+    blocks: Sequence[Block] = (),
+    causes: Sequence[Cause] = (),
+    slot: str = "green",
+) -> Reaction:
     """A watch that comes back with ``outcome``; a failure is that of ``slot``."""
 
     async def react(call: Call) -> BaseModel | None:
-        return _watch_result(outcome, sentence or f"scripted {outcome}", blocks, slot)
+        result = _watch_result(outcome, sentence or f"scripted {outcome}", blocks, slot)
+        return result.model_copy(update={"causes": tuple(causes)})
 
     return react
 

@@ -69,11 +69,44 @@ async def test_a_freeze_met_before_anybody_is_served_is_looked_at_until_it_is_li
     world.times("apply 1", 4, fails(names.FROZEN, "frozen by ops: holidays"))
     ramp = await world.start()
     assert (await ramp.result()).phase is Phase.SUCCEEDED
-    looks = [decision.at for decision in world.decisions if decision.kind is DecisionKind.SHIFT_INTENDED]
+    looks = [
+        event.event_time.ToDatetime()
+        for event in (await ramp.handle.fetch_history()).events
+        if event.activity_task_scheduled_event_attributes.activity_id.startswith("step-1-apply")
+    ]
     gaps = [after - before for before, after in pairwise(looks)]
     assert len(gaps) == 4
     assert all(options.FREEZE_LOOK <= gap < options.FREEZE_LOOK + timedelta(seconds=2) for gap in gaps)
     assert not world.all("guard 1")
+
+
+async def test_a_freeze_that_is_looked_at_for_days_is_told_once_and_another_one_too(
+    skipping_world: ScriptedWorld,
+) -> None:
+    world = skipping_world
+    world.times("apply 1", 20, fails(names.FROZEN, "default/chat is frozen by ops: holidays"))
+    world.times("apply 1", 20, fails(names.FROZEN, "default/chat is frozen by wang: incident 7"))
+    ramp = await world.start()
+    assert (await ramp.result()).phase is Phase.SUCCEEDED
+    kinds = [decision.kind for decision in world.decisions]
+    first = kinds.index(DecisionKind.SHIFT_INTENDED)
+    assert kinds[first : first + 4] == [
+        DecisionKind.SHIFT_INTENDED,
+        DecisionKind.BLOCKED,
+        DecisionKind.BLOCKED,
+        DecisionKind.SHIFTED,
+    ]
+
+
+async def test_servers_that_do_not_come_are_told_once_for_the_same_reason(skipping_world: ScriptedWorld) -> None:
+    world = skipping_world
+    for number in range(1, 7):
+        why = f"slots.green.workload: not ready after 30m: {number} of 8 pods ready. Add nodes"
+        world.on("room 1", fails(names.NO_ROOM, why))
+    ramp = await world.start(ramp_spec(sized=True))
+    assert (await ramp.result()).phase is Phase.SUCCEEDED
+    blocked = [decision.sentence for decision in world.decisions if decision.kind is DecisionKind.BLOCKED]
+    assert blocked == ["waiting for servers: slots.green.workload: not ready after 30m: 1 of 8 pods ready. Add nodes"]
 
 
 @pytest.mark.parametrize(("label", "attempts"), [("preflight", 3), ("apply 1", 5), ("hold 1", options.WATCH_ATTEMPTS)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tailramp.evidence.counts import NOTHING, ArmCounts
 from tailramp.evidence.judge import CheckTick, JudgeName
 from tailramp.evidence.verdicts import Numbers, Saying, Verdict, VerdictKind
-from tailramp.evidence.wording import Wording, beside, count, of, percent, rate
+from tailramp.evidence.wording import Wording, amount, beside, count, of, percent, rate
 
 if TYPE_CHECKING:
     from tailramp.evidence.sequential.dossier import Dossier, Finding
@@ -149,12 +149,12 @@ class SequentialJudge:
 
     def remark(self, heard: Heard) -> str:
         """Return the evidence for the end of a sentence."""
-        return f"evidence {_amount(heard.evidence)}, {self._needs()}{_users(heard)}"
+        return f"evidence {amount(heard.evidence)}, {self._needs()}{_users(heard)}"
 
     def fail_together(self, evidence: float, at: int) -> Saying:
         """The evidence of all checks of the candidate together is enough, and most of it is this one's."""
         users = _users(self.heard(at))
-        return self._fail(f"evidence of all checks together {_amount(evidence)}, {self._needs()}{users}", at)
+        return self._fail(f"evidence of all checks together {amount(evidence)}, {self._needs()}{users}", at)
 
     def _fail(self, told: str, at: int) -> Saying:
         self.brief = False
@@ -216,7 +216,7 @@ class SequentialJudge:
         return f"{counted}; {beside(baseline)}; {self.remark(heard)}"
 
     def _needs(self) -> str:
-        return f"a rollback needs {_amount(self._dossier.rule.needed)}"
+        return f"a rollback needs {amount(self._dossier.rule.needed)}"
 
     def _verdict(self, kind: VerdictKind, reason: str, heard: Heard, *, shared: bool = False) -> Verdict:
         return Verdict(
@@ -272,9 +272,3 @@ def _share(counts: ArmCounts) -> str:
 
 def _times(finding: "Finding") -> str:
     return f"{finding.ratio:.1f} times as often ({finding.low:.1f} to {finding.high:.1f})"
-
-
-def _amount(evidence: float) -> str:
-    if evidence >= 1e6:
-        return "over a million"
-    return f"{evidence:,.0f}" if evidence >= 10 else f"{evidence:.1f}"
