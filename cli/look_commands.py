@@ -97,7 +97,8 @@ def _rows(sighting: "Sighting") -> list[tuple[str, str]]:
         rows.append(("waits", ", ".join(filter(None, [paused, *status.blocked_by]))))
         shown = {name for pending in sighting.pending for name in pending.checks}
         rows += [("because", sentence) for sentence in told_beside(status.causes, shown)]
-        rows.append(("since", f"{status.started_at.astimezone():%Y-%m-%d %H:%M:%S}, epoch {status.epoch}"))
+        rows.append(("started", f"{status.started_at.astimezone():%Y-%m-%d %H:%M:%S}"))
+        rows.append(("epoch", f"{status.epoch}, one more with every write to the route"))
     if sighting.result is not None:
         rows += [("problem", problem) for problem in sighting.result.problems]
     rows += [("servers", f"{slot}: {said}") for p in sighting.pending for slot, said in p.servers.items()]

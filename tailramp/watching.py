@@ -13,6 +13,7 @@ from tailramp.checks import checks_by_slot
 from tailramp.evidence import Combination, VerdictKind, combine
 from tailramp.evidence.sequential.growth import MOST_GROWTH, NEGLIGIBLE, Risk, harm, largest_share
 from tailramp.evidence.verdicts import Said
+from tailramp.evidence.wording import percent
 from tailramp.forms import SlotName
 from tailramp.ramp import Block, Cause, WatchMode, WatchOutcome, clock, news, without_numbers
 
@@ -51,7 +52,7 @@ class _Arrival:
         return self.seen > 0 and self._share >= SETTLED_SHARE * self.expected
 
     def __str__(self) -> str:
-        return f"{self.seen:,} of {self.together:,} answers are {self.whose}'s ({self._share:.1%})"
+        return f"{self.seen:,} of {self.together:,} answers are {self.whose}'s ({percent(self._share)})"
 
 
 class Watching:
@@ -186,7 +187,7 @@ class Watching:
             return Outcome(WatchOutcome.SETTLED, "; ".join(str(arrival) for arrival in arrivals))
         if elapsed < policy.ramp.max_settle:
             return None
-        seen = "; ".join(f"{arrival}, {arrival.expected:.1%} were expected" for arrival in arrivals)
+        seen = "; ".join(f"{arrival}, {percent(arrival.expected)} were expected" for arrival in arrivals)
         missing = (f"traffic of {arrival.whose}" for arrival in arrivals if not arrival.reached)
         return self._inconclusive(f"traffic has not reached the step: {seen}", missing)
 

@@ -54,8 +54,13 @@ def watched(
         case WatchOutcome.BLOCKS_CHANGED:
             return f"{name}: {sentence}"
         case WatchOutcome.PASSED:
-            return f"{name} PASS: {evidence(verdicts)} → {place(plan, after)}"
+            return f"{name} PASS: {evidence(verdicts)} → {_after_pass(plan, before, after)}"
     return f"{name} {outcome.upper()}: {sentence}"
+
+
+def _after_pass(plan: Plan, before: RampState, after: RampState) -> str:
+    gated = Block.APPROVAL in after.blocked_by - before.blocked_by
+    return "waits for `tailramp promote`" if gated else place(plan, after)
 
 
 def next_event(plan: Plan | None, state: RampState, now: datetime) -> str:
@@ -110,7 +115,7 @@ def reason(state: RampState) -> Reason | None:
 
 
 def evidence(verdicts: tuple[Verdict, ...]) -> str:
-    """What a pass rests on: ``1,240 answers; errors 0 %, latency 0.2 %, toxicity 1 %`` of them bad."""
+    """What a pass rests on: ``1,240 answers; bad ones: errors 0.0 %, latency 0.2 %, toxicity 1.0 %``."""
     if not verdicts:
         return "no check was asked for"
     answers = max(verdict.numbers.seen for verdict in verdicts)
@@ -119,4 +124,4 @@ def evidence(verdicts: tuple[Verdict, ...]) -> str:
         numbers = verdict.numbers
         share = f"{numbers.bad / numbers.n:.1%}".replace("%", " %") if numbers.n else "–"
         shares.append(f"{verdict.check} {share}")
-    return f"{answers:,} answers; {', '.join(shares)}"
+    return f"{answers:,} answers; bad ones: {', '.join(shares)}"

@@ -21,7 +21,6 @@ CATALOG: Final[dict[str, str]] = {
     "Ctrl-C leaves the picture; the ramp goes on": "Ctrl-C 离开画面；灰度继续进行",
     "check": "检查",
     "verdict": "结论",
-    "candidate": "候选版本",
     "limit": "上限",
     "baseline": "基线",
     "evidence": "证据",
@@ -70,8 +69,9 @@ CATALOG: Final[dict[str, str]] = {
     "last": "最近",
     "waits": "等待",
     "because": "原因",
-    "since": "开始于",
-    "{day} {time}, epoch {#n}": "{day} {time}，纪元 {n}",
+    "started": "开始于",
+    "epoch": "纪元",
+    "{#n}, one more with every write to the route": "{n}，每写一次路由加一",
     "{slot} {said:check} {said:verdict}: {said:why}": "{slot} {check} {verdict}：{why}",
     "{said:check} {said:verdict}: {said:why}": "{check} {verdict}：{why}",
     "{#n} of {#floor} answers": "{floor} 个回答中的 {n} 个",
@@ -135,7 +135,7 @@ CATALOG: Final[dict[str, str]] = {
     "rate": "速率",
     "power": "分辨力",
     "limits alone: no sequential test compares the candidate with the baseline": "只看上限：没有序贯检验把候选与基线比较",
-    "at most {alpha} % false rollbacks in 24 h, all judges together": "24 小时内误回滚不超过 {alpha} %，所有判定合计",
+    "of ramps with a good candidate at most {#alpha} % are rolled back in 24 h": "候选版本没有问题的灰度，24 小时内被误回滚的不超过 {alpha} %",
     "not calibrated, 1.5 times the usual noise is allowed for ({said:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "not calibrated, 1.5 times the usual noise is allowed for ({any:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "noise as calibrated": "噪声按校准值",
@@ -176,12 +176,14 @@ CATALOG: Final[dict[str, str]] = {
     "{#have} of the {#need} whole days that are needed": "有 {have} 个整天，需要 {need} 个",
     "the buckets differ by hardly more than chance": "各分桶之间的差异与偶然波动相差无几",
     "{#have} of the {#need} bad answers that are needed": "有 {have} 个坏回答，需要 {need} 个",
-    "what {base} % of the answers suffer, {ratio} times as often: found after {#n} answers": (
-        "{base} % 的回答会遇到的问题，频率变为 {ratio} 倍：候选 {n} 个回答后发现"
+    "{#bad} % bad against the baseline's {#base} %: noticed after {#n} answers": (
+        "坏回答在基线占 {base} %、在候选占 {bad} % 时，候选 {n} 个回答后发现"
     ),
-    "what {base} % of the answers suffer, {ratio} times as often: found after {#n} answers, {time} at step {#step}": (
-        "{base} % 的回答会遇到的问题，频率变为 {ratio} 倍：候选 {n} 个回答后发现，第 {step} 步需 {time}"
+    "{#bad} % bad against the baseline's {#base} %: noticed after {#n} answers, {time} at step {#step}": (
+        "坏回答在基线占 {base} %、在候选占 {bad} % 时，候选 {n} 个回答后发现，第 {step} 步需 {time}"
     ),
+    "answers: the candidate's within the hold": "回答：观察时间内候选版本的回答数",
+    "PASS after, FAIL after: how soon every check can come to that": "最快通过、最快判坏：所有检查都能下此结论所需的时间",
     "writes": "写入",
     "hangs": "挂起",
     "a request in flight for more than {time} counts as hung": "进行中超过 {time} 的请求算作挂起",
@@ -195,6 +197,7 @@ CATALOG: Final[dict[str, str]] = {
     "NONE: nothing would be checked": "无：没有任何检查",
     "NONE at step {any:steps}: the hold is shorter than the windows that a FAIL needs": "第 {steps} 步没有：观察时间短于判定未通过所需的窗口",
     "no power below {#rate} answers/s on the route ({said:check} at step {#n})": "路由每秒少于 {rate} 个回答时无法分辨（第 {n} 步的{check}）",
+    "with fewer, a bad candidate is not noticed within the hold": "更少时，坏的候选版本在观察时间内不会被发现",
     "{#n} to {object}; --diff shows them": "{n} 次写入 {object}；加 --diff 显示",
     "{#n} to {object}": "{n} 次写入 {object}",
     "step": "步骤",

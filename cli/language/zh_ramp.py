@@ -194,6 +194,8 @@ CATALOG: Final[dict[str, str]] = {
     "traffic has not reached the step: {said:seen}": "流量尚未到达本步：{seen}",
     "traffic has reached the step": "流量已到达本步",
     "{#n} answers": "{n} 个回答",
+    "bad ones: {said:shares}": "其中坏的：{shares}",
+    "waits for `tailramp promote`": "等待 `tailramp promote`",
     "{said:check} {#share} %": "{check} {share} %",
     "{said:check} –": "{check} –",
     "{candidate} becomes the default for everyone": "{candidate} 成为所有人的默认版本",

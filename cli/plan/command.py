@@ -14,10 +14,11 @@ from cli.console import Console, OutputFormat, output_or_yaml_option
 from cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cli.plan.preview import Preview, StepPreview
     from cli.plan.world import Sight
+    from tailramp.evidence import Check
     from tailramp.spec import RampSpec
 
     Say = Callable[[str], str]
@@ -113,15 +114,15 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
     rows += [
         (say("duration"), f"{format_duration(plan.shortest)} – {format_duration(preview.longest)}"),
         (say("rate"), _rate_said(preview, say, offline=offline)),
-        (say("power"), _power_said(preview, say)),
+        *_power_said(preview, say),
         (say("hangs"), say(_hangs_said(preview))),
         *_evidence_said(preview, say),
         (say("writes"), _writes_said(preview, say, diff=diff)),
         *((say("servers"), said) for said in _servers_said(preview, say)),
     ]
-    lines = [*facts(rows), "", *_steps_table(preview, say)]
+    lines = [*facts(rows), "", *_steps_table(preview, say), "", *map(say, _LEGEND)]
     if not plan.promotes:
-        lines += ["", say("the last step is held, checks on, until it is aborted")]
+        lines.append(say("the last step is held, checks on, until it is aborted"))
     lines += [""] * bool(world.unknown or world.problems)
     lines += [f"? {say('not looked up')}: {say(sentence)}" for sentence in world.unknown]
     lines += [f"! {say('would be refused')}: {say(sentence)}" for sentence in world.problems]
@@ -129,6 +130,12 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
         for difference in preview.differences:
             lines += ["", f"# {say(difference.label)}: {difference.object}", difference.diff]
     return lines
+
+
+_LEGEND = (
+    "answers: the candidate's within the hold",
+    "PASS after, FAIL after: how soon every check can come to that",
+)
 
 
 def _steps_table(preview: "Preview", say: "Say") -> list[str]:
@@ -195,19 +202,20 @@ def _rate_said(preview: "Preview", say: "Say", *, offline: bool) -> str:
     return say(f"{_per_second(preview.rate)} answers/s on the whole route, measured over the last {minutes} minutes")
 
 
-def _power_said(preview: "Preview", say: "Say") -> str:
+def _power_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
     from tailramp.checks import all_checks
 
+    label = say("power")
     if not all_checks(preview.spec):
-        return say("NONE: nothing would be checked")
+        return [(label, say("NONE: nothing would be checked"))]
     if preview.powerless:
         steps = ", ".join(dict.fromkeys(str(index) for index, _ in preview.powerless))
-        return say(f"NONE at step {steps}: the hold is shorter than the windows that a FAIL needs")
-    weakest = preview.weakest
-    if weakest is None:
-        return ""
-    check, index, rate = weakest
-    return say(f"no power below {_per_second(rate)} answers/s on the route ({check} at step {index})")
+        return [(label, say(f"NONE at step {steps}: the hold is shorter than the windows that a FAIL needs"))]
+    if preview.weakest is None:
+        return []
+    check, index, rate = preview.weakest
+    least = f"no power below {_per_second(rate)} answers/s on the route ({check} at step {index})"
+    return [(label, say(least)), ("", say("with fewer, a bad candidate is not noticed within the hold"))]
 
 
 def _hangs_said(preview: "Preview") -> str:
@@ -229,36 +237,39 @@ _FEW = 0.005
 def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
     """What the sequential test promises, what it takes for granted, and how soon it finds what at the first step."""
     from tailramp.checks import checks_by_slot
-    from tailramp.power import sequential_answers
 
     checks = [check for found in checks_by_slot(preview.spec, preview.plan).values() for check in found]
     tested = [check for check in checks if check.is_sequential]
     settings = preview.spec.platform.checks.sequential
     if not tested:
         return [(say("evidence"), say("limits alone: no sequential test compares the candidate with the baseline"))]
-    promise = say(f"at most {settings.alpha * 100:g} % false rollbacks in 24 h, all judges together")
-    assumed = _assumed(preview)
-    rows = [(say("evidence"), promise)]
-    if assumed:
+    promise = f"of ramps with a good candidate at most {settings.alpha * 100:g} % are rolled back in 24 h"
+    rows = [(say("evidence"), say(promise))]
+    if assumed := _assumed(preview):
         rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for ({', '.join(assumed)})")))
     else:
         rows.append(("", say("noise as calibrated")))
     if settings.history is not None:
         rows.append(("", _users_said(preview, say, [check.name for check in tested])))
         if unmeasured := _carry_assumed(preview):
-            unknown = "how much users change from day to day is not calibrated, 0.5 is taken to stay"
-            rows.append(("", say(f"{unknown} ({', '.join(unmeasured)})")))
+            changing = "how much users change from day to day is not calibrated, 0.5 is taken to stay"
+            rows.append(("", say(f"{changing} ({', '.join(unmeasured)})")))
+    return rows + [("", say(sentence)) for sentence in _found_after(preview, tested)]
+
+
+def _found_after(preview: "Preview", tested: "Sequence[Check]") -> "Iterator[str]":
+    """How many answers of the candidate the weakest test needs for a fault that is seldom, and for one that is not."""
+    from tailramp.power import sequential_answers
+
     weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
     step = preview.steps[0].step
     for base, ratio in ((_COMMON, 2.0), (_FEW, 5.0)):
         answers = sequential_answers(weakest, base=base, ratio=ratio)
-        told = (
-            f"what {base * 100:g} % of the answers suffer, {ratio:g} times as often: found after {answers:,.0f} answers"
-        )
+        shares = f"{ratio * base * 100:g} % bad against the baseline's {base * 100:g} %"
+        sentence = f"{shares}: noticed after {answers:,.0f} answers"
         if preview.rate:
-            told += f", {_seconds_said(answers / preview.rate / step.share)} at step {step.index}"
-        rows.append(("", say(told)))
-    return rows
+            sentence += f", {_seconds_said(answers / preview.rate / step.share)} at step {step.index}"
+        yield sentence
 
 
 def _users_said(preview: "Preview", say: "Say", tested: "Sequence[str]") -> str:

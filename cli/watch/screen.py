@@ -173,11 +173,11 @@ class Screen:
         say, rows = self._say, self._scene.checks
         several = len({row.slot for row in rows}) > 1
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-        titles = ["check", "verdict", "candidate", "limit", "baseline", "evidence"]
+        titles = ["check", "verdict", "bad", "limit", "baseline", "answers"]
         if width < _NARROW:
             titles.remove("baseline")
         for title in titles:
-            justify: JustifyMethod = "right" if title in {"candidate", "limit", "baseline"} else "left"
+            justify: JustifyMethod = "right" if title in {"bad", "limit", "baseline"} else "left"
             least = 5 if title == "limit" else None
             table.add_column(say(title), justify=justify, no_wrap=True, overflow="ellipsis", min_width=least)
         before = ""

@@ -74,13 +74,13 @@ def test_what_does_not_settle_is_said_once_and_may_settle_later(ask: Ask) -> Non
     silence = [verdict(VerdictKind.INCONCLUSIVE, seen=0, baseline=500)]
     overdue = ask(WatchMode.SETTLE, overdue=True, causes=ask(WatchMode.SETTLE).decided(silence).causes)
     assert overdue.until_decided(silence) is None
-    assert overdue.tick(4015, PASS) == Outcome(WatchOutcome.SETTLED, "50 of 1,000 answers are the candidate's (5.0%)")
+    assert overdue.tick(4015, PASS) == Outcome(WatchOutcome.SETTLED, "50 of 1,000 answers are the candidate's (5.0 %)")
 
 
 def test_the_sentence_of_an_unsettled_step_names_what_was_seen_and_expected(ask: Ask) -> None:
     outcome = ask(WatchMode.SETTLE).tick(600, [verdict(VerdictKind.INCONCLUSIVE, seen=3, baseline=1497)])
     assert outcome is not None
-    assert "3 of 1,500 answers are the candidate's (0.2%), 5.0% were expected" in outcome.sentence
+    assert "3 of 1,500 answers are the candidate's (0.2 %), 5.0 % were expected" in outcome.sentence
 
 
 def test_latency_of_cold_caches_does_not_fail_a_step_that_settles_but_errors_do(ask: Ask) -> None:

@@ -238,6 +238,9 @@ async def test_a_step_with_an_approval_waits_for_a_person_with_its_guards_on(wor
     await world.reached("guard 1")
     status = await ramp.status()
     assert (status.phase, status.blocked_by) == (Phase.HOLDING, (Block.APPROVAL,))
+    assert (
+        status.last == "step 1, 10 % (00-09) PASS: 640 answers; bad ones: latency 0.5 % → waits for `tailramp promote`"
+    )
     await ramp.promote(1)
     await world.reached("apply default")
     assert world.deeds == ["preflight", *STEP_1, "guard 1", "apply default"]
