@@ -15,7 +15,7 @@ BUILT_FIRST := $(if $(filter test test-faults bench,$(MAKECMDGOALS)),$(BUILT),pr
 # Words added to the command of demo, test and bench: make test ARGS="tests/lab -k envoy"
 ARGS ?=
 # Files of tests at once. They mostly wait for servers, each for its own; a debugger needs JOBS=1.
-JOBS ?= 2
+JOBS ?= 3
 
 # A python3.12 on PATH may be a launcher for a version that is not installed, or lack what makes environments: so ask it.
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
