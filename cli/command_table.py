@@ -44,7 +44,7 @@ COMMANDS: Final = {
     ),
     "gateway": Entry(
         "cli.gateway_command",
-        "Make what Envoy starts with, from the platform file.",
+        "Make what Envoy or nginx starts with, from the platform file.",
         "tailramp gateway --bootstrap envoy.json --model blue=chat-v1 --model green=chat-v2",
     ),
     "doctor": Entry("cli.doctor.command", "Check the surroundings of a route.", "tailramp doctor"),

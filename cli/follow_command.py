@@ -18,16 +18,17 @@ from tailramp.errors import Refused
     metavar="URL",
     default="http://127.0.0.1:9901",
     show_default=True,
-    help="The admin interface of the Envoy beside this process.",
+    help="The admin interface of the gateway beside this process.",
 )
 @output_option
 @click.pass_obj
 def follow_command(console: Console, platform: Path | None, default: str, admin: str) -> ExitCode:
     """Keep the gateway beside this process as the route record says.
 
-    For the router gateway-label: watches the route's Lease and writes the route file that Envoy reads, and beside it
-    until when that may be trusted. Where this process dies, or is cut off from the cluster, Envoy sends everyone back
-    to the original default once the candidates' leases have run out. Run one beside each Envoy, before it starts.
+    For the router gateway-label: watches the route's Lease and writes the route file that Envoy or nginx reads, and
+    beside it until when that may be trusted. Where this process dies, or is cut off from the cluster, the gateway sends
+    everyone back to the original default once the candidates' leases have run out. Run one beside each gateway, before
+    it starts.
 
     It runs until SIGTERM or Ctrl-C. With -o json each line of the log is a JSON object on standard output; `event` is
     started, written or ended in those that say so.

@@ -1,12 +1,13 @@
-"""``tailramp gateway``: what Envoy starts with, made from the platform file.
+"""``tailramp gateway``: what Envoy or nginx starts with, made from the platform file.
 
 How a user id becomes a bucket is decided twice, in the gateway and in the plan, and nothing works if the two disagree.
 So the gateway's side is made from the same file, and the route's first file with it.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import click
@@ -18,9 +19,12 @@ from tailramp.errors import Refused
 
 if TYPE_CHECKING:
     from gateway.envoy import EnvoyGateway
+    from gateway.nginx import NginxGateway
     from tailramp.spec import Identity, PlatformFile
 
 _HTTP: Final = 80
+
+Program = Literal["envoy", "nginx"]
 
 
 class ListenType(click.ParamType[tuple[str, int]]):
@@ -61,6 +65,13 @@ class ModelType(click.ParamType[tuple[str, str]]):
 @click.command("gateway")
 @files.platform_option
 @click.option(
+    "--program",
+    type=click.Choice(["envoy", "nginx"]),
+    default="envoy",
+    show_default=True,
+    help="What the gateway runs in. nginx, with Lua, is for the router gateway-label.",
+)
+@click.option(
     "--listen",
     type=ListenType(),
     default="0.0.0.0:8080",
@@ -72,12 +83,12 @@ class ModelType(click.ParamType[tuple[str, str]]):
     type=ListenType(),
     default="127.0.0.1:9901",
     show_default=True,
-    help="Envoy's admin interface: the worker and Prometheus read it, nobody else should.",
+    help="The gateway's admin interface: the worker and Prometheus read it, nobody else should.",
 )
 @click.option(
     "--probe-secret-file",
     type=click.Path(path_type=Path),
-    help="Where Envoy finds the secret of the signed probes. Needed if the platform file names one.",
+    help="Where the gateway finds the secret of the signed probes. Needed if the platform file names one.",
 )
 @click.option("--jwt-issuer", metavar="ISS", help="Whose tokens are believed, for identity.claim.")
 @click.option("--jwt-audience", metavar="AUD", multiple=True, help="For whom a token must be; any without it.")
@@ -85,6 +96,14 @@ class ModelType(click.ParamType[tuple[str, str]]):
 @click.option("--access-log", type=click.Path(path_type=Path), help="A JSON line per request, without the user id.")
 @click.option(
     "--bootstrap", type=click.Path(path_type=Path, dir_okay=False), help="Write the configuration here, not to output."
+)
+@click.option(
+    "--resolver", metavar="IP", help="The name server that nginx asks where the gateway behind is, if that has a name."
+)
+@click.option(
+    "--nginx-modules",
+    type=click.Path(path_type=Path),
+    help="The folder with nginx's modules, such as /usr/lib/nginx/modules; OpenResty needs none.",
 )
 @click.option("--behind", metavar="URL", help="The gateway that reads the bucket, for a route of Kubernetes objects.")
 @click.option(
@@ -99,6 +118,7 @@ class ModelType(click.ParamType[tuple[str, str]]):
 def gateway_command(
     console: Console,
     platform: Path | None,
+    program: Program,
     listen: tuple[str, int],
     admin: tuple[str, int],
     probe_secret_file: Path | None,
@@ -107,12 +127,14 @@ def gateway_command(
     jwks_file: Path | None,
     access_log: Path | None,
     bootstrap: Path | None,
+    resolver: str | None,
+    nginx_modules: Path | None,
     behind: str | None,
     routes: Path | None,
     default: str | None,
     models: tuple[tuple[str, str], ...],
 ) -> ExitCode:
-    """Make what Envoy starts with, from the platform file.
+    """Make what Envoy or nginx starts with, from the platform file.
 
     Prints Envoy's bootstrap, for `envoy -c FILE`: header rules, buckets, signed probes and a cluster for each slot.
     With --model, the route file of the platform file is written too, with everyone on the default; one that is there
@@ -120,12 +142,17 @@ def gateway_command(
 
     Where an Ingress or an HTTPRoute decides, this Envoy stands in front of it and computes the bucket: --behind says
     where everyone is handed on to, and --routes where the rule for that is written.
+
+    With --program nginx it is the configuration of an nginx with Lua, or of OpenResty, that names the slot to the
+    gateway behind it: `nginx -e stderr -c FILE`. It reads the files of `tailramp follow` as Envoy does.
     """
     from tailramp.spec import load_platform
 
     spec = load_platform(files.find_platform(platform))
     gateway = _gateway(
         spec,
+        program=program,
+        of_nginx={"resolver": resolver, "modules": nginx_modules},
         listen=listen,
         admin=admin,
         probe_secret_file=probe_secret_file,
@@ -133,7 +160,7 @@ def gateway_command(
         behind=(behind, routes),
         identity=_identity(spec.identity, jwt_issuer, jwt_audience, jwks_file),
     )
-    text = json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
+    text = _text(gateway)
     done = {"bootstrap": str(bootstrap) if bootstrap else None, "route": None, "route_written": False}
     lines = []
     if models and routes is not None:
@@ -162,6 +189,14 @@ def gateway_command(
     return ExitCode.DONE
 
 
+def _text(gateway: "EnvoyGateway | NginxGateway") -> str:
+    from gateway.envoy import EnvoyGateway
+
+    if isinstance(gateway, EnvoyGateway):
+        return json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
+    return gateway.configuration()
+
+
 def _gateway(
     platform: "PlatformFile",
     *,
@@ -171,33 +206,47 @@ def _gateway(
     access_log: Path | None,
     identity: dict[str, Any],
     behind: tuple[str | None, Path | None] = (None, None),
-) -> "EnvoyGateway":
-    """Raises Refused for settings that Envoy could not start with."""
+    program: Program = "envoy",
+    of_nginx: Mapping[str, Any] | None = None,
+) -> "EnvoyGateway | NginxGateway":
+    """Raises Refused for settings that the program could not start with."""
     from pydantic import ValidationError
-
-    from gateway.envoy import EnvoyGateway
 
     router = platform.router
     if router.probe_secret is not None and probe_secret_file is None:
         raise Refused(
-            "router.probeSecret is set: say with --probe-secret-file where Envoy finds the same secret. "
+            "router.probeSecret is set: say with --probe-secret-file where the gateway finds the same secret. "
             "Without it the gateway accepts no signed probe"
         )
+    settings = {
+        "listener_host": listen[0],
+        "listener_port": listen[1],
+        "admin_host": admin[0],
+        "admin_port": admin[1],
+        "route_config_name": platform.route.full_name,
+        **identity,
+        **_behind(platform, *behind),
+        "probe_path": router.probe_path,
+        "probe_secret_file": probe_secret_file,
+        "access_log": access_log,
+    }
+    asked = {name: value for name, value in (of_nginx or {}).items() if value is not None}
     try:
-        return EnvoyGateway(
-            listener_host=listen[0],
-            listener_port=listen[1],
-            admin_host=admin[0],
-            admin_port=admin[1],
-            route_config_name=platform.route.full_name,
-            **identity,
-            **_behind(platform, *behind),
-            probe_path=router.probe_path,
-            probe_secret_file=probe_secret_file,
-            access_log=access_log,
-        )
+        if program == "envoy":
+            from gateway.envoy import EnvoyGateway
+
+            if asked:
+                raise Refused("--resolver and --nginx-modules are for --program nginx")
+            return EnvoyGateway(**settings)
+        from gateway.nginx import NginxGateway
+
+        if router.kind != "gateway-label":
+            raise Refused(f"--program nginx is for gateway-label, and router.kind is {router.kind}: use Envoy")
+        return NginxGateway(**settings, **asked)
     except ValidationError as error:
         told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        if program == "nginx":
+            raise Refused(f"nginx cannot start with this: {told}") from None
         raise Refused(f"Envoy cannot start with this: {told}") from None
 
 

@@ -1,6 +1,6 @@
 """The routes of a gateway that only names the slot, for whatever gateway stands behind it.
 
-Our Envoy computes the bucket, writes the slot into one header, and sends everyone to the same address; the gateway
+Our gateway computes the bucket, writes the slot into one header, and sends everyone to the same address; the gateway
 behind needs no patterns, only an exact match of that header.  The header is written for everyone and over whatever came
 from outside.  There is nothing of the platform team's in this document: it is made from the route record alone, anew at
 every change.

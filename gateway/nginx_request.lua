@@ -5,9 +5,16 @@
 -- overwrites each of them with a variable that is empty unless it is set at the end of this. An error anywhere leaves
 -- the user without a bucket, and so on the default.
 
+local ffi = require("ffi")
 local bucket = require("tailramp.bucket")
 local counts = require("tailramp.counts")
 local routes = require("tailramp.routes")
+
+ffi.cdef([[
+  typedef struct { long seconds; long microseconds; } tailramp_time;
+  int gettimeofday(tailramp_time *time, void *zone);
+]])
+local now = ffi.new("tailramp_time")
 
 local function trimmed(value)
   return (value:match("^[ \t]*(.-)[ \t]*$"))
@@ -87,10 +94,12 @@ function Handle:headers()
   return self.request_headers
 end
 
--- Milliseconds, as they are and not as they were when nginx last looked.
+-- Milliseconds, as they are and not as they were when nginx last looked: a worker that was frozen since then would trust a
+-- lease that is over. nginx's own look must not be renewed for it, or connections that it has not yet seen accepted would
+-- count as too slow.
 function Handle:timestamp()
-  ngx.update_time()
-  return ngx.now() * 1000
+  ffi.C.gettimeofday(now, nil)
+  return tonumber(now.seconds) * 1000 + math.floor(tonumber(now.microseconds) / 1000)
 end
 
 function Handle:body()

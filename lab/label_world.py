@@ -1,7 +1,7 @@
-"""The lab's world with a gateway by label: Envoy names the slot, and Traefik behind it matches the name exactly.
+"""The lab's world with a gateway by label: ours names the slot, and Traefik behind it matches the name exactly.
 
 The objects stand as a platform team would have written them; a ramp changes the route record, and `tailramp follow`
-beside Envoy gives it the routes.
+beside our gateway, an Envoy or an nginx, gives it the routes.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from activities.kube.resources import INGRESSES
 from activities.routers.envoy_admin import EnvoyAdmin
 from gateway.envoy import EnvoyGateway
 from gateway.label_document import LABEL_HEADER
+from gateway.nginx import NginxGateway
 from lab.control_plane import INGRESS_CLASS
+from lab.envoy_server import EnvoyServer
 from lab.given_cluster import Plane
 from lab.kube_world import KubeWorld
+from lab.nginx_server import NginxServer
 from lab.process import ManagedProcess, wait_until
 
 _NGINX = "nginx.ingress.kubernetes.io/"
 
 
 class LabelWorld(KubeWorld):
-    """See ``KubeWorld``; ``user`` needs the rights of ``deploy/kubernetes/gateway-label`` as well."""
+    """See ``KubeWorld``; ``user`` needs the rights of ``deploy/kubernetes/gateway-label`` as well.
+
+    ``program`` is what our gateway runs in.
+    """
 
     def __init__(
         self,
@@ -34,9 +40,11 @@ class LabelWorld(KubeWorld):
         user: str,
         seed: int = 1,
         *,
+        program: Literal["envoy", "nginx"] = "envoy",
         checks: Mapping[str, object] | None = None,
         **settings: Any,
     ) -> None:
+        self._program = program
         by_envoy = {"gateway": "envoy", **(checks or {})}
         super().__init__(directory, plane, namespace, "ingress-nginx", user, seed, checks=by_envoy, **settings)
         self.follower: ManagedProcess
@@ -50,7 +58,7 @@ class LabelWorld(KubeWorld):
 
         await wait_until(ready, 30, "every slot answers to its label")
 
-    # Envoy counts, as where there is no cluster.
+    # Our gateway counts, as where there is no cluster.
     def _gateway_metrics(self) -> tuple[str, str]:
         return super(KubeWorld, self)._gateway_metrics()
 
@@ -61,6 +69,11 @@ class LabelWorld(KubeWorld):
         clusters = dict.fromkeys(self._ports, self.traefik.address)
         lease_file = self.route_file.parent / "lease" / self.route_file.name
         return super()._gateway().model_copy(update={"clusters": clusters, "lease_file": lease_file})
+
+    def _front(self) -> EnvoyServer | NginxServer:
+        if self._program == "envoy":
+            return super()._front()
+        return NginxServer(self.directory / "nginx", NginxGateway.model_validate(self._gateway().model_dump()))
 
     def _write_route_file(self) -> None:
         """The follower does."""

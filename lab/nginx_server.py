@@ -30,8 +30,11 @@ _LUA = "ngx_http_lua_module.so"
 # that one, and would serve on without it.
 _DIE_WITH_THE_FIRST = """
 local ffi = require("ffi")
-ffi.cdef("int prctl(int, unsigned long, ...)")
+ffi.cdef("int prctl(int, unsigned long, ...); int getppid(void);")
 ffi.C.prctl(1, 9)
+if ffi.C.getppid() ~= require("ngx.process").get_master_pid() then
+    os.exit(1)
+end
 """
 _MEND = "Install it (Debian: nginx libnginx-mod-http-lua lua-cjson), or let TAILRAMP_NGINX name one that you have."
 
@@ -63,6 +66,15 @@ def find_nginx() -> Nginx:
             return Nginx(Path(program), None)
     why = f"{', '.join(seen)} knows no Lua" if seen else f"no {named or 'nginx'} is on this machine"
     raise ProgramNotFoundError(f"{why}. {_MEND}")
+
+
+def why_no_nginx() -> str:
+    """What is missing for one, or nothing."""
+    try:
+        find_nginx()
+    except ProgramNotFoundError as error:
+        return str(error)
+    return ""
 
 
 class NginxServer(Server):

@@ -19,6 +19,7 @@ from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
 from lab.lasting import Lasting
+from lab.nginx_server import NginxServer
 from lab.process import ManagedProcess, free_port
 from lab.prometheus_server import PrometheusServer
 from lab.server import Server
@@ -88,7 +89,7 @@ class World(Lasting):
         """What Python runs as a worker role."""
         self._started: list[ManagedProcess] = []
         self.temporal = TemporalServer(self.directory / "temporal")
-        self.envoy = EnvoyServer(self.directory / "envoy", self._gateway().bootstrap())
+        self.envoy = self._front()
         self.prometheus = PrometheusServer(
             self.directory / "prometheus",
             {
@@ -171,6 +172,9 @@ class World(Lasting):
             probe_secret_file=self._probe_secret_file,
             clusters={slot: f"127.0.0.1:{port}" for slot, port in self._ports.items()},
         )
+
+    def _front(self) -> EnvoyServer | NginxServer:
+        return EnvoyServer(self.directory / "envoy", self._gateway().bootstrap())
 
     def _write_route_file(self) -> None:
         slots = {slot: SlotRecord(model=model) for slot, model in self.models.items()}

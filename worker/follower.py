@@ -1,9 +1,9 @@
 """What keeps one of our gateways as the route record says, when another gateway stands behind it.
 
-It runs beside each Envoy, watches the record's Lease, and writes two files: the routes, at every change that serves
-somebody else, and until when they may be trusted.  The second is what makes this safe: it is written a few times a
-second and never further ahead than the candidates' leases last, so that a follower which is dead, frozen or cut off is
-a gateway that sends everyone back by itself.  Like the sentinel it knows neither Temporal nor Prometheus.
+It runs beside each Envoy or nginx, watches the record's Lease, and writes two files: the routes, at every change that
+serves somebody else, and until when they may be trusted.  The second is what makes this safe: it is written a few times
+a second and never further ahead than the candidates' leases last, so that a follower which is dead, frozen or cut off
+is a gateway that sends everyone back by itself.  Like the sentinel it knows neither Temporal nor Prometheus.
 """
 
 import asyncio
@@ -41,7 +41,8 @@ _IDLE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Followed:
-    """``default`` is whom everyone is served by before there is a record; ``admin`` is this gateway's own Envoy."""
+    """``default`` is whom everyone is served by before there is a record; ``admin`` is where this gateway tells what it
+    serves."""
 
     namespace: str
     route: str
@@ -52,7 +53,7 @@ class Followed:
 
 
 class Follower:
-    """``monotonic`` gives seconds, by which leases lapse; ``wall`` is this machine's clock, which Envoy reads too."""
+    """``monotonic`` gives seconds, by which leases lapse; ``wall`` is this machine's clock, as the gateway reads it."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Follower:
             self._write_routes(document)
 
     def _expect(self, document: LabelDocument) -> None:
-        """From here on no other routes are trusted, although Envoy may still have the ones before."""
+        """From here on no other routes are trusted, although the gateway may still have the ones before."""
         if self._expected is None or document.version != self._expected.version:
             self._expected, self._loaded = document, ""
 
@@ -143,7 +144,7 @@ class Follower:
             _replace(self._followed.lease_file, str(round((wall + left) * 1000)))
 
     async def _has_loaded(self) -> bool:
-        """Whether Envoy has taken up that nobody is on a candidate: until then old rules must not be trusted anew."""
+        """Whether the gateway knows that nobody is on a candidate: until then old rules must not be trusted anew."""
         if self._expected is None:
             return False
         if self._loaded != self._expected.version:
@@ -162,7 +163,7 @@ class Follower:
             yield EnvoyAdmin(self._followed.admin, http)
 
     async def _is_stranded(self, record: RouteRecord) -> bool:
-        """Whether everyone would be sent back to a slot of which this Envoy sees no ready server."""
+        """Whether everyone would be sent back to a slot of which this gateway sees no ready server."""
         stranded = False
         if record.assignment.default != record.original_default:
             async with self._admin() as admin:

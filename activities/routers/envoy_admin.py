@@ -1,4 +1,7 @@
-"""Envoy's admin interface: what it has loaded, and how many requests it has sent where."""
+"""Envoy's admin interface: what it has loaded, and how many requests it has sent where.
+
+Our nginx answers the same questions in the same words.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ _SECONDS = 2.0
 
 
 class EnvoyAdmin:
-    """Reads only.  Every method raises Unreachable if Envoy does not answer within two seconds."""
+    """Reads only.  Every method raises Unreachable if it does not answer within two seconds."""
 
     def __init__(self, url: str, http: "aiohttp.ClientSession") -> None:
         self._url = url.rstrip("/")
@@ -77,6 +80,6 @@ class EnvoyAdmin:
                 data = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unreachable(
-                f"Envoy's admin interface {self._url} does not answer: {str(error) or type(error).__name__}"
+                f"the gateway's admin interface {self._url} does not answer: {str(error) or type(error).__name__}"
             ) from None
         return data if isinstance(data, dict) else {}

@@ -121,7 +121,7 @@ CATALOG: Final[dict[str, str]] = {
     "{url} is not ready: {any:why}": "{url} 未就绪：{why}",
     "{said:question}: {said:answer} ({said:seen})": "{question}：{answer}（{seen}）",
     "no response: {any:why}": "没有响应：{why}",
-    "Envoy's admin interface {url} does not answer: {any:why}": "Envoy 的管理接口 {url} 没有应答：{why}",
+    "the gateway's admin interface {url} does not answer: {any:why}": "网关的管理接口 {url} 没有应答：{why}",
     "{said:why}, or name the route file with --route-file": "{why}，或用 --route-file 指定路由文件",
     "{said:why}. The route records say:": "{why}。路由记录如下：",
     "{said:why}. `tailramp kill {route}` takes the candidate out without Temporal": "{why}。`tailramp kill {route}` 不需要 Temporal 就能撤下候选版本",

@@ -123,21 +123,21 @@ class GatewayApiRouter(KubernetesRouter):
 
 
 class GatewayLabelRouter(FileModel):
-    """Our own Envoy in front of any gateway: it names the slot in `X-Model-Route`, and whatever stands behind it needs
-    nothing but an exact match of that header."""
+    """Our own Envoy or nginx in front of any gateway: it names the slot in `X-Model-Route`, and whatever stands behind
+    it needs nothing but an exact match of that header."""
 
     counts_requests: ClassVar[bool] = True
 
     kind: Literal["gateway-label"] = Field(description="which data plane")
     admin: Url = Field(
-        description="the admin address of our Envoys; every address that its host name has is one of them",
+        description="the admin address of our gateways; every address that its host name has is one of them",
         examples=["http://chat-gateway-admin.llm:9901"],
     )
     gateway: Url = Field(description="where users come in: probes go there")
     behind: Url = Field(description="the gateway behind, which reads X-Model-Route", examples=["http://alb.llm:80"])
     file: Path = Field(
         default=Path("/var/lib/tailramp/gateway/routes.json"),
-        description="the route file beside each of our Envoys, which `tailramp follow` writes",
+        description="the route file beside each of our gateways, which `tailramp follow` writes",
     )
     probe_path: UrlPath = Field(default="/v1/models", description="a cheap GET that every variant answers")
     probe_secret: SecretReference | None = Field(

@@ -1,4 +1,4 @@
-"""``tailramp gateway``: Envoy's side, made from the platform file."""
+"""``tailramp gateway``: the side of Envoy or nginx, made from the platform file."""
 
 import json
 from pathlib import Path
@@ -177,3 +177,78 @@ def test_a_claim_needs_to_be_told_whose_tokens_are_believed_and_nothing_else_doe
     header = platform(folder, {"salt": "s"}, **secret)
     refused = gateway(header, "--probe-secret-file", "/etc/envoy/secret", "--jwt-issuer", "x").exception
     assert "identity.claim, which is not set" in str(refused)
+
+
+def label_platform(folder: Path, identity: dict[str, object] | None = None, **router: object) -> Path:
+    path = platform(folder, identity)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["router"] = {
+        "kind": "gateway-label",
+        "admin": "http://chat-gateway-admin.llm:9901",
+        "gateway": "http://chat-gateway.llm",
+        "behind": "http://10.0.0.7:81",
+        "file": str(folder / "gateway" / "routes.json"),
+        **router,
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_nginx_gets_a_configuration_that_says_what_the_platform_file_says(folder: Path) -> None:
+    path, conf = label_platform(folder, probeSecret="${TAILRAMP_PROBE_SECRET}"), folder / "nginx" / "nginx.conf"
+    options = ["--program", "nginx", "--listen", "0.0.0.0:8081", "--admin", "[::1]:9902", "--bootstrap", str(conf)]
+    options += ["--nginx-modules", "/usr/lib/nginx/modules", "--probe-secret-file", "/etc/tailramp-probe/secret"]
+    done = gateway(path, *options)
+    assert done.exit_code == 0, done.output
+    assert done.output == f"{conf} is written\n"
+    text = conf.read_text(encoding="utf-8")
+    for said in [
+        "listen 0.0.0.0:8081;",
+        "listen [::1]:9902;",
+        "server 10.0.0.7:81 max_fails=0;",
+        'load_module "/usr/lib/nginx/modules/ngx_http_lua_module.so";',
+        f'["route_file"] = "{folder / "gateway" / "routes.json"}"',
+        f'["lease_file"] = "{folder / "gateway" / "lease" / "routes.json"}"',
+        '["name"] = "x-uid"',
+        '["name"] = "chat-gateway.llm"',
+        '["secret_file"] = "/etc/tailramp-probe/secret"',
+    ]:
+        assert said in text, said
+    assert "@" not in text
+    printed = gateway(path, *options[:6], "--probe-secret-file", "/s", "--access-log", "/dev/stdout")
+    assert "load_module" not in printed.stdout
+    assert 'access_log "/dev/stdout" tailramp;' in printed.stdout
+
+
+def test_nginx_asks_a_name_server_for_a_gateway_behind_that_has_a_name(folder: Path) -> None:
+    path = label_platform(folder, behind="http://alb.llm.svc.cluster.local")
+    refused = gateway(path, "--program", "nginx")
+    assert "nginx cannot start with this: alb.llm.svc.cluster.local is a name" in str(refused.exception)
+    done = gateway(path, "--program", "nginx", "--resolver", "10.96.0.10")
+    assert "resolver 10.96.0.10:53 valid=5s;" in done.stdout
+    assert 'default "alb.llm.svc.cluster.local:80";' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("identity", "options", "said"),
+    [
+        ({"claim": "sub"}, ["--jwt-issuer", "https://id", "--jwks-file", "keys.json"], "nginx verifies no tokens"),
+        ({}, ["--model", "blue=chat-v1"], "`tailramp follow` writes this one"),
+        ({}, ["--behind", "http://alb"], "--behind and --routes are for a route of Kubernetes objects"),
+        ({}, ["--resolver", "kube-dns"], "the resolver 'kube-dns' is not an IP address"),
+    ],
+)
+def test_what_nginx_cannot_do_is_refused(
+    folder: Path, identity: dict[str, object], options: list[str], said: str
+) -> None:
+    path = label_platform(folder, {**identity, "salt": "s"}, probeSecret="${TAILRAMP_PROBE_SECRET}")
+    done = gateway(path, "--program", "nginx", "--probe-secret-file", "/etc/secret", *options)
+    assert done.exit_code != 0
+    assert said in f"{done.output}{done.exception}"
+
+
+def test_nginx_is_for_routes_by_label_alone_and_its_options_are_for_nginx(folder: Path) -> None:
+    refused = gateway(platform(folder), "--program", "nginx")
+    assert "--program nginx is for gateway-label, and router.kind is envoy-file" in str(refused.exception)
+    refused = gateway(label_platform(folder), "--resolver", "10.96.0.10")
+    assert "--resolver and --nginx-modules are for --program nginx" in str(refused.exception)

@@ -14,18 +14,12 @@ from running_envoy import ROUTE, SALT, RunningGateway, until
 from activities.routers.envoy_admin import EnvoyAdmin
 from gateway.label_document import LABEL_HEADER, LabelDocument
 from gateway.nginx import NginxGateway
-from lab.nginx_server import NginxServer, find_nginx
+from lab.nginx_server import NginxServer, why_no_nginx
 from lab.process import free_port
-from lab.programs import ProgramNotFoundError
 from tailramp.assignment import Assignment
 from tailramp.route_record import Lease, RouteRecord
 
-try:
-    find_nginx()
-    MISSING = ""
-except ProgramNotFoundError as error:
-    MISSING = str(error)
-needs_nginx = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+needs_nginx = pytest.mark.skipif(bool(why_no_nginx()), reason=why_no_nginx())
 
 
 def record(assignment: Assignment, **changes: object) -> RouteRecord:

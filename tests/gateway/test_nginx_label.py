@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from running_envoy import ROUTE, Upstream, replace, until
+from running_envoy import ROUTE, StartGateway, Upstream, replace, until
 from running_nginx import RunningNginx, StartNginx, document, needs_nginx, record
 
 from activities.routers.gateway_label import GatewayFleet
@@ -237,6 +237,31 @@ async def test_the_fleet_asks_nginx_as_it_asks_envoy(start_nginx: StartNginx, up
     await until(gone, "nobody is behind")
 
 
+async def test_an_envoy_and_an_nginx_are_one_fleet(start_nginx: StartNginx, start_gateway: StartGateway) -> None:
+    nginx = await start_nginx(HALF, admin_host="127.0.0.2")
+    port = nginx.gateway.admin_port
+    files = {"lease_file": nginx.gateway.lease_file, "resolution": 100}
+    envoy = await start_gateway(HALF.data, admin_port=port, **files)
+
+    async def both(host: str, port: int) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    fleet = GatewayFleet(f"http://gateways.example:{port}", nginx.session, both)
+    for user in (IN_SET, OUTSIDE, ("x-user-id", "用户甲")):
+        ((label,), bucket) = ((answer := await envoy.get(user)).values("x-model-route"), answer.bucket)
+        assert (await nginx.label(user), (await nginx.get(user)).bucket) == (label, bucket)
+    assert [finding.answer for finding in await fleet.hold(ROUTE, HALF.version)] == [Answer.YES, Answer.YES]
+    known = await fleet.known(ROUTE)
+    assert known[0] == known[1]
+    before = await fleet.served("green")
+    for gateway in (envoy, nginx):
+        await gateway.get(IN_SET)
+    after = await fleet.served("green")
+    assert before is not None
+    assert after is not None
+    assert after.count - before.count == 2
+
+
 async def test_health_is_asked_of_each_slot_by_its_label_and_of_the_routes_host(start_nginx: StartNginx) -> None:
     asked: set[tuple[str | None, ...]] = set()
 
@@ -311,6 +336,16 @@ async def test_a_stream_and_a_long_prompt_pass_as_they_come(
     await until(done, "the stream is over")
     async with nginx.session.post(f"{nginx.url}/v1/chat", data=b"x" * 900_000, headers=dict([IN_SET])) as response:
         assert response.status == 200
+
+
+async def test_a_gateway_that_hardly_gets_a_processor_gives_nobody_up_for_having_been_slow_itself(
+    start_nginx: StartNginx,
+) -> None:
+    """A hundred users at once take longer than the server may take to accept one, and it accepts all of them."""
+    nginx = await start_nginx(HALF, connect_timeout=0.002)
+    for _ in range(3):
+        answers = await asyncio.gather(*(nginx.get(IN_SET) for _ in range(100)))
+        assert {answer.status for answer in answers} == {200}
 
 
 async def test_prometheus_reads_what_it_reads_of_an_envoy(start_nginx: StartNginx) -> None:

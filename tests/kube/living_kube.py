@@ -32,6 +32,7 @@ from gateway.pass_on_document import BEHIND, pass_on_document
 from lab.control_plane import GATEWAY_CLASS, INGRESS_CLASS
 from lab.envoy_server import EnvoyServer
 from lab.lasting import Lasting
+from lab.nginx_server import NginxServer
 from lab.process import free_port, wait_until
 from lab.traefik_server import TraefikServer
 from tailramp.assignment import Assignment
@@ -67,7 +68,7 @@ class LivingKube(Lasting):
         self.http: aiohttp.ClientSession
         self.clients: Clients
         self.traefik: TraefikServer
-        self.envoy: EnvoyServer
+        self.envoy: EnvoyServer | NginxServer
         self.url = ""
         self.spec: RampSpec
 
@@ -152,7 +153,7 @@ class LivingKube(Lasting):
             return {"name": f"chat-{slot}", "port": "http"}
         return {"group": "traefik.io", "kind": "TraefikService", "name": f"{slot}@file"}
 
-    def _front(self) -> EnvoyServer:
+    def _front(self) -> EnvoyServer | NginxServer:
         """Envoy computes the bucket and sends everyone on to Traefik, whatever it is."""
         routes = self._folder / "front" / "routes.json"
         routes.parent.mkdir(parents=True)

@@ -1,10 +1,10 @@
-"""A route by label: our Envoy names the slot, and a Traefik that knows no patterns of it matches the name exactly."""
+"""A route by label: our Envoy or nginx names the slot, and a Traefik without patterns matches the name exactly."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import yaml
 from kube_namespace import ROLE_FILE, Namespace
@@ -15,15 +15,17 @@ from activities.kube.resources import INGRESSES, LEASES
 from activities.routers import make_router
 from activities.routers.gateway_label import GatewayLabel
 from gateway.envoy import EnvoyGateway
+from gateway.nginx import NginxGateway
 from lab.control_plane import INGRESS_CLASS
 from lab.envoy_server import EnvoyServer
+from lab.nginx_server import NginxServer
 from lab.process import ManagedProcess, free_port, wait_until
 from tailramp.proof import Answer
 from tailramp.spec import CanaryFile, GatewayLabelRouter, PlatformFile, RampSpec
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = ROOT / "deploy" / "kubernetes" / "gateway-label"
-GATEWAY_ROLE_FILE = GATEWAY / "account.yaml"
+GATEWAY_ROLE_FILE = GATEWAY / "common" / "account.yaml"
 _NGINX = "nginx.ingress.kubernetes.io/"
 
 
@@ -36,11 +38,12 @@ def role_of(file: Path) -> dict[str, Any]:
 class LivingLabel(LivingKube):
     """See ``LivingKube``; the objects stand as the platform team wrote them, and nothing of them is ever changed.
 
-    ``follower`` is the process beside Envoy.
+    ``program`` is our gateway's, and ``follower`` the process beside it.
     """
 
-    def __init__(self, folder: Path, namespace: Namespace) -> None:
+    def __init__(self, folder: Path, namespace: Namespace, program: Literal["envoy", "nginx"] = "envoy") -> None:
         super().__init__(folder, namespace, "ingress-nginx")
+        self._program = program
         self.route_file = folder / "gateway" / "routes.json"
         self.platform_file = folder / "tailramp.yaml"
         self._listener, self._admin = free_port(), free_port()
@@ -61,9 +64,9 @@ class LivingLabel(LivingKube):
         body = {"metadata": {"name": "chat-green", "annotations": annotations}, "spec": spec}
         await self.admin.create(INGRESSES, self.namespace, body)
 
-    def _front(self) -> EnvoyServer:
+    def _front(self) -> EnvoyServer | NginxServer:
         self.url = f"http://127.0.0.1:{self._listener}"
-        gateway = EnvoyGateway(
+        gateway = (EnvoyGateway if self._program == "envoy" else NginxGateway)(
             listener_port=self._listener,
             admin_port=self._admin,
             route_config_name=f"{self.namespace}/chat",
@@ -73,10 +76,12 @@ class LivingLabel(LivingKube):
             salt_id="demo",
             clusters=dict.fromkeys(("blue", "green"), self.traefik.address),
         )
+        if isinstance(gateway, NginxGateway):
+            return NginxServer(self._folder / "nginx", gateway)
         return EnvoyServer(self._folder / "envoy", gateway.bootstrap())
 
     async def _answers(self) -> bool:
-        """Also to Envoy's health checks, which ask once a second."""
+        """Also to our gateway's health checks, which ask once a second."""
         ready = [await self.label_router.ready(slot) for slot in ("blue", "green")]
         return ready == [True, True] and await super()._answers()
 

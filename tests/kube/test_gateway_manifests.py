@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from activities.kube.resources import LEASES, SERVICES
 from cli.__main__ import main
 from cli.gateway_command import _gateway, _identity
 from lab.envoy_server import EnvoyServer
+from lab.nginx_server import find_nginx, why_no_nginx
 from lab.process import free_port
 from tailramp.buckets import BucketFunction
 from tailramp.spec import load_platform
 
+NGINX = GATEWAY.with_name("gateway-label-nginx")
 BEHIND = GATEWAY.with_name("gateway-behind")
 """The gateway before an Ingress or an HTTPRoute, which follows no record."""
 RBAC = "rbac.authorization.k8s.io"
@@ -40,8 +43,11 @@ KINDS = {
 
 
 def documents(folder: Path = GATEWAY) -> list[dict[str, Any]]:
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    return [made for name in listed for made in yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))]
+    made: list[dict[str, Any]] = []
+    for name in yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]:
+        path = folder / name
+        made += documents(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    return made
 
 
 def pod_of(folder: Path) -> dict[str, Any]:
@@ -52,7 +58,11 @@ def pod_of(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("folder", "kinds"),
-    [(GATEWAY, set(KINDS)), (BEHIND, {"Deployment", "PodDisruptionBudget", "Service", "NetworkPolicy"})],
+    [
+        (GATEWAY, set(KINDS)),
+        (NGINX, set(KINDS)),
+        (BEHIND, {"Deployment", "PodDisruptionBudget", "Service", "NetworkPolicy"}),
+    ],
     ids=lambda value: value.name if isinstance(value, Path) else "",
 )
 async def test_every_manifest_is_accepted_with_strict_fields(
@@ -79,17 +89,18 @@ def test_the_platform_file_beside_them_makes_a_gateway() -> None:
     assert gateway.lease_file == Path("/var/lib/tailramp/gateway/lease/routes.json")
 
 
-@pytest.mark.parametrize("folder", [GATEWAY, BEHIND], ids=lambda folder: folder.name)
-def test_envoy_serves_until_its_answers_are_over_and_only_it_can_read_the_secret(folder: Path) -> None:
-    """It ends at once on SIGTERM, with whatever it is answering; what does not ask for probes needs no secret."""
+@pytest.mark.parametrize("folder", [GATEWAY, NGINX, BEHIND], ids=lambda folder: folder.name)
+def test_the_gateway_serves_until_its_answers_are_over_and_only_it_can_read_the_secret(folder: Path) -> None:
+    """Envoy ends at once on SIGTERM, with whatever it is answering; what does not ask for probes needs no secret."""
     pod = pod_of(folder)
     containers = pod["containers"]
-    program, seconds = containers["envoy"]["lifecycle"]["preStop"]["exec"]["command"]
+    gateway = "nginx" if folder == NGINX else "envoy"
+    program, seconds = containers[gateway]["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "sleep"
     assert 60 <= int(seconds) <= pod["terminationGracePeriodSeconds"] - 5
     mounts = {name: {mount["name"] for mount in container["volumeMounts"]} for name, container in containers.items()}
-    assert mounts.pop("envoy") == {"probe", "gateway"}
-    assert set(mounts) == ({"bootstrap", "follow"} if folder == GATEWAY else {"bootstrap"})
+    assert mounts.pop(gateway) == {"probe", "gateway"}
+    assert set(mounts) == ({"bootstrap"} if folder == BEHIND else {"bootstrap", "follow"})
     assert all(mounted == {"platform", "gateway"} for mounted in mounts.values())
 
 
@@ -132,6 +143,29 @@ async def test_what_the_manifest_asks_for_is_a_gateway_that_hands_everyone_on(tm
     compute = BucketFunction(load_platform(BEHIND / "tailramp.yaml").identity.salt)
     assert compute("13800001234") in asked
     assert "forged" not in asked
+
+
+@pytest.mark.skipif(bool(why_no_nginx()), reason=why_no_nginx())
+def test_what_the_manifest_of_nginx_asks_for_is_one_that_nginx_takes(tmp_path: Path) -> None:
+    """The command of the init container, with the files of this machine, and the options of the gateway's own."""
+    containers = pod_of(NGINX)["containers"]
+    command, *options = containers["bootstrap"]["args"]
+    said = dict(option.split("=", 1) for option in options)
+    conf = tmp_path / "nginx.conf"
+    assert containers["nginx"]["command"] == ["openresty", "-e", "stderr", "-c", said["--bootstrap"]]
+    assert said.pop("--platform") == "/etc/tailramp/tailramp.yaml"
+    here = {**said, "--platform": NGINX / "tailramp.yaml", "--bootstrap": conf}
+    found = find_nginx()
+    if found.modules is not None:
+        here["--nginx-modules"] = found.modules
+    assert main([command, *(f"{name}={value}" for name, value in here.items())]) == 0
+    text = conf.read_text(encoding="utf-8")
+    assert f"resolver {said['--resolver']}:53" in text
+    conf.write_text(text.replace("/var/lib/tailramp/gateway", str(tmp_path)), encoding="utf-8")
+    done = subprocess.run(
+        [found.program, "-t", "-e", "stderr", "-c", conf], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["tailramp-another", ""])

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 from cluster_command import run
 from kube_namespace import Namespace
-from living_kube import Answers, on_shared_loop, outcome_of
+from label_stories import begin, give, lose_the_follower, ramp_among_users, switch_off_and_on
+from living_kube import on_shared_loop, outcome_of
 from living_label import LivingLabel
 from record_changes import BLUE, GREEN, LATER_RAMP, conclude, kill, renew, roll_back, serve, take_over
 from stepping import At, Stepping
@@ -27,7 +28,7 @@ from lab.sample_route import on_green, user_in
 from tailramp.assignment import Assignment
 from tailramp.errors import Fenced, Frozen, Refused, Unreachable
 from tailramp.proof import Answer
-from tailramp.route_record import Mark, lifted
+from tailramp.route_record import Mark
 from worker.sentinel import Sentinel
 
 pytestmark = on_shared_loop
@@ -46,52 +47,10 @@ async def route(living: LivingLabel) -> LivingLabel:
     return living
 
 
-async def give(route: LivingLabel, assignment: Assignment, epoch: int, lease_seconds: float = 90.0) -> None:
-    await route.label_router.apply(serve(assignment, epoch, lease_seconds=lease_seconds))
-
-
-async def begin(route: LivingLabel, assignment: Assignment, lease_seconds: float = 90.0) -> None:
-    await route.label_router.prepare(take_over(), ["green"])
-    await give(route, assignment, 2, lease_seconds)
-    await route.served(assignment)
-
-
-async def asked(users: Answers, count: int) -> None:
-    """Wait until users have asked so often again."""
-    before = len(users.log)
-
-    async def enough() -> bool:
-        return len(users.log) >= before + count
-
-    await wait_until(enough, 15, f"{count} more answers")
-
-
 async def test_users_are_served_as_the_record_says_and_no_request_fails_from_the_first_step_to_the_end(
     route: LivingLabel,
 ) -> None:
-    objects = await route.admin.find_all(INGRESSES, route.namespace)
-    router = route.label_router
-    assert await router.preflight(route.plan) == []
-    snapshot = await router.snapshot()
-    await router.prepare(take_over(), ["green"])
-    async with route.users() as users:
-        steps = [on_green("00-04"), on_green("00-49"), on_green("00-09"), GREEN]
-        for epoch, assignment in enumerate(steps, 2):
-            users.allowed = (*users.allowed, assignment)
-            await give(route, assignment, epoch)
-            await route.loaded()
-            await route.served(assignment)
-            users.allowed = (assignment,)
-            await asked(users, 60)
-        users.allowed = (GREEN, BLUE)
-        await router.clear(roll_back(9))
-        await route.loaded()
-        await route.served(BLUE)
-        users.allowed = (BLUE,)
-        await asked(users, 60)
-    assert (users.failed, users.wrong) == ([], [])
-    assert (await router.restore(snapshot)).equal
-    assert await route.admin.find_all(INGRESSES, route.namespace) == objects
+    await ramp_among_users(route)
 
 
 async def test_routes_that_stand_are_read_once_however_often_they_are_trusted_anew(route: LivingLabel) -> None:
@@ -187,29 +146,14 @@ async def test_a_freeze_that_comes_before_any_call_of_a_first_start_lets_nothing
 
 
 async def test_off_answers_at_the_gateway_and_lift_brings_everyone_back(route: LivingLabel) -> None:
-    code, _, err = await run(route.within.kubeconfig, "kill", "--platform", str(route.platform_file), "--off")
-    assert code == 0, err
-
-    async def is_off() -> bool:
-        return await route.ask() == (503, "off")
-
-    await wait_until(is_off, 10, "the gateway answers by itself")
-    await route.label_router.apply(lifted)
-    await route.served(BLUE)
+    await switch_off_and_on(route)
 
 
 @pytest.mark.parametrize("assignment", [on_green("00-49"), GREEN], ids=["step", "promoted"])
 async def test_a_gateway_whose_follower_is_gone_sends_everyone_back_when_the_lease_ends(
     route: LivingLabel, assignment: Assignment
 ) -> None:
-    await begin(route, assignment, lease_seconds=2.0)
-    await route.follower.kill()
-    await route.served(BLUE)
-    # Nobody has cleared anything: the record still says what it said, and the gateway comes back to it.
-    assert (await route.label_router.record()).assignment == assignment
-    await route.label_router.renew(renew(2))
-    route.start_follower()
-    await route.served(assignment)
+    await lose_the_follower(route, assignment)
 
 
 @pytest.mark.own_api_server

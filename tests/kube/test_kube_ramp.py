@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from kube_namespace import ROLE_FILE, USER, Namespace
@@ -18,6 +18,7 @@ from activities.routers.kube.record_lease import parsed
 from lab.client_log import ClientRequest, read_log, users_seen_on_both, violations
 from lab.kube_world import KubeWorld
 from lab.label_world import LabelWorld
+from lab.nginx_server import why_no_nginx
 from lab.process import wait_until
 from tailramp.assignment import Assignment
 from tailramp.ramp import Phase
@@ -25,15 +26,19 @@ from tailramp.route_record import RouteRecord
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
+_NO_NGINX = why_no_nginx()
+WORLDS = ["ingress-nginx", "gateway-api", "gateway-label"]
+BY_NGINX = pytest.mark.skipif(bool(_NO_NGINX), reason=_NO_NGINX)
 QUICK = {"steps": ["25%", "100%"], "hold": "3s", "bake": "3s"}
 
 
 @pytest.fixture
 async def world(request: pytest.FixtureRequest, namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
     folder, plane = tmp_path / "world", namespace.plane
-    if request.param == "gateway-label":
+    if request.param in ("gateway-label", "gateway-label-nginx"):
+        program: Literal["envoy", "nginx"] = "nginx" if request.param.endswith("nginx") else "envoy"
         await namespace.allow([*role_of(ROLE_FILE)["rules"], *role_of(GATEWAY_ROLE_FILE)["rules"]])
-        world: KubeWorld = LabelWorld(folder, plane, namespace.name, USER, seed=3, ramp=QUICK)
+        world: KubeWorld = LabelWorld(folder, plane, namespace.name, USER, seed=3, program=program, ramp=QUICK)
     else:
         world = KubeWorld(folder, plane, namespace.name, request.param, USER, seed=3, ramp=QUICK)
     async with world:
@@ -68,7 +73,9 @@ def broken_promises(requests: list[ClientRequest], growth_ended: float | None) -
     return counted.moved_back_and_forth
 
 
-@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api", "gateway-label"], indirect=True)
+@pytest.mark.parametrize(
+    "world", [*WORLDS, pytest.param("gateway-label-nginx", marks=[BY_NGINX, pytest.mark.faults])], indirect=True
+)
 async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld) -> None:
     async with ramp_among_users(world) as handle:
         result = await asyncio.wait_for(handle.result(), 150)
@@ -81,7 +88,7 @@ async def test_a_good_candidate_is_promoted_and_no_user_notices(world: KubeWorld
     assert broken_promises(requests, None) == 0
 
 
-@pytest.mark.parametrize("world", ["ingress-nginx", "gateway-api", "gateway-label"], indirect=True)
+@pytest.mark.parametrize("world", [*WORLDS, pytest.param("gateway-label-nginx", marks=BY_NGINX)], indirect=True)
 async def test_a_bad_candidate_is_rolled_back_and_the_objects_are_as_they_were(world: KubeWorld) -> None:
     async with world.plane.api.client() as admin:
         found = await specs_of(world, admin)

@@ -1,4 +1,4 @@
-"""The router for gateways without patterns: our own Envoys in front of them hold the assignment and name the slot."""
+"""The router for gateways without patterns: our own gateways in front of them hold the assignment and name the slot."""
 
 from activities.routers.gateway_label.fleet import GatewayFleet
 from activities.routers.gateway_label.router import GatewayLabel

@@ -1,4 +1,4 @@
-"""All of our Envoys in front of one route, found by their host name.
+"""All of our gateways in front of one route, found by their host name.
 
 A headless Service gives a name an address for each pod, so that nothing has to be asked of the Kubernetes API to know
 them all.  What is said of a route is only true if every one of them says it.
@@ -27,7 +27,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 @dataclass(frozen=True)
 class Member:
-    """One Envoy; ``name`` is its address, for people."""
+    """One of them, an Envoy or what answers as one; ``name`` is its address, for people."""
 
     name: str
     admin: EnvoyAdmin
