@@ -39,12 +39,10 @@ from tailramp.errors import Problem, Unreachable
 from tailramp.evidence import (
     Answer,
     Check,
-    CheckBook,
     RawSeries,
     Reading,
     Sample,
     SlotMatch,
-    Verdict,
 )
 from tailramp.evidence.answerable import problems_of, questions
 from tailramp.evidence.checks import native_queries, queries_of
@@ -310,23 +308,6 @@ class PrometheusMetrics:
     @property
     def _limit(self) -> str:
         return f"{max(1, round(self._timeout * 1000))}ms"
-
-
-async def advance(metrics: PrometheusMetrics, book: CheckBook, index: int) -> list[Verdict]:
-    """Bring the book to tick `index` of its grid and return the verdicts after it.
-
-    What the book misses before that tick, after a crash all of it, is read by range queries first; only for checks
-    that Prometheus answers at `index`, so that an outage is not made worse.
-    """
-    at = book.grid.time(index)
-    reading = await metrics.read(book.checks, book.slots, at)
-    checks, first = book.behind(reading)
-    if checks:
-        missed = await metrics.read_range(
-            checks, book.slots, book.grid.time(first), at - book.grid.tick, book.grid.tick
-        )
-        await asyncio.to_thread(book.rebuild, missed)  # hours of ticks; the loop has heartbeats to send
-    return book.observe(reading)
 
 
 def _just_the_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

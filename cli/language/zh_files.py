@@ -170,6 +170,8 @@ CATALOG: Final[dict[str, str]] = {
     "Let url start with https:": "请让 url 以 https: 开头",
     "each share must be larger than the one before": "每个比例都要大于前一个",
     "Write growing shares, such as {any:example}": "请写递增的比例，如 {example}",
+    "is shorter than dwell: no step could ever end by itself": "短于 dwell：任何一步都无法自行结束",
+    "Let maxHold be dwell or longer": "请让 maxHold 不短于 dwell",
     "the last share must be 100%": "最后一个比例必须是 100%",
     "Add 100%, which is the whole target": "请加上 100%，即整个目标",
     "ramp.lease ({lease}) is renewed at every checks.tick ({tick})": "ramp.lease（{lease}）在每个 checks.tick（{tick}）续约",

@@ -7,7 +7,7 @@ query, before the present one. So what a judge has seen at a tick depends on the
 not on when the worker was alive or could reach it, and a crash cannot change a PASS or a FAIL.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tailramp.evidence.checks import Check, SlotMatch
@@ -165,12 +165,6 @@ class CheckBook:
         together, worst = sum(told.values()), pages[max(told, key=lambda name: told[name])]
         if worst.check.sequential is not None and together >= worst.check.sequential.needed:
             worst.fail_together(together, at)
-
-    def rebuild(self, readings: Iterable[Reading]) -> list[Verdict]:
-        """Take many readings, oldest first, and return the verdicts after the last."""
-        for reading in readings:
-            self.take(reading)
-        return self.verdicts
 
     def behind(self, reading: Reading) -> tuple[tuple[Check, ...], int]:
         """Say what has to be made up for before `reading` can be observed: the checks that were answered in it but

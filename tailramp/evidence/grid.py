@@ -52,10 +52,6 @@ class Grid(BaseModel):
             index -= 1
         return index
 
-    def due(self, now: float, lag: float, after: int = -1) -> range:
-        """Return the ticks later than tick `after` that may be asked at wall time `now`, oldest first."""
-        return range(after + 1, self.last_due(now, lag) + 1)
-
     def ticks_in(self, seconds: float) -> int:
         """Return how many ticks it takes to cover `seconds`, rounded up."""
         return math.ceil(seconds / self.tick)

@@ -35,6 +35,13 @@ class EvidencePolicy(FileModel):
     )
     max_hold: Duration = Field(default=parse_duration("6h"), description="at one step, before a person is asked")
 
+    @model_validator(mode="after")
+    def _may_end_before_a_person_is_asked(self) -> Self:
+        if self.max_hold < self.dwell:
+            reason = "is shorter than dwell: no step could ever end by itself"
+            raise WrongValue(reason, "Let maxHold be dwell or longer", ("maxHold",))
+        return self
+
 
 def _also_bare_shares(schema: dict[str, Any]) -> None:
     share = TypeAdapter(Share).json_schema()

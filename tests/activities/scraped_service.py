@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from tailramp.evidence import Check, SlotMatch, Source, ThresholdRule, hanging, latency, toxicity
+from activities.metrics import PrometheusMetrics
+from tailramp.evidence import Check, CheckBook, SlotMatch, Source, ThresholdRule, Verdict, hanging, latency, toxicity
 from tailramp.presets import InFlight
 
 BLUE = SlotMatch(slot="blue", metrics='slot="blue"', gateway='envoy_cluster_name="blue"')
@@ -87,3 +88,15 @@ class ScrapedService:
             lines.append(f'llm_inference_duration_seconds_bucket{{{labels},le="{edge}"}} {within}')
         lines.append(f"llm_inference_duration_seconds_sum{{{labels}}} {answered + bad}")
         return [*lines, f"llm_inference_duration_seconds_count{{{labels}}} {answered}"]
+
+
+async def advance(metrics: PrometheusMetrics, book: CheckBook, index: int) -> list[Verdict]:
+    """Bring the book to tick `index` of its grid, as a watch does, and return the verdicts after it."""
+    at = book.grid.time(index)
+    reading = await metrics.read(book.checks, book.slots, at)
+    checks, first = book.behind(reading)
+    if checks:
+        start, step = book.grid.time(first), book.grid.tick
+        for missed in await metrics.read_range(checks, book.slots, start, at - step, step):
+            book.take(missed)
+    return book.observe(reading)

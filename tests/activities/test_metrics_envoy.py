@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from scraped_service import advance
 
-from activities.metrics import PrometheusMetrics, advance
+from activities.metrics import PrometheusMetrics
 from lab.envoy_server import EnvoyServer
 from lab.process import free_port, wait_until
 from lab.prometheus_server import PrometheusServer

@@ -149,7 +149,9 @@ async def _scrape(folder: Path) -> dict[str, list[Reading]]:
 def verdict_of(case: Case, readings: list[Reading]) -> Verdict:
     grid = Grid(anchor=readings[0].at, tick=1)
     book = CheckBook([case.check], [slot(case.preset, "green")], slot(case.preset, "blue"), grid, run_up=0)
-    [verdict] = book.rebuild(readings)
+    for one in readings:
+        book.take(one)
+    [verdict] = book.verdicts
     return verdict
 
 

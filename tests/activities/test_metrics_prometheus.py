@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from scraped_service import BLUE, CHECKS, GREEN, HANGING, ScrapedService
+from scraped_service import BLUE, CHECKS, GREEN, HANGING, ScrapedService, advance
 
-from activities.metrics import PrometheusMetrics, advance
+from activities.metrics import PrometheusMetrics
 from lab.process import wait_until
 from lab.prometheus_server import PrometheusServer
 from tailramp.evidence import CheckBook, Grid, Reading, Verdict, VerdictKind, latency, recount, toxicity
@@ -128,7 +128,9 @@ async def test_a_crash_and_an_outage_of_prometheus_change_no_verdict(
 
     again = new_book(grid)
     readings = await metrics.read_range(CHECKS, SLOTS, grid.time(-5), grid.time(index), grid.tick)
-    assert again.rebuild(readings) == made_up
+    for one in readings:
+        again.take(one)
+    assert again.verdicts == made_up
 
 
 async def test_a_dead_prometheus_is_blind_until_it_is_back(

@@ -60,6 +60,13 @@ def toxicity_book(rule: ThresholdRule = RULE, run_up: int = 0) -> CheckBook:
     return CheckBook([toxicity(rule=rule)], [GREEN], BLUE, GRID, run_up=run_up)
 
 
+def rebuild(book: CheckBook, readings: Sequence[Reading]) -> list[Verdict]:
+    """Show a book many readings, oldest first, as after a crash; the verdicts after the last."""
+    for one in readings:
+        book.take(one)
+    return book.verdicts
+
+
 def unanswered(like: Reading, fault: str = "Prometheus cannot be reached") -> Reading:
     return Reading(like.at, dict.fromkeys(like.answers, Answer(fault=fault)))
 

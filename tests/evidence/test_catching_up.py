@@ -85,6 +85,7 @@ def part_of(times: range, columns: Columns, first: int, end: int) -> Readings:
     return Readings(times[first:end], part)
 
 
+@pytest.mark.timeout(300)
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=15)
 @given(ranges((GREEN, BLUE, RED), 40), st.sampled_from([1, 4]), st.randoms(use_true_random=False))
 def test_what_is_made_up_for_is_judged_as_what_was_seen_in_time(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from column_samples import RUN_UP, Columns, all_checks, labels, one_by_one, ranges
 from evidence_samples import ANCHOR, BLUE, GREEN, GRID
-from hypothesis import given
+from hypothesis import given, settings
 
 from tailramp.evidence import Answer, CheckBook, CheckTick, Reading, Verdict
 from tailramp.evidence import page as page_module
@@ -20,7 +20,9 @@ def told_of(readings: Sequence[Reading]) -> tuple[list[list[Verdict]], list[tupl
     return [book.observe(reading) for reading in readings], shown
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("worth_it", [1, 4])
+@settings(max_examples=50)
 @given(ranges())
 def test_many_ticks_at_once_are_what_they_are_one_by_one(worth_it: int, drawn: tuple[range, Columns]) -> None:
     with pytest.MonkeyPatch.context() as patch:

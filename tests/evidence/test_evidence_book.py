@@ -12,6 +12,7 @@ from evidence_samples import (
     RULE,
     histogram,
     reading,
+    rebuild,
     sample,
     three_checks,
     toxicity_book,
@@ -56,8 +57,8 @@ def kinds(verdicts: list[Verdict]) -> list[VerdictKind]:
 
 
 def test_a_healthy_candidate_passes_and_a_toxic_one_fails() -> None:
-    assert kinds(toxicity_book().rebuild(history(40, bad_from=100))) == [VerdictKind.PASS]
-    [verdict] = toxicity_book().rebuild(history(40, bad_from=10))
+    assert kinds(rebuild(toxicity_book(), history(40, bad_from=100))) == [VerdictKind.PASS]
+    [verdict] = rebuild(toxicity_book(), history(40, bad_from=10))
     assert verdict.kind is VerdictKind.FAIL
     assert verdict.reason == (
         "toxicity above 5 %: 24 of 60 scored answers (40.0 %, limit 5 %) in 3 consecutive windows; baseline 0.0 %"
@@ -66,7 +67,7 @@ def test_a_healthy_candidate_passes_and_a_toxic_one_fails() -> None:
 
 def test_answers_before_the_anchor_are_not_counted() -> None:
     book = toxicity_book(run_up=50)
-    [verdict] = book.rebuild(history(1, bad_from=-100, run_up=10))
+    [verdict] = rebuild(book, history(1, bad_from=-100, run_up=10))
     assert verdict.numbers.seen == 0
 
 
@@ -76,7 +77,7 @@ def test_a_book_rebuilt_at_any_tick_goes_on_as_if_nothing_had_happened() -> None
     expected = [whole.observe(one) for one in readings]
     for crash in range(0, len(readings), 3):
         again = toxicity_book(run_up=20)
-        again.rebuild(readings[:crash])
+        rebuild(again, readings[:crash])
         assert [again.observe(one) for one in readings[crash:]] == expected[crash:]
 
 
@@ -95,7 +96,7 @@ def test_an_outage_of_prometheus_is_blind_while_it_lasts_and_changes_nothing_aft
     assert still.kind is VerdictKind.BLIND
     assert "3 earlier readings are still to be made up for (Prometheus cannot be reached)" in still.reason
     assert torn.behind(readings[17]) == (torn.checks, 14)
-    torn.rebuild(readings[14:17])
+    rebuild(torn, readings[14:17])
     assert [torn.observe(one) for one in readings[17:]] == expected[17:]
 
 
@@ -219,7 +220,7 @@ def test_a_series_hidden_just_at_the_anchor_is_known_from_the_run_up() -> None:
 
 def test_questions_that_were_not_asked_leave_a_check_as_it_is() -> None:
     book, readings = toxicity_book(), history(30, bad_from=100)
-    verdicts = book.rebuild(readings[:20])
+    verdicts = rebuild(book, readings[:20])
     assert book.observe(Reading(GRID.time(20), {})) == verdicts
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from evidence_samples import BLUE, GREEN, GRID, RULE, Bench, sample, toxicity_book
+from evidence_samples import BLUE, GREEN, GRID, RULE, Bench, rebuild, sample, toxicity_book
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,5 +156,5 @@ def test_a_crash_at_any_tick_and_outages_between_never_change_a_verdict(
             continue
         checks, first = torn.behind(one)
         if checks:
-            torn.rebuild(readings[first:index])
+            rebuild(torn, readings[first:index])
         assert torn.observe(one) == expected

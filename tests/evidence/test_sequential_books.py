@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from evidence_samples import BLUE, GREEN, GRID, RULE, reading, sample
+from evidence_samples import BLUE, GREEN, GRID, RULE, reading, rebuild, sample
 from sequential_samples import ALONE, begun, errors, rule
 
 from tailramp.evidence import CheckBook, Reading, Verdict, VerdictKind
@@ -63,7 +63,7 @@ def test_a_book_that_was_rebuilt_says_the_same_as_one_that_never_died() -> None:
     straight = first_fail(book(), shown)
     assert straight is not None
     rebuilt = book()
-    rebuilt.rebuild(shown[: straight[0]])
+    rebuild(rebuilt, shown[: straight[0]])
     assert rebuilt.observe(shown[straight[0]])[1] == straight[1] or straight[1] in rebuilt.verdicts
 
 
