@@ -28,10 +28,8 @@ _LOOK_SECONDS: Final = 0.1
 @click.command("apply")
 @click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
 @files.platform_option
-@click.option("--wait", type=files.DurationType(), help="Follow it until the target is reached, at most so long: 2h.")
-@click.option(
-    "--override", type=files.TextType(), metavar="REASON", help="Try a candidate again that was taken out before."
-)
+@files.wait_option
+@files.override_option
 @output_option
 @click.pass_obj
 def apply_command(

@@ -122,11 +122,8 @@ def _checks_of(spec: "RampSpec") -> "list[Check]":
 def _slots_of(spec: "RampSpec", given: str | None) -> tuple[str, ...]:
     """The slots of ``--slots``.  Raises BadParameter."""
     names = tuple(dict.fromkeys(name.strip() for name in given.split(","))) if given is not None else ()
-    known = list(spec.platform.slots)
-    if unknown := [name for name in names if name not in known]:
-        raise click.BadParameter(
-            f"{unknown[0]!r} is no slot: the platform file has {', '.join(known)}", param_hint="--slots"
-        )
+    for name in names:
+        files.known_slot("--slots", name, spec.platform.slots)
     if len(names) == 1:
         raise click.BadParameter("one slot alone needs no --slots: name two that served the same", param_hint="--slots")
     return names

@@ -9,7 +9,7 @@ researcher's file take ``--platform`` first.
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -96,6 +96,14 @@ STRATEGIES: Final = ("sha256", "legacy_base36", "tail2")
 """As ``tailramp.buckets.Strategy`` has them, without importing it for a help page."""
 
 
+def known_slot(option: str, slot: str, slots: Iterable[str]) -> str:
+    """``slot``, which ``option`` names.  Raises UsageError if it is none of ``slots``."""
+    known = list(slots)
+    if slot not in known:
+        raise click.UsageError(f"{option} is {slot}: the slots are {', '.join(known)}")
+    return slot
+
+
 def bucket_function(
     salt: str | None, resolution: str | None, strategy: str | None, platform: Path | None
 ) -> "BucketFunction":
@@ -136,6 +144,20 @@ def platform_option(function: Function) -> Function:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help=f"The platform file; else {CANARY.parent / PLATFORM_NAME}, else ${PLATFORM_VARIABLE}.",
+    )(function)
+
+
+def wait_option(function: Function) -> Function:
+    """``--wait D``, as the argument ``wait``: a timedelta or None."""
+    return click.option(
+        "--wait", type=DurationType(), help="Follow it until the target is reached, at most so long: 2h."
+    )(function)
+
+
+def override_option(function: Function) -> Function:
+    """``--override REASON``, as the argument ``override``."""
+    return click.option(
+        "--override", type=TextType(), metavar="REASON", help="Try a candidate again that was taken out before."
     )(function)
 
 

@@ -41,8 +41,7 @@ def follow_command(console: Console, platform: Path | None, default: str, admin:
     router = spec.router
     if not isinstance(router, GatewayLabelRouter):
         raise Refused(f"router.kind is {router.kind}: only the gateways of gateway-label follow the record")
-    if default not in spec.slots:
-        raise Refused(f"--default is {default}: the slots are {', '.join(spec.slots)}")
+    files.known_slot("--default", default, spec.slots)
     route = spec.route
     followed = Followed(route.namespace, route.name, router.file, router.lease_file, default, admin)
     return ExitCode(follow(followed, router.context, as_json=console.is_json))

@@ -160,25 +160,14 @@ def gateway_command(
         behind=(behind, routes),
         identity=_identity(spec.identity, jwt_issuer, jwt_audience, jwks_file),
     )
+    _check_first_route(spec, routes, default, models)
     text = _text(gateway)
+    written = _write_routes(spec, gateway.route_file, dict(models), default, hands_on=routes is not None)
     done = {"bootstrap": str(bootstrap) if bootstrap else None, "route": None, "route_written": False}
     lines = []
-    if models and routes is not None:
-        raise click.UsageError("--model is for the first route file of envoy-file: here everyone is handed on")
-    if routes is not None:
-        from gateway.pass_on_document import pass_on_document
-
-        written = _write(gateway.route_file, pass_on_document(spec.route.full_name))
+    if written is not None:
         done |= {"route": str(gateway.route_file), "route_written": written}
-        lines.append(f"{gateway.route_file} is written")
-    if models and spec.router.kind == "gateway-label":
-        raise click.UsageError("--model is for the first route file of envoy-file: `tailramp follow` writes this one")
-    if models:
-        written = _write_first_route(spec, gateway.route_file, dict(models), default)
-        done |= {"route": str(gateway.route_file), "route_written": written}
-        lines.append(f"{gateway.route_file} is written" if written else f"{gateway.route_file} is left as it is")
-    elif default is not None:
-        raise click.UsageError("--default needs a --model for each slot: it is for the first route file")
+        lines = [f"{gateway.route_file} is written" if written else f"{gateway.route_file} is left as it is"]
     if bootstrap is None:
         click.echo(text, nl=False)
         for line in lines:
@@ -195,6 +184,29 @@ def _text(gateway: "EnvoyGateway | NginxGateway") -> str:
     if isinstance(gateway, EnvoyGateway):
         return json.dumps(gateway.bootstrap(), indent=2, ensure_ascii=False) + "\n"
     return gateway.configuration()
+
+
+def _check_first_route(
+    platform: "PlatformFile", routes: Path | None, default: str | None, models: tuple[tuple[str, str], ...]
+) -> None:
+    """Raises UsageError for options of a first route file where there is none to write."""
+    if models and routes is not None:
+        raise click.UsageError("--model is for the first route file of envoy-file: here everyone is handed on")
+    if models and platform.router.kind == "gateway-label":
+        raise click.UsageError("--model is for the first route file of envoy-file: `tailramp follow` writes this one")
+    if default is not None and not models:
+        raise click.UsageError("--default needs a --model for each slot: it is for the first route file")
+
+
+def _write_routes(
+    platform: "PlatformFile", file: Path, models: dict[str, str], default: str | None, *, hands_on: bool
+) -> bool | None:
+    """Write the routes that the gateway begins with: whether they were written, None if none were asked for."""
+    from gateway.pass_on_document import pass_on_document
+
+    if hands_on:
+        return _write(file, pass_on_document(platform.route.full_name))
+    return _write_first_route(platform, file, models, default) if models else None
 
 
 def _gateway(
@@ -271,8 +283,8 @@ def _behind(platform: "PlatformFile", behind: str | None, routes: Path | None) -
     if isinstance(router, GatewayLabelRouter):
         behind = _endpoint("router.behind", router.behind)
         host = urlsplit(router.gateway).hostname
-        files = {"route_file": router.file, "lease_file": router.lease_file, "behind_host": host}
-        return {**files, "clusters": dict.fromkeys(platform.slots, behind)}
+        places = {"route_file": router.file, "lease_file": router.lease_file, "behind_host": host}
+        return {**places, "clusters": dict.fromkeys(platform.slots, behind)}
     clusters = {slot: _endpoint(f"slots.{slot}.url", settings.url) for slot, settings in platform.slots.items()}
     return {"route_file": router.file, "clusters": clusters}
 
@@ -310,7 +322,7 @@ def _endpoint(field: str, url: str) -> str:
 
 
 def _write_first_route(platform: "PlatformFile", file: Path, models: dict[str, str], default: str | None) -> bool:
-    """Write the route's first file unless one is there.  Raises Refused for slots that the platform file has not."""
+    """Write the route's first file unless one is there.  Raises Refused and UsageError for what is no slot."""
     from gateway.route_document import RouteDocument
     from tailramp.route_record import SlotRecord
 
@@ -319,8 +331,7 @@ def _write_first_route(platform: "PlatformFile", file: Path, models: dict[str, s
     if missing := [slot for slot in platform.slots if slot not in models]:
         raise Refused(f"--model is missing for {', '.join(missing)}: name what runs in every slot")
     default = default or next(iter(models))
-    if default not in platform.slots:
-        raise Refused(f"--default is {default}: the slots are {', '.join(platform.slots)}")
+    files.known_slot("--default", default, platform.slots)
     slots = {slot: SlotRecord(model=models[slot]) for slot in platform.slots}
     document = RouteDocument.initial(platform.route.full_name, slots=slots, default=default)
     return _write(file, document.text(), only_new=True)

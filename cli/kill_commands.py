@@ -69,34 +69,8 @@ def kill_command(
 
     with written_or_told():
         before, after = run(router, kill())
-    default = after.assignment.default
-    taken_out = {
-        slot: str(before.assignment.buckets_of(slot)) or "everyone"
-        for slot in dict.fromkeys([before.assignment.default, *(rule.slot for rule in before.assignment.rules)])
-        if slot != default
-    }
-    if taken_out:
-        out = "; ".join(f"{slot} is out (it served {whom})" for slot, whom in taken_out.items())
-        text = f"{before.route}: {out}. The route sends everyone to {default}, epoch {after.epoch}."
-    else:
-        text = f"{before.route}: nobody was on a candidate; everyone stays on {default}, epoch {after.epoch}."
-    if after.off:
-        text = f"{before.route} is off: everyone gets {after.off_answer.status} and its message, epoch {after.epoch}."
-    if after.kill is not None:
-        text += f"\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
-    else:
-        text += "\nThe mark could not be written: run this again once the disk takes writes, or a new ramp may start."
-    servers = after.previous_servers if to_previous else None
-    if servers is not None and (held := [each.servers for each in kept if each.servers is not None]):
-        servers = sum(held)
-        console.aside(f"{default} asks for {servers} servers, and no worker takes any of them away now.")
-    elif servers is not None:
-        console.aside(f"{default} keeps at least {servers} servers (replicas.idle): scale it up.")
-    for each in kept:
-        if each.trouble:
-            console.aside(
-                f"{each.name} could not be held, and a worker may still bring it down to that: {each.trouble}"
-            )
+    default, taken_out = after.assignment.default, _taken_out(before, after)
+    servers = _told_servers(console, default, after.previous_servers, kept) if to_previous else None
     data: dict[str, Any] = {
         "route": before.route,
         "taken_out": taken_out,
@@ -105,8 +79,51 @@ def kill_command(
         "kill": mark_as_data(after.kill),
         "previous_servers": servers,
     }
-    console.answer(text, data)
+    console.answer(_killed_said(before, after, taken_out), data)
     return ExitCode.DONE
+
+
+def _taken_out(before: "RouteRecord", after: "RouteRecord") -> dict[str, str]:
+    """Whom each slot served that serves nobody now: buckets, or ``everyone``."""
+    served = dict.fromkeys([before.assignment.default, *(rule.slot for rule in before.assignment.rules)])
+    return {
+        slot: str(before.assignment.buckets_of(slot)) or "everyone"
+        for slot in served
+        if slot != after.assignment.default
+    }
+
+
+def _killed_said(before: "RouteRecord", after: "RouteRecord", taken_out: dict[str, str]) -> str:
+    default = after.assignment.default
+    if after.off:
+        text = f"{before.route} is off: everyone gets {after.off_answer.status} and its message, epoch {after.epoch}."
+    elif taken_out:
+        out = "; ".join(f"{slot} is out (it served {whom})" for slot, whom in taken_out.items())
+        text = f"{before.route}: {out}. The route sends everyone to {default}, epoch {after.epoch}."
+    else:
+        text = f"{before.route}: nobody was on a candidate; everyone stays on {default}, epoch {after.epoch}."
+    if after.kill is None:
+        missing = "The mark could not be written: run this again once the disk takes writes, or a new ramp may start."
+        return f"{text}\n{missing}"
+    return f"{text}\nMarked: nothing starts on this route until `tailramp lift {before.route} --reason ...`."
+
+
+def _told_servers(console: Console, slot: str, least: int | None, kept: "list[Kept]") -> int | None:
+    """How many servers ``slot`` has to take everyone back with, which is also told; None if nobody knows.
+
+    ``least`` are those that it keeps after a bake, ``kept`` what was done to keep those that there are.
+    """
+    held = [each.servers for each in kept if each.servers is not None]
+    if least is not None and held:
+        console.aside(f"{slot} asks for {sum(held)} servers, and no worker takes any of them away now.")
+    elif least is not None:
+        console.aside(f"{slot} keeps at least {least} servers (replicas.idle): scale it up.")
+    for each in kept:
+        if each.trouble:
+            console.aside(
+                f"{each.name} could not be held, and a worker may still bring it down to that: {each.trouble}"
+            )
+    return sum(held) if least is not None and held else least
 
 
 @click.command("lift")
@@ -130,11 +147,7 @@ def lift_command(
     with written_or_told():
         before, after = run(router, _lift(router, route))
     marks = [(word, mark) for word, mark in (("kill", before.kill), ("freeze", before.freeze)) if mark is not None]
-    lines = [
-        f"{before.route}: the {word} by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} "
-        f"({mark.reason or 'no reason given'}), is lifted: {reason}"
-        for word, mark in marks
-    ]
+    lines = [_lifted_said(before.route, word, mark, reason) for word, mark in marks]
     data = {
         "route": before.route,
         "lifted": {word: mark_as_data(mark) for word, mark in marks},
@@ -157,18 +170,20 @@ def _lift_namespaces(
         namespace: {"freeze": mark_as_data(marking.mark), "routes": [str(found) for found in marking.routes]}
         for namespace, marking in done.items()
     }
-    lines = [_lifted_line(namespace, marking, reason) for namespace, marking in done.items()]
+    lines = [_namespace_lifted_said(namespace, marking, reason) for namespace, marking in done.items()]
     answer = {"lifted": data, "failed": failures_as_data(done), "reason": reason}
     console.answer("\n".join(lines) or "no namespace has a route record", answer)
     return tell_failures(console, done)
 
 
-def _lifted_line(namespace: str, marking: "Marking", reason: str) -> str:
-    mark = marking.mark
-    if mark is not None:
-        return (
-            f"{namespace}: the freeze by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} ({mark.reason}), is lifted: {reason}"
-        )
+def _lifted_said(where: str, word: str, mark: "Mark", reason: str) -> str:
+    why = mark.reason or "no reason given"
+    return f"{where}: the {word} by {mark.by}, {mark.at:%Y-%m-%d %H:%M:%S %Z} ({why}), is lifted: {reason}"
+
+
+def _namespace_lifted_said(namespace: str, marking: "Marking", reason: str) -> str:
+    if marking.mark is not None:
+        return _lifted_said(namespace, "freeze", marking.mark, reason)
     if marking.failures:
         return f"{namespace} is frozen still, and {len(marking.routes)} of its routes are free."
     return f"{namespace}: there was no mark to lift."

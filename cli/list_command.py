@@ -125,6 +125,7 @@ def _order(sort: str) -> Any:
 def _lines(console: Console, rows: list[dict[str, Any]]) -> list[str]:
     from cli.tables import table
     from cli.watch.screen import clock_text
+    from tailramp.units import format_share
 
     if not rows:
         return [console.say("no ramp")]
@@ -134,8 +135,7 @@ def _lines(console: Console, rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         end = now if row["ended"] is None else datetime.fromisoformat(row["ended"])
         elapsed = clock_text(end - datetime.fromisoformat(row["started"]))
-        share = f"{row['share'] * 100:g} %"
-        cells.append([row["name"], say(row["phase"]), share, elapsed, say(row["reason"] or "")])
+        cells.append([row["name"], say(row["phase"]), format_share(row["share"]), elapsed, say(row["reason"] or "")])
     return table(cells, right=frozenset({2, 3}))
 
 

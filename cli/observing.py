@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from cli import files
 from cli.console import Console, one_line
 from cli.exit_codes import ExitCode
 from cli.failures import RefusedRamp
 from cli.moments import clock, iso
-from tailramp.errors import Refused, Unreachable
+from tailramp.errors import Unreachable
 
 if TYPE_CHECKING:
     from activities.metrics import PrometheusMetrics
@@ -29,16 +30,15 @@ _TO_THE_SECOND: Final = "%H:%M:%S"
 def observe(
     console: Console, spec: "RampSpec", baseline: str | None, share: float | None, wait: timedelta | None
 ) -> ExitCode:
-    """Watch until the ramp would be over, or ``wait``.  Raises Refused, Unreachable."""
+    """Watch until the ramp would be over, or ``wait``.  Raises UsageError, Refused, Unreachable."""
     from activities.metrics import PrometheusMetrics
     from activities.observing import LiveCounts, shares_served, users_before
     from tailramp.planning import make_plan
     from tailramp.replay.course import play
     from tailramp.replay.source import LATEST, given_shares, seats_of
 
-    slots = list(spec.platform.slots)
-    if baseline is not None and baseline not in slots:
-        raise Refused(f"--baseline: {baseline} is no slot: there are {', '.join(slots)}")
+    if baseline is not None:
+        files.known_slot("--baseline", baseline, spec.platform.slots)
     default, candidates = seats_of(spec, baseline)
     plan = make_plan(spec, default=default, candidates=candidates)
     metrics = PrometheusMetrics.of(spec.platform.prometheus)

@@ -85,9 +85,8 @@ def record_command(
     from tailramp.spec import load_spec
 
     spec = load_spec(file, files.platform_beside(file, platform))
-    slots = list(spec.platform.slots)
-    if baseline is not None and baseline not in slots:
-        raise click.UsageError(f"--baseline: {baseline} is no slot: there are {', '.join(slots)}")
+    if baseline is not None:
+        files.known_slot("--baseline", baseline, spec.platform.slots)
     if ramp and (step is not None or baseline is not None):
         raise click.UsageError("--ramp has its own ticks and baseline: leave --step and --baseline out")
     out = out or Path(f"{spec.platform.route.name}.recording.jsonl.gz")
@@ -120,6 +119,8 @@ def record_command(
 
 @dataclass(frozen=True)
 class _Asked:
+    """What is to be recorded: ``step`` None is that of the platform file, ``baseline`` None its first slot."""
+
     spec: "RampSpec"
     since: datetime
     until: datetime
@@ -132,7 +133,7 @@ class _Asked:
         now = time.time() - self.spec.platform.prometheus.lag
         return int(min(self.until.timestamp(), now))
 
-    def header(self) -> "Header":
+    def header_of_time(self) -> "Header":
         """One grid over the whole time.  Raises Refused."""
         from tailramp.replay.counters import run_up
         from tailramp.replay.recording import Span
@@ -149,7 +150,7 @@ class _Asked:
         models = [candidate.model for candidate in self.spec.candidates]
         return self._header(step, default, dict(zip(others, models, strict=False)), (span,))
 
-    def header_of(self, status: "RampStatus") -> "Header":
+    def header_of_ramp(self, status: "RampStatus") -> "Header":
         """The grids of a ramp.  Raises Refused."""
         if status.plan is None or status.anchor is None or status.watched is None:
             raise Refused(f"the ramp of {status.route} has not served anybody yet: there is nothing to record")
@@ -207,7 +208,7 @@ async def _header_of_ramp(asked: _Asked) -> "Header":
     status = await found.ask()
     if status is None:
         raise Refused(f"no worker tells at which ticks the ramp of {route} looked: record it without --ramp")
-    header = asked.header_of(status)
+    header = asked.header_of_ramp(status)
     if status.plan is None:
         return header
     known = await found.users_before()
@@ -223,7 +224,7 @@ async def _header_of_time(asked: _Asked) -> "Header":
     from tailramp.planning import make_plan
     from tailramp.ramp import Began
 
-    header = asked.header()
+    header = asked.header_of_time()
     if asked.spec.platform.checks.sequential.history is None:
         return header
     plan = make_plan(asked.spec, default=header.baseline, candidates=list(header.candidates))
@@ -248,7 +249,7 @@ def _spans_of(status: "RampStatus", step: int, last: int) -> "tuple[Span, ...]":
     from tailramp.replay.counters import run_up
     from tailramp.replay.recording import Span
 
-    assert status.anchor is not None and status.watched is not None  # noqa: S101, PT018 - header_of has looked
+    assert status.anchor is not None and status.watched is not None  # noqa: S101, PT018 - header_of_ramp has looked
     before = status.stretches[-1] if status.stretches else None
     settled = before is not None and before.settling and before.assignment == status.watched
     now = Stretch(

@@ -55,7 +55,8 @@ def recompute_record(console: Console, file: Path) -> ExitCode:
 
     found = list(recompute(lines_of(file), file))
     if not any(again.holds_counts for again in found):
-        raise Refused(f"{file} has no decision that holds the counts of its verdicts")
+        none = "has no decision that holds the counts of its verdicts"
+        raise Refused(f"{file} {none}: name a file of the worker's TAILRAMP_RECORDS")
     differ = [again for again in found if again.differences]
     verdicts = sum(again.verdicts for again in found)
     lines = []

@@ -138,8 +138,8 @@ def _prepared(
 
     spec = leaving_out(load_spec(canary, platform), without)
     slots = list(spec.platform.slots)
-    if baseline is not None and baseline not in slots:
-        raise click.UsageError(f"--baseline: {baseline} is no slot of {platform}: it has {', '.join(slots)}")
+    if baseline is not None:
+        files.known_slot("--baseline", baseline, slots)
     counts = open_counts(file)
     tried: list[str] = []
     if isinstance(counts, Recorded):

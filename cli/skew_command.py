@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from tailramp.buckets import BucketFunction, BucketSet, Skew
 
 _MOST_BYTES: Final = 512 << 20
-_MEANT: Final = {"uneven": 1e-3, "doubtful": 1e-2}
-"""Below these p-values an even spread would hardly look like the sample."""
+_UNEVEN_BELOW: Final = 1e-3
+_DOUBTFUL_BELOW: Final = 1e-2
+"""How seldom an even spread may look like the sample, or more uneven, until it is not taken for even."""
 
 
 class BucketsType(click.ParamType[str]):
@@ -135,9 +136,9 @@ def _verdict(name: str, skew: "Skew") -> str:
         return f"{name}: no id has a bucket, so nobody would ever reach a candidate"
     if not skew.is_tellable:
         return f"{name}: too few ids to tell; {5 * skew.resolution:,} and more can"
-    if skew.p_value < _MEANT["uneven"]:
+    if skew.p_value < _UNEVEN_BELOW:
         return f"{name}: uneven; a share of buckets is not that share of users"
-    if skew.p_value < _MEANT["doubtful"]:
+    if skew.p_value < _DOUBTFUL_BELOW:
         return f"{name}: doubtful; look at a larger sample"
     return f"{name}: even"
 

@@ -25,10 +25,8 @@ _LOOK_SECONDS: Final = 0.1
 @click.command("start")
 @click.argument("file", type=click.Path(path_type=Path), default=files.CANARY)
 @files.platform_option
-@click.option("--wait", type=files.DurationType(), help="Follow it until the target is reached, at most so long: 2h.")
-@click.option(
-    "--override", type=files.TextType(), metavar="REASON", help="Try a candidate again that was taken out before."
-)
+@files.wait_option
+@files.override_option
 @click.option("--observe", is_flag=True, help="Watch and decide, and write nothing: somebody else moves the users.")
 @click.option("--baseline", type=files.TextType(), help="With --observe: the present version's slot; else the first.")
 @click.option("--share", type=files.ShareType(), help="With --observe: the candidate's users, such as 5%.")
@@ -94,7 +92,7 @@ async def start(console: Console, spec: "RampSpec", wait: timedelta | None, over
     except WorkflowAlreadyStartedError:
         raise Refused(await _is_live(ramp)) from None
     sighting = await _after_preflight(ramp)
-    code = _told(console, sighting)
+    code = _tell(console, sighting)
     if wait is None or not sighting.is_open:
         return code
     left = max(wait - timedelta(seconds=time.monotonic() - since), timedelta())
@@ -102,9 +100,11 @@ async def start(console: Console, spec: "RampSpec", wait: timedelta | None, over
 
 
 async def _is_live(ramp: "Ramp") -> str:
+    from tailramp.units import format_share
+
     sighting = await ramp.look(ask_worker=False)
     return (
-        f"a ramp of {ramp.route} is live: {sighting.name}, {sighting.phase}, {sighting.share * 100:g} %. "
+        f"a ramp of {ramp.route} is live: {sighting.name}, {sighting.phase}, {format_share(sighting.share)}. "
         f"`tailramp status {ramp.route}` shows it, `tailramp abort {ramp.route}` ends it"
     )
 
@@ -130,7 +130,8 @@ async def _after_preflight(ramp: "Ramp") -> "Sighting":
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _told(console: Console, sighting: "Sighting") -> ExitCode:
+def _tell(console: Console, sighting: "Sighting") -> ExitCode:
+    """Say where the ramp stands after its preflight.  Raises RefusedRamp with all that is to be mended."""
     from cli.look_commands import as_data
     from tailramp.ramp import Phase
 

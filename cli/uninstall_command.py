@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 def uninstall_command(console: Console, route: str | None, where: Where, yes: bool) -> ExitCode:
     """Leave a route as it was found.
 
-    Takes the route record away, and whatever lies beside it: in a route file the record and pending/, clearing/, ready/
-    and the lock; in a cluster the Lease, canaries and annotations. Workloads go back to what was found, but for the
-    model that serves everyone: those that the platform file names, or the record. Everyone is served as before. It is
-    refused while a candidate is served, while a ramp holds the route, while the route is shut off, and while the
-    gateway serves something else than the record says; without the platform file the gateway is not looked at, and with
-    --route-file only workloads are that name a context. Refusals of earlier candidates are forgotten with the record.
+    Takes away the route record and what lies beside it: for a route file the folders pending/, clearing/ and ready/ and
+    the lock; in a cluster the Lease, the canaries and the annotations. Workloads become what they were, except for the
+    model that serves everyone; which workloads these are is said by the platform file, or else by the record. Nobody's
+    traffic moves. Refusals of earlier candidates are forgotten.
+
+    Refused with 5 while a candidate is served, a ramp holds the route, the route is shut off, or the gateway serves
+    something else than the record says. Without a platform file the gateway is not asked; with --route-file only those
+    workloads are put back whose record names a context.
     """
     router = router_of(console, where, route)
     settings = platform_of(where)

@@ -57,7 +57,7 @@ def preview(spec: "RampSpec") -> "Plan | None":
 
 def _summary(spec: "RampSpec", plan: "Plan | None", say: "Say") -> list[str]:
     from cli.tables import facts
-    from tailramp.units import format_duration
+    from tailramp.units import format_duration, format_share
     from workflows.spec_wording import limits
 
     rows = [(say("route"), spec.platform.route.full_name)]
@@ -68,7 +68,7 @@ def _summary(spec: "RampSpec", plan: "Plan | None", say: "Say") -> list[str]:
         failed = "rolls back" if candidate.auto_rollback else "pauses the ramp and waits for a person"
         rows += [
             (say("model"), candidate.model),
-            (say("target"), say(f"{candidate.buckets} ({candidate.buckets.share * 100:g} % of identified users)")),
+            (say("target"), say(f"{candidate.buckets} ({format_share(candidate.buckets.share)} of identified users)")),
             ("", say(f"a failed check {failed}")),
         ]
     strategy = spec.platform.identity.strategy
@@ -86,10 +86,10 @@ def _summary(spec: "RampSpec", plan: "Plan | None", say: "Say") -> list[str]:
 
 def _steps(plan: "Plan", say: "Say") -> list[str]:
     from cli.tables import table
-    from tailramp.units import format_duration
+    from tailramp.units import format_duration, format_share
 
     rows = [[say("step"), say("users"), say("hold"), say("buckets")]]
-    rows += [[str(s.index), f"{s.share * 100:g} %", format_duration(s.hold), s.who] for s in plan.steps]
+    rows += [[str(s.index), format_share(s.share), format_duration(s.hold), s.who] for s in plan.steps]
     if plan.promotes:
         bake = say(f"bake {format_duration(plan.bake)}")
         rows.append([str(len(rows)), "100 %", bake, say("everyone: the new default")])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cli import files
 from cli.doctor.findings import Result, finding, good, unseen
 from tailramp.errors import InvalidFile, Refused, TailrampError
 from tailramp.evidence import Check, gateway_errors
@@ -252,7 +253,7 @@ async def _users_before(spec: RampSpec, baseline: str) -> AsyncIterator[Result]:
 
 def _spec_beside(canary: Path) -> RampSpec | None:
     try:
-        return load_spec(canary, canary.parent / "tailramp.yaml")
+        return load_spec(canary, canary.parent / files.PLATFORM_NAME)
     except (InvalidFile, OSError):
         return None
 

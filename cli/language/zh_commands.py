@@ -135,7 +135,7 @@ CATALOG: Final[dict[str, str]] = {
     "rate": "速率",
     "power": "分辨力",
     "limits alone: no sequential test compares the candidate with the baseline": "只看上限：没有序贯检验把候选与基线比较",
-    "of ramps with a good candidate at most {#alpha} % are rolled back in 24 h": "候选版本没有问题的灰度，24 小时内被误回滚的不超过 {alpha} %",
+    "of ramps with a good candidate at most {alpha} are rolled back in 24 h": "候选版本没有问题的灰度，24 小时内被误回滚的不超过 {alpha}",
     "not calibrated, 1.5 times the usual noise is allowed for ({said:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "not calibrated, 1.5 times the usual noise is allowed for ({any:checks})": "未校准，按常见噪声的 1.5 倍留余量（{checks}）",
     "noise as calibrated": "噪声按校准值",
@@ -176,11 +176,11 @@ CATALOG: Final[dict[str, str]] = {
     "{#have} of the {#need} whole days that are needed": "有 {have} 个整天，需要 {need} 个",
     "the buckets differ by hardly more than chance": "各分桶之间的差异与偶然波动相差无几",
     "{#have} of the {#need} bad answers that are needed": "有 {have} 个坏回答，需要 {need} 个",
-    "{#bad} % bad against the baseline's {#base} %: noticed after {#n} answers": (
-        "坏回答在基线占 {base} %、在候选占 {bad} % 时，候选 {n} 个回答后发现"
+    "{bad} bad against the baseline's {base}: noticed after {#n} answers": (
+        "坏回答在基线占 {base}、在候选占 {bad} 时，候选 {n} 个回答后发现"
     ),
-    "{#bad} % bad against the baseline's {#base} %: noticed after {#n} answers, {time} at step {#step}": (
-        "坏回答在基线占 {base} %、在候选占 {bad} % 时，候选 {n} 个回答后发现，第 {step} 步需 {time}"
+    "{bad} bad against the baseline's {base}: noticed after {#n} answers, {time} at step {#step}": (
+        "坏回答在基线占 {base}、在候选占 {bad} 时，候选 {n} 个回答后发现，第 {step} 步需 {time}"
     ),
     "answers: the candidate's within the hold": "回答：观察时间内候选版本的回答数",
     "PASS after, FAIL after: how soon every check can come to that": "最快通过、最快判坏：所有检查都能下此结论所需的时间",

@@ -29,7 +29,6 @@ CATALOG: Final[dict[str, str]] = {
     "there are too few data to estimate anything; 1.5 times the usual noise stays in use": "数据太少，什么都估计不出；仍按常见噪声的 1.5 倍",
     "nothing was counted of {any:slots} in the last {time}. Check the matchers of its metrics, or look further back with --since": "最近 {time} 内没有 {slots} 的任何计数。请检查其指标的匹配条件，或用 --since 看得更早",
     "no check has the sequential judge, and the others need no calibration. Name it in checks.judges of the platform file": "没有检查使用序贯判定，其他判定不需要校准。请在平台文件的 checks.judges 中写上它",
-    "{name} is no slot: the platform file has {any:slots}": "{name} 不是槽位：平台文件中有 {slots}",
     "one slot alone needs no --slots: name two that served the same": "只有一个槽位时不需要 --slots：请写出两个服务同一模型的槽位",
     "{name} is no name of a label": "{name} 不是标签名",
     "write between 10m and 14d": "请写 10m 到 14d 之间的时长",

@@ -9,7 +9,7 @@ CATALOG: Final[dict[str, str]] = {
     "--model is for the first route file of envoy-file: here everyone is handed on": "--model 用于 envoy-file 的第一个路由文件：这里所有请求都转交给后面的网关",
     "--model is for the first route file of envoy-file: `tailramp follow` writes this one": "--model 用于 envoy-file 的第一个路由文件：这一个由 `tailramp follow` 写",
     "--default needs a --model for each slot: it is for the first route file": "--default 需要每个槽位的 --model：它用于第一个路由文件",
-    "--default is {name}: the slots are {any:slots}": "--default 是 {name}：槽位有 {slots}",
+    "{option} is {name}: the slots are {any:slots}": "{option} 是 {name}：槽位有 {slots}",
     "--model names {any:names}: the slots are {any:slots}": "--model 写了 {names}：槽位有 {slots}",
     "--model is missing for {any:slots}: name what runs in every slot": "{slots} 缺少 --model：请写出每个槽位中运行的模型",
     "router.probeSecret is set: say with --probe-secret-file where the gateway finds the same secret. Without it the gateway accepts no signed probe": "设置了 router.probeSecret：请用 --probe-secret-file 说明网关在哪里找到同一个密钥。没有它，网关不接受签名探针",

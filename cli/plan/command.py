@@ -101,7 +101,7 @@ async def _refused_by_server(spec: "RampSpec", sight: "Sight", preview: "Preview
 
 def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list[str]:
     from cli.tables import facts
-    from tailramp.units import format_duration
+    from tailramp.units import format_duration, format_share
 
     plan, world = preview.plan, preview.world
     rows = [(say("route"), plan.route)]
@@ -109,7 +109,7 @@ def _lines(preview: "Preview", say: "Say", *, offline: bool, diff: bool) -> list
         target = variant.buckets
         rows += [
             (say("model"), say(f"{variant.model} in slot {variant.slot}, beside {plan.baseline}")),
-            (say("target"), say(f"{target} ({target.share * 100:g} % of identified users)")),
+            (say("target"), say(f"{target} ({format_share(target.share)} of identified users)")),
         ]
     rows += [
         (say("duration"), f"{format_duration(plan.shortest)} – {format_duration(preview.longest)}"),
@@ -140,7 +140,7 @@ _LEGEND = (
 
 def _steps_table(preview: "Preview", say: "Say") -> list[str]:
     from cli.tables import table
-    from tailramp.units import format_duration
+    from tailramp.units import format_duration, format_share
 
     with_users = any(step.users is not None for step in preview.steps)
     header = [say("step"), say("share"), *([say("users")] if with_users else []), say("hold"), say("answers")]
@@ -151,7 +151,7 @@ def _steps_table(preview: "Preview", say: "Say") -> list[str]:
         rows.append(
             [
                 str(step.step.index),
-                f"{step.step.share * 100:g} %",
+                format_share(step.step.share),
                 *([_count(step.users)] if with_users else []),
                 format_duration(step.step.hold) + approval,
                 _count(step.answers),
@@ -237,13 +237,14 @@ _FEW = 0.005
 def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
     """What the sequential test promises, what it takes for granted, and how soon it finds what at the first step."""
     from tailramp.checks import checks_by_slot
+    from tailramp.units import format_share
 
     checks = [check for found in checks_by_slot(preview.spec, preview.plan).values() for check in found]
     tested = [check for check in checks if check.is_sequential]
     settings = preview.spec.platform.checks.sequential
     if not tested:
         return [(say("evidence"), say("limits alone: no sequential test compares the candidate with the baseline"))]
-    promise = f"of ramps with a good candidate at most {settings.alpha * 100:g} % are rolled back in 24 h"
+    promise = f"of ramps with a good candidate at most {format_share(settings.alpha)} are rolled back in 24 h"
     rows = [(say("evidence"), say(promise))]
     if assumed := _assumed(preview):
         rows.append(("", say(f"not calibrated, 1.5 times the usual noise is allowed for ({', '.join(assumed)})")))
@@ -260,12 +261,13 @@ def _evidence_said(preview: "Preview", say: "Say") -> list[tuple[str, str]]:
 def _found_after(preview: "Preview", tested: "Sequence[Check]") -> "Iterator[str]":
     """How many answers of the candidate the weakest test needs for a fault that is seldom, and for one that is not."""
     from tailramp.power import sequential_answers
+    from tailramp.units import format_share
 
     weakest = min((check.sequential for check in tested if check.sequential), key=lambda rule: rule.weight)
     step = preview.steps[0].step
     for base, ratio in ((_COMMON, 2.0), (_FEW, 5.0)):
         answers = sequential_answers(weakest, base=base, ratio=ratio)
-        shares = f"{ratio * base * 100:g} % bad against the baseline's {base * 100:g} %"
+        shares = f"{format_share(ratio * base)} bad against the baseline's {format_share(base)}"
         sentence = f"{shares}: noticed after {answers:,.0f} answers"
         if preview.rate:
             sentence += f", {_seconds_said(answers / preview.rate / step.share)} at step {step.index}"

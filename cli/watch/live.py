@@ -20,6 +20,7 @@ from cli.following import Change, Follower
 from cli.watch.scene import Scene, scene_of
 from cli.watch.screen import Screen, clock_text
 from tailramp.errors import TailrampError
+from tailramp.units import format_share
 
 if TYPE_CHECKING:
     from workflows.answers import RampStatus
@@ -102,7 +103,7 @@ def _leave_lines(console: Console, scene: Scene | None) -> None:
     elapsed = "" if scene.started_at is None else clock_text((scene.ended_at or datetime.now(UTC)) - scene.started_at)
     ended = f" ({console.say(scene.result.reason)})" if scene.result is not None else ""
     console.answer(
-        f"{scene.name}  {console.say(scene.phase)}{ended}  {scene.share * 100:g} %  {elapsed}", None, said=True
+        f"{scene.name}  {console.say(scene.phase)}{ended}  {format_share(scene.share)}  {elapsed}", None, said=True
     )
     for trouble in scene.troubles:
         console.answer(f"! {console.say(one_line(trouble))}", None, said=True)

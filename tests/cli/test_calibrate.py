@@ -148,7 +148,7 @@ def test_what_users_keep_is_measured_for_who_uses_it(canary: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--slots", "blue,teal"], "'teal' is no slot: the platform file has blue, green"),
+        (["--slots", "blue,teal"], "--slots is teal: the slots are blue, green"),
         (["--slots", "blue"], "one slot alone needs no --slots"),
         (["--bucket-label", "x-y"], "'x-y' is no name of a label"),
         (["--since", "1m"], "write between 10m and 14d"),

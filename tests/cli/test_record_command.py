@@ -96,7 +96,7 @@ def test_a_file_that_is_there_is_not_overwritten(run: Run) -> None:
         (["--since", "10m", "--until", "20m"], 5, "is not before --until"),
         (["--since", "3650d", "--step", "1s"], 5, "more than 2,000,000 ticks"),
         (["--step", "500ms"], 5, "--step is a whole number of seconds"),
-        (["--baseline", "red"], 2, "red is no slot"),
+        (["--baseline", "red"], 2, "--baseline is red: the slots are blue, green"),
         (["--ramp", "--step", "5s"], 2, "--ramp has its own ticks"),
     ],
 )

@@ -138,5 +138,5 @@ async def test_options_that_an_observation_alone_can_have_are_refused_without_it
         assert refused.code == 2
         assert share in refused.err
     unknown = await folder.run("start", "--observe", "--baseline", "purple")
-    assert unknown.code == 5
-    assert "there are blue, green" in unknown.err
+    assert unknown.code == 2
+    assert "--baseline is purple: the slots are blue, green" in unknown.err
