@@ -85,7 +85,7 @@ def test_the_copied_files_make_a_whole_package(tmp_path: Path) -> None:
     wanted = {
         str(file.relative_to(REPOSITORY))
         for package in packages
-        for pattern in ("*.py", "*.lua", "*.yaml", "*.json")
+        for pattern in ("*.py", "*.lua", "*.conf", "*.yaml", "*.json")
         for file in package.rglob(pattern)
     }
     assert len(packages) == 7
