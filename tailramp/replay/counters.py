@@ -253,7 +253,7 @@ def _derived(check: Check, part: str, match: SlotMatch, by_query: Finder, header
     raw = by_query(check.ended_query(match) if part.startswith("ended") else check.active_query(match))
     if raw is None:
         return None
-    ago = round(check.seconds / header.step)
+    ago = max(1, round(check.seconds / header.step))
     if part == "least":
         return [[_least(one, ago) for one in span] for span in raw]
     return [[_earlier(one, ago) for one in span] for span in raw]

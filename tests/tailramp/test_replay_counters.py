@@ -11,11 +11,13 @@ from replay_samples import START, as_counters, as_plain, as_range_json, bound, c
 
 from tailramp.checks import checks_by_slot, slot_match
 from tailramp.errors import InvalidFile
-from tailramp.replay.counters import Counters, of_recording, run_up
+from tailramp.evidence import SlotMatch, Source, ThresholdRule, hanging
+from tailramp.presets import InFlight
+from tailramp.replay.counters import Counters, answers_to, of_recording, run_up
 from tailramp.replay.course import Course, play
 from tailramp.replay.opening import open_counts
 from tailramp.replay.range_json import RangeAnswers, read_range_json
-from tailramp.replay.recording import Header, Recorded, Span, encode, encode_end
+from tailramp.replay.recording import Header, Recorded, Series, Span, encode, encode_end
 from tailramp.replay.selector import Selector
 
 FILE = Path("answers.json")
@@ -247,6 +249,41 @@ def test_a_check_without_counts_is_named_with_its_query(tmp_path: Path) -> None:
     (problem,) = refused.value.problems
     assert (problem.field, problem.value) == ("checks.toxicity", gone)
     assert "--without toxicity" in problem.mend
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "before"),
+    [
+        (60.0, [0.0, 5.0, 4.0, 5.0], [None, 0.0, 5.0, 4.0]),
+        (20.0, [0.0, 5.0, 4.0, 5.0], [None, 0.0, 5.0, 4.0]),
+        (120.0, [0.0, 0.0, 4.0, 4.0], [None, None, 0.0, 5.0]),
+    ],
+)
+def test_of_requests_in_flight_is_told_what_was_counted_at_least_one_tick_ago(
+    seconds: float, least: list[float | None], before: list[float | None]
+) -> None:
+    """Counts a minute apart tell of requests that may hang for 20 s, too: those that are there at two ticks."""
+    rule = ThresholdRule(min_sample=10, floor=10)
+    check = hanging(seconds, rule, InFlight("active{match}", "ended{match}"), Source.SERVER)
+    slot = SlotMatch(slot="green", metrics='slot="green"', gateway='slot="green"')
+    span = Span(start=START, end=START + 180, anchor=START)
+    header = Header(route="r", spec="", baseline="blue", candidates={}, step=60, spans=(span,), queries=("*",))
+    series = Series((("instance", "a"),), START, [0.0, 5.0, 4.0, 5.0])
+
+    def derived(part: str) -> list[float | None]:
+        query = check.queries(slot)[part]
+        found = answers_to(
+            check,
+            part,
+            query,
+            slot,
+            lambda asked: [[series]] if "[" not in asked and "offset" not in asked else None,
+            header,
+        )
+        assert found is not None
+        return list(found[0][0].values)
+
+    assert (derived("least"), derived("before"), derived("endedBefore")) == (least, before, before)
 
 
 def test_a_run_up_lies_on_the_grid() -> None:
