@@ -74,7 +74,9 @@ def _sections(scene: "Scene", spec: "RampSpec | None") -> list[tuple[str, list[s
 
 
 def _where(scene: "Scene") -> str:
-    whom = f"{scene.share * 100:g} % of identified users are on the candidate"
+    from tailramp.units import format_share
+
+    whom = f"{format_share(scene.share)} of identified users are on the candidate"
     steps = [rung for rung in scene.rungs if rung.buckets]  # everyone's is the promotion, and no step
     current = next((rung for rung in steps if rung.standing == "current"), None)
     if current is None:
@@ -113,7 +115,8 @@ def _takes_back(scene: "Scene", spec: "RampSpec | None") -> list[str]:
     sentences = [said for row in scene.checks for said in _what_fails(row, _consequence(row.slot, scene, spec))]
     blind = "takes everyone back" if policy.on_blind == "rollback" else "holds everyone where they are"
     sentences.append(f"no answer of Prometheus for {format_duration(policy.max_blind)} {blind}")
-    sentences.append(f"no completed look for {format_duration(policy.lease)}: the sentinel takes everyone back")
+    lease = format_duration(policy.lease)
+    sentences.append(f"if nobody has looked at the checks for {lease}, the sentinel takes everyone back")
     sentences.append('`tailramp abort`, `tailramp kill` or buckets: "" take everyone back at once')
     return sentences
 

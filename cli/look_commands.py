@@ -113,10 +113,12 @@ def _rows(sighting: "Sighting") -> list[tuple[str, str]]:
 
 
 def _place(sighting: "Sighting") -> str:
+    from tailramp.units import format_share
+
     parts: list[str] = [str(sighting.phase)]
     if sighting.status is not None and sighting.status.steps:
         parts.append(f"step {sighting.status.step} of {sighting.status.steps}")
-    parts.append(f"{sighting.share * 100:g} % of identified users on the candidate")
+    parts.append(f"{format_share(sighting.share)} of identified users on the candidate")
     return ", ".join(parts)
 
 

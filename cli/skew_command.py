@@ -108,6 +108,8 @@ def _skew_of(ids: set[str], function: "BucketFunction", wanted: "BucketSet") -> 
 
 
 def _as_text(console: Console, count: int, wanted: "BucketSet", found: "list[tuple[str, Skew]]") -> str:
+    from tailramp.units import format_share
+
     say = console.say
     header = ["strategy", "no bucket", f"share of {wanted}", "smallest", "largest", "chi-square", "p"]
     rows = [[say(cell) for cell in header]]
@@ -117,7 +119,7 @@ def _as_text(console: Console, count: int, wanted: "BucketSet", found: "list[tup
         most = f"{_percent(largest)} ({bucket})" if bucket else "?"
         shares = [_percent(skew.share_of(wanted)), _percent(skew.smallest), most]
         rows.append([name, f"{skew.without:,}", *shares, *told])
-    lines = [say(f"{count:,} ids; {wanted} are meant to have {wanted.share * 100:g} %"), ""]
+    lines = [say(f"{count:,} ids; {wanted} are meant to have {format_share(wanted.share)}"), ""]
     lines += [*table(rows, right=frozenset(range(1, 7))), ""]
     lines += [say(_verdict(name, skew)) for name, skew in found]
     return "\n".join(lines)

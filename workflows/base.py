@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from tailramp.decision import Decision, DecisionKind
     from tailramp.evidence import Verdict
     from tailramp.plan import Plan, Variant
-    from tailramp.ramp import Phase, RampState, Reason
+    from tailramp.ramp import RampState, Reason
     from workflows import options, search_attributes, wording
     from workflows.messages import Carried, RampStart
 
@@ -48,7 +48,7 @@ class RampBase:
         self._activities = 0
         self._continuing = False
         self._records: list[tuple[Decision, workflow.ActivityHandle[Any]]] = []
-        self._shown: tuple[Phase, float, Reason | None] | None = None
+        self._shown: tuple[object, ...] | None = None
 
     # Waiting.
 
@@ -182,7 +182,9 @@ class RampBase:
             search_attributes.SHARE.value_set(round(self._share * 100)),
             search_attributes.REASON.value_set(str(self._reason or "")),
         )
-        shown = (self._state.phase, self._share, self._reason)
+        shown: tuple[object, ...] = (self._state.phase, self._share, self._reason)
+        if workflow.patched("show-what-holds"):  # a ramp that began without it has no such upserts in its history
+            shown = (*shown, self._state.paused, self._state.blocked_by, self._state.causes)
         if shown != self._shown:
             workflow.upsert_search_attributes(attributes)
             workflow.upsert_memo(

@@ -6,7 +6,7 @@ watch that is running, a retry that keeps failing, a queue without a worker) com
 """
 
 from cli.following.changes import Change, ChangeKind
-from cli.following.follower import Follower, follow
+from cli.following.follower import Follower
 from cli.following.looks import IDLE_SECONDS, no_worker
 
-__all__ = ["IDLE_SECONDS", "Change", "ChangeKind", "Follower", "follow", "no_worker"]
+__all__ = ["IDLE_SECONDS", "Change", "ChangeKind", "Follower", "no_worker"]

@@ -96,8 +96,3 @@ class Follower:
                     await asyncio.sleep(LOOK_INTERVAL.total_seconds())
         finally:
             await history.close()
-
-
-def follow(ramp: Ramp, *, from_start: bool = False, patience: timedelta = PATIENCE) -> AsyncGenerator[Change, None]:
-    """The changes of ``ramp``, for who needs no more: see ``Follower.changes``."""
-    return Follower(ramp).changes(from_start=from_start, patience=patience)

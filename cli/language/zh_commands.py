@@ -10,7 +10,7 @@ CATALOG: Final[dict[str, str]] = {
     "smallest": "最小",
     "largest": "最大",
     "chi-square": "卡方",
-    "{#n} ids; {any:buckets} are meant to have {#share} %": "{n} 个标识；{buckets} 应占 {share} %",
+    "{#n} ids; {any:buckets} are meant to have {share}": "{n} 个标识；{buckets} 应占 {share}",
     "{name}: no id has a bucket, so nobody would ever reach a candidate": "{name}：没有标识有分桶，没有人会到达候选版本",
     "{name}: too few ids to tell; {#n} and more can": "{name}：标识太少，无法判断；至少需要 {n} 个",
     "{name}: uneven; a share of buckets is not that share of users": "{name}：不均匀；分桶的占比不等于用户的占比",
@@ -261,7 +261,7 @@ CATALOG: Final[dict[str, str]] = {
     "now {#rate} % of {#n} {said:unit} in {#k} of {#needed} windows": "目前 {k}/{needed} 个窗口，其 {n} 个{unit}中占 {rate} %",
     "{#n} more {said:unit} are needed for a verdict": "还需 {n} 个{unit}才能下结论",
     "no answer of Prometheus for {time} {said:goes}": "Prometheus {time} 没有应答时{goes}",
-    "no completed look for {time}: the sentinel takes everyone back": "{time} 内没有完成一次查看：哨兵让所有人回到基线",
+    "if nobody has looked at the checks for {time}, the sentinel takes everyone back": "{time} 内没有任何进程查看检查结果时，哨兵让所有人回到基线",
     '`tailramp abort`, `tailramp kill` or buckets: "" take everyone back at once': '`tailramp abort`、`tailramp kill` 或 buckets: "" 立即让所有人回到基线',
     # list, history
     "no ramp": "没有灰度",

@@ -8,7 +8,7 @@ import pytest
 from project_folder import Folder, finished
 from scripted_world import ScriptedWorld
 
-from cli.following import Change, ChangeKind, follow
+from cli.following import Change, ChangeKind, Follower
 from cli.ramps import Ramp
 from lab.temporal_server import TemporalServer
 from tailramp.errors import Unreachable
@@ -46,7 +46,7 @@ async def test_a_server_that_stays_away_ends_the_stream(
     ramp_folder: Folder, lonely_world: ScriptedWorld, temporal_server: TemporalServer
 ) -> None:
     assert (await ramp_folder.run("start")).code == 0
-    changes = follow(Ramp(lonely_world.client, ramp_folder.route), patience=timedelta(seconds=1))
+    changes = Follower(Ramp(lonely_world.client, ramp_folder.route)).changes(patience=timedelta(seconds=1))
     assert (await anext(changes)).kind is ChangeKind.DECISION
     temporal_server.suspend()
     try:

@@ -7,7 +7,7 @@ import pytest
 from project_folder import Folder
 from scripted_world import ScriptedWorld
 
-from cli.following import Change, ChangeKind, follow
+from cli.following import Change, ChangeKind, Follower
 from cli.ramps import Ramp
 from lab.temporal_server import TemporalServer
 from tailramp.ramp import Phase, WatchOutcome
@@ -33,7 +33,7 @@ async def test_every_recorded_decision_is_told_once_across_continue_as_new(
     await start_ramp(world.client, load_spec(ramp_folder.canary, ramp_folder.platform), "test")
     first_run = (await ramp_handle(world.client, ramp_folder.route).describe()).run_id
     changes: list[Change] = []
-    async for change in follow(Ramp(world.client, ramp_folder.route), from_start=True):
+    async for change in Follower(Ramp(world.client, ramp_folder.route)).changes(from_start=True):
         changes.append(change)
         if change.phase is Phase.HOLDING:
             world.script.hold = WatchOutcome.PASSED
@@ -56,12 +56,12 @@ async def test_who_comes_later_is_told_where_the_ramp_stands_first(ramp_folder: 
     world.script.hold = WatchOutcome.PASSED
     await start_ramp(world.client, load_spec(ramp_folder.canary, ramp_folder.platform), "test")
     ramp = Ramp(world.client, ramp_folder.route)
-    early = follow(ramp, from_start=True)
+    early = Follower(ramp).changes(from_start=True)
     async for change in early:
         if change.reached_target:
             break
     await early.aclose()
-    late = follow(ramp)
+    late = Follower(ramp).changes()
     stands = await anext(late)
     await late.aclose()
     assert (stands.phase, stands.step, stands.steps, stands.share) == (Phase.HOLDING, 4, 4, 0.05)

@@ -13,7 +13,7 @@ from scripted_activities import answers, clear_finds, ends, fails, waits
 
 from tailramp import activity_contract as contract
 from tailramp import activity_names as names
-from tailramp.ramp import Reason, SpendWord, WatchOutcome
+from tailramp.ramp import Block, Cause, Reason, SpendWord, WatchOutcome
 from tailramp.route_record import Clearer
 from workflows.messages import Spend
 from workflows.ramp import RampWorkflow
@@ -173,7 +173,39 @@ async def workloads_put_back(world: ScriptedWorld) -> Ramp:
     return ramp
 
 
+async def held(world: ScriptedWorld) -> Ramp:
+    """By one cause and then by another of the same block, and by an alert that fires twice."""
+    shared = (Block.SHARED_INCIDENT,)
+    no_server = Cause.of(Block.SHARED_INCIDENT, "the baseline blue has no ready server")
+    short = Cause.of(Block.SHARED_INCIDENT, "the baseline blue could not take everyone back: 1 of 4 pods ready")
+    both = f"{no_server.sentence}; {short.sentence}"
+    world.on(
+        "hold 1",
+        ends(
+            WatchOutcome.BLOCKS_CHANGED,
+            f"blocked by shared_incident: {no_server.sentence}",
+            blocks=shared,
+            causes=[no_server],
+        ),
+        ends(
+            WatchOutcome.BLOCKS_CHANGED,
+            f"still blocked by shared_incident: {both}",
+            blocks=shared,
+            causes=[no_server, short],
+        ),
+        waits(),
+    )
+    ramp = await world.start(ramp_spec())
+    await world.reached("hold 1", times=3)
+    await ramp.alert(attributed=False)
+    await ramp.alert(attributed=False)
+    await world.reached("guard 1")
+    await ramp.quiet(running=1)
+    return ramp
+
+
 OTHERS: dict[str, Scenario] = {
+    "held": held,
     "mid_hold": mid_hold,
     "workloads_promoted": workloads_promoted,
     "workloads_put_back": workloads_put_back,

@@ -44,6 +44,19 @@ async def test_another_cause_of_the_block_it_is_held_by_is_a_decision(world: Scr
     assert status.last.endswith(DIVIDED.sentence)
 
 
+async def test_what_holds_it_is_seen_without_a_worker(world: ScriptedWorld) -> None:
+    world.on("hold 1", blocked(NO_SERVER), blocked(DIVIDED), waits())
+    ramp = await world.start()
+    await world.reached("hold 1", times=3)
+    memo = await (await ramp.handle.describe()).memo()
+    assert str(memo["last"]).endswith(DIVIDED.sentence)
+    assert "shared_incident" in str(memo["next"])
+    await ramp.pause()
+    await world.reached("guard 1")
+    memo = await (await ramp.handle.describe()).memo()
+    assert (memo["last"], memo["next"]) == ("paused by mei", "waits for `tailramp resume`; guards go on")
+
+
 async def test_what_is_over_is_forgotten_by_the_next_watch(world: ScriptedWorld) -> None:
     world.on("hold 1", blocked(NO_SERVER), ends(WatchOutcome.BLOCKS_CHANGED, "blocked by nothing any more"), waits())
     ramp = await world.start()
