@@ -43,10 +43,12 @@ from tailramp.proof import Answer
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
 SALT = "demo-2026"
-TAKEN_UP_SECONDS = 30.0
+TAKEN_UP_SECONDS = 62.0
 """Traefik loses no change: its signal may be dropped only where another is waiting, after which it reads the objects as
-they then are.  But a watch that the API server closed, as it does when it can hardly keep up, is opened again after 0.8
-to 30 s, and until then nothing is known of any change."""
+they then are.  But a watch that could not be opened again, as where the API server can hardly keep up, is tried after
+0.8 to 1.6 s, twice as long each time up to 30 to 60 s, which is forgotten after two minutes without a failure
+(client-go's NewReflectorWithOptions in tools/cache/reflector.go); until then nothing is known of any change.  Measured:
+4.8 s after an API server that was away for 3.7 s, and 40 s after the fourth one, less than two minutes apart."""
 on_shared_loop = pytest.mark.asyncio(loop_scope="module")
 """For tests that share a data plane with the others of their file."""
 
