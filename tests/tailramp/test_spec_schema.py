@@ -43,6 +43,7 @@ ONLY_TOGETHER = {
     "platform": {
         "a check that always fails",
         "a claim without probes",
+        "a hold that ends before its step may",
         "a resolution that tails have not",
         "a user in both lists",
         "an empty salt",
