@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,6 +63,17 @@ def _family(row: int) -> str:
     if JUDGED[row] in LADDER:
         return "latency"
     return "errors" if JUDGED[row] == ERRORS else "toxicity"
+
+
+def together(taken: Iterable[Taken]) -> Taken:
+    """All of them as one."""
+    total = Taken()
+    for one in taken:
+        total.ramps += one.ramps
+        total.sequential += one.sequential
+        total.shipped += one.shipped
+        total.by += one.by
+    return total
 
 
 def interval(found: int, of: int, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from bench.evidence.days_before import (
     same_rows,
 )
 from bench.evidence.healthy import row as healthy_row
-from bench.evidence.healthy import taken_back
+from bench.evidence.healthy import taken_back, together
 from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
 from bench.evidence.peers import peers_of
 from bench.evidence.ramps import Outcome, run_ramps
@@ -61,6 +61,8 @@ class Size:
 SHORT = Size(same=60, found=30, ramps=30, robust=30, healthy=100)
 FULL = Size(same=300, found=100, ramps=60, robust=300, healthy=3000)
 
+_HEALTHY = {100: 100_000, 20: 200_000}
+"""Requests per second of the many healthy ramps, and the seeds of theirs: apart from those of the other tables."""
 _DETECTED = (
     *((name, 5.0) for name in ("L10", "L20", "L30", "L50", "TAIL", "E2", "E5", "E20", "X2", "X6")),
     *((name, 25.0) for name in ("L10", "L20", "TAIL", "E2", "X2")),
@@ -186,8 +188,10 @@ def false_rollbacks(size: Size) -> Iterator[str]:
 def many_healthy(size: Size) -> Iterator[str]:
     """Table 4.2 again for tailramp's own judges, with other ramps and more of them."""
     yield "healthy  Healthy candidates taken back in a fixed 24 h ramp, N2: how many, and the 95 % interval of the rate"
-    taken = taken_back(100, size.healthy, noise_at(100), seed=100_000)
-    yield from _table([["", "ramps", "sequential alone", "mostly by", "as shipped"], healthy_row("100/s", taken)])
+    rates = {rate: taken_back(rate, size.healthy, noise_at(rate), seed=seed) for rate, seed in _HEALTHY.items()}
+    rows = [healthy_row(f"{rate}/s", taken) for rate, taken in rates.items()]
+    both = healthy_row("both", together(rates.values()))
+    yield from _table([["", "ramps", "sequential alone", "mostly by", "as shipped"], *rows, both])
 
 
 def detections(size: Size) -> Iterator[str]:
