@@ -5,9 +5,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+import kubernetes.aio.client
+import kubernetes.aio.config  # noqa: F401 - see below
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+import activities.kube.patience  # noqa: F401 - clients import these when they need them; no rollback is to wait for that
 from activities.capacity import CapacityActivities, LeavingActivities
 from activities.clients import Clients
 from activities.preflight import PreflightActivities
