@@ -119,6 +119,9 @@ class ManagedProcess:
     def suspend(self) -> None:
         """Freeze the program: it keeps its ports and connections and answers nothing until `thaw`."""
         self._signal_running(signal.SIGSTOP)
+        # Its threads run on for a moment, and may still answer what comes next.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a suspended program go on."""
