@@ -66,22 +66,21 @@ async def control_killed(ground: Ground, handle: RampHandle) -> Mapping[str, flo
         for event in (await handle.fetch_history()).events
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     ]
-    began = time.time()
-    await ground.killed("control", process_of(tasks[-1]))
-    await _send_abort(handle)
-    await ground.ended(handle)
-    await ground.replace("control")
-    return {"": began}
+    return await _aborted_without(ground, handle, "control", process_of(tasks[-1]))
 
 
 async def watch_killed(ground: Ground, handle: RampHandle) -> Mapping[str, float]:
     """An abort, and the worker that watches this ramp dies with it.  Another one runs."""
-    watching = await _watching(handle)
+    return await _aborted_without(ground, handle, "watch", await _watching(handle))
+
+
+async def _aborted_without(ground: Ground, handle: RampHandle, role: str, process: int) -> Mapping[str, float]:
+    """The worker of this process dies, and the abort is sent; another one of its role runs."""
     began = time.time()
-    await ground.killed("watch", watching)
+    await ground.killed(role, process)
     await _send_abort(handle)
     await ground.ended(handle)
-    await ground.replace("watch")
+    await ground.replace(role)
     return {"": began}
 
 

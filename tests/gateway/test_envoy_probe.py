@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import time
@@ -12,28 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from probe_samples import ECHO, PATH, PROBE, SECRET, VECTORS, nonce_of, signed
 from running_envoy import ROUTE, Answer, RunningEnvoy, StartGateway, Upstream, expected_bucket, until
 from running_envoy import route_document as routes
 
 from lab.process import free_port
-from tailramp.probe_token import Echo, bucket_value, key_from, sign, user_value
+from tailramp.probe_token import Echo, bucket_value, sign, user_value
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "probes.json").read_text("utf-8"))["gateways"]
-SECRET = "0123456789abcdef0123456789abcdef"
-PROBE, ECHO = "X-Tailramp-Probe", "x-tailramp-probe-echo"
 U1 = ("x-user-id", "u1")
-PATH = "/v1/models"
+GOOD = bucket_value("0001")
 CANARY = {"green": "^(?:000[0-9])$"}
-
-
-def signed(value: str = "bucket=0001", *, secret: str = SECRET, late: float = 0, **changes: str) -> str:
-    """A good probe for these gateways, made `late` seconds ago, except for what is changed."""
-    fields = {"route": ROUTE, "path": PATH, "nonce": secrets.token_hex(16)} | changes
-    return sign(key_from(secret), value=value, time_ms=int((time.time() - late) * 1000), **fields)
-
-
-def nonce_of(token: str) -> str:
-    return token.split(";")[3]
 
 
 @pytest.fixture
@@ -105,29 +92,29 @@ async def test_the_gateway_accepts_the_shared_vectors(
 
 
 def tampered(position: int) -> str:
-    token = signed()
+    token = signed(GOOD)
     position %= len(token)
     return token[:position] + ("1" if token[position] == "0" else "0") + token[position + 1 :]
 
 
 REFUSED: dict[str, Callable[[], list[tuple[str, str]]]] = {
-    "expired": lambda: [(PROBE, signed(late=11))],
-    "from the future": lambda: [(PROBE, signed(late=-11))],
-    "another secret": lambda: [(PROBE, signed(secret=SECRET[::-1]))],
-    "another route": lambda: [(PROBE, signed(route="demo/other"))],
+    "expired": lambda: [(PROBE, signed(GOOD, late=11))],
+    "from the future": lambda: [(PROBE, signed(GOOD, late=-11))],
+    "another secret": lambda: [(PROBE, signed(GOOD, secret=SECRET[::-1]))],
+    "another route": lambda: [(PROBE, signed(GOOD, route="demo/other"))],
     "another route and a bucket of one's own": lambda: [
         ("x-user-bucket", "0001"),
-        (PROBE, signed(route="demo/other")),
+        (PROBE, signed(GOOD, route="demo/other")),
     ],
-    "signed for another path": lambda: [(PROBE, signed(path="/v1/chat/completions"))],
+    "signed for another path": lambda: [(PROBE, signed(GOOD, path="/v1/chat/completions"))],
     "first digit of the MAC": lambda: [(PROBE, tampered(-64))],
     "last digit of the MAC": lambda: [(PROBE, tampered(-1))],
     "changed bucket": lambda: [(PROBE, signed("bucket=0050").replace("=0050", "=0001"))],
     "changed nonce": lambda: [(PROBE, tampered(-66))],
-    "MAC in capitals": lambda: [(PROBE, signed().upper().replace("V1;BUCKET", "v1;bucket"))],
-    "MAC cut off": lambda: [(PROBE, signed()[:-1])],
-    "no MAC": lambda: [(PROBE, signed()[:-64])],
-    "another version": lambda: [(PROBE, signed().replace("v1;", "v2;", 1))],
+    "MAC in capitals": lambda: [(PROBE, signed(GOOD).upper().replace("V1;BUCKET", "v1;bucket"))],
+    "MAC cut off": lambda: [(PROBE, signed(GOOD)[:-1])],
+    "no MAC": lambda: [(PROBE, signed(GOOD)[:-64])],
+    "another version": lambda: [(PROBE, signed(GOOD).replace("v1;", "v2;", 1))],
     "two digits of four": lambda: [(PROBE, signed("bucket=01"))],
     "three digits": lambda: [(PROBE, signed("bucket=001"))],
     "segment without a name": lambda: [(PROBE, signed("bucket=0001_"))],
@@ -137,14 +124,14 @@ REFUSED: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "no user": lambda: [(PROBE, signed("user="))],
     "user too long": lambda: [(PROBE, signed(user_value("x" * 513)))],
     "neither bucket nor user": lambda: [(PROBE, signed("slot=green"))],
-    "twice": lambda: [(PROBE, signed())] * 2,
-    "an underscore": lambda: [("X_Tailramp_Probe", signed())],
+    "twice": lambda: [(PROBE, signed(GOOD))] * 2,
+    "an underscore": lambda: [("X_Tailramp_Probe", signed(GOOD))],
     "empty": lambda: [(PROBE, "")],
     "10 kB of garbage": lambda: [(PROBE, "%;" * 5_000)],
     "10 kB of digits": lambda: [(PROBE, "v1;bucket=0001;" + "1" * 10_000)],
     "10 kB around a good one": lambda: [(PROBE, signed(f"bucket=0001{'0' * 10_000}"))],
-    "a body of known length": lambda: [(PROBE, signed()), ("content-length", "2")],
-    "a body in chunks": lambda: [(PROBE, signed()), ("transfer-encoding", "chunked")],
+    "a body of known length": lambda: [(PROBE, signed(GOOD)), ("content-length", "2")],
+    "a body in chunks": lambda: [(PROBE, signed(GOOD)), ("transfer-encoding", "chunked")],
 }
 
 
@@ -157,48 +144,48 @@ async def test_anything_else_is_an_ordinary_request(
     names = {name for name, _ in sent}
     body = b"{}" if "content-length" in names else b"2\r\n{}\r\n0\r\n\r\n" if "transfer-encoding" in names else b""
     assert_ordinary(await envoy.get(U1, *sent, body=body))
-    assert (await envoy.get(U1, (PROBE, signed()))).slot == "green"
+    assert (await envoy.get(U1, (PROBE, signed(GOOD)))).slot == "green"
     assert await envoy.counter("http.gateway.lua.errors") == 0
 
 
 async def test_a_probe_is_good_for_ten_seconds_on_the_gateways_clock(start: Callable[..., Any]) -> None:
     envoy = await start()
     for late in (-9, 0, 9):
-        assert ECHO in (await envoy.get((PROBE, signed(late=late)))).headers
+        assert ECHO in (await envoy.get((PROBE, signed(GOOD, late=late)))).headers
 
 
 async def test_a_good_probe_on_another_path_is_an_ordinary_request(start: Callable[..., Any]) -> None:
     envoy = await start()
     for path in ("/v1/chat/completions", "/v1/models/", "/v1/models?x=1", "/V1/models", "//v1/models", "/v1/%6dodels"):
         for signed_for in (path, PATH):
-            assert_ordinary(await envoy.get(U1, (PROBE, signed(path=signed_for)), path=path))
+            assert_ordinary(await envoy.get(U1, (PROBE, signed(GOOD, path=signed_for)), path=path))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 async def test_a_good_probe_by_another_method_is_an_ordinary_request(start: Callable[..., Any], method: str) -> None:
     envoy = await start()
-    assert_ordinary(await envoy.get(U1, (PROBE, signed()), ("content-length", "0"), method=method))
+    assert_ordinary(await envoy.get(U1, (PROBE, signed(GOOD)), ("content-length", "0"), method=method))
 
 
 async def test_a_head_request_is_no_probe(start: Callable[..., Any]) -> None:
     envoy = await start()
-    answer = await envoy.get(U1, (PROBE, signed()), method="HEAD")
+    answer = await envoy.get(U1, (PROBE, signed(GOOD)), method="HEAD")
     assert (answer.status, answer.headers["x-tailramp-variant"]) == (200, "blue")
     assert ECHO not in answer.headers
 
 
 async def test_a_path_with_a_query_can_be_the_probe_path(start: Callable[..., Any]) -> None:
     envoy = await start(probe_path="/ping?deep=0")
-    answer = await envoy.get((PROBE, signed(path="/ping?deep=0")), path="/ping?deep=0")
+    answer = await envoy.get((PROBE, signed(GOOD, path="/ping?deep=0")), path="/ping?deep=0")
     assert (answer.slot, ECHO in answer.headers) == ("green", True)
-    assert_ordinary(await envoy.get(U1, (PROBE, signed(path="/ping")), path="/ping"))
+    assert_ordinary(await envoy.get(U1, (PROBE, signed(GOOD, path="/ping")), path="/ping"))
 
 
 async def test_an_empty_body_is_none(start: Callable[..., Any]) -> None:
     envoy = await start()
-    assert (await envoy.get((PROBE, signed()), ("content-length", "0"))).slot == "green"
+    assert (await envoy.get((PROBE, signed(GOOD)), ("content-length", "0"))).slot == "green"
     chunked = ("transfer-encoding", "chunked")
-    assert (await envoy.get((PROBE, signed()), chunked, body=b"0\r\n\r\n")).slot == "green"
+    assert (await envoy.get((PROBE, signed(GOOD)), chunked, body=b"0\r\n\r\n")).slot == "green"
 
 
 @pytest.mark.parametrize(("body", "slot"), [(b"", "green"), (b"unannounced", "blue")])
@@ -206,7 +193,7 @@ async def test_over_http2_an_unannounced_body_makes_a_probe_ordinary(
     start: Callable[..., Any], upstreams: dict[str, Upstream], body: bytes, slot: str
 ) -> None:
     envoy = await start()
-    writer = await send_http2(envoy.gateway.listener_port, [U1, (PROBE.lower(), signed())], body)
+    writer = await send_http2(envoy.gateway.listener_port, [U1, (PROBE.lower(), signed(GOOD))], body)
     try:
 
         async def served() -> bool:
@@ -223,7 +210,7 @@ async def test_over_http2_an_unannounced_body_makes_a_probe_ordinary(
 async def test_a_replayed_probe_is_answered_again(start: Callable[..., Any]) -> None:
     """Harmless: it can be nothing but the same cheap GET; `tailramp.probe_token` says why it is allowed."""
     envoy = await start()
-    token = signed()
+    token = signed(GOOD)
     first, second = await envoy.get((PROBE, token)), await envoy.get((PROBE, token))
     assert first.headers[ECHO] == second.headers[ECHO] == f"{nonce_of(token)};0001"
 
@@ -232,7 +219,7 @@ async def test_no_servers_word_passes_for_an_echo(start: Callable[..., Any]) -> 
     """The upstreams of these tests send an echo with every answer."""
     envoy = await start()
     assert_ordinary(await envoy.get(U1))
-    token = signed()
+    token = signed(GOOD)
     # The exchange itself refuses a header that comes twice.
     assert (await envoy.get((PROBE, token))).headers[ECHO] == f"{nonce_of(token)};0001"
 
@@ -240,7 +227,7 @@ async def test_no_servers_word_passes_for_an_echo(start: Callable[..., Any]) -> 
 async def test_a_dead_slot_is_named_by_the_gateways_own_answer(start: Callable[..., Any]) -> None:
     dead = f"127.0.0.1:{free_port()}"
     envoy = await start(clusters={"blue": dead, "green": dead})
-    token = signed()
+    token = signed(GOOD)
     answer = await envoy.get((PROBE, token))
     assert (answer.status, answer.headers["x-tailramp-variant"]) == (503, "green")
     assert answer.headers[ECHO] == f"{nonce_of(token)};0001"
@@ -269,7 +256,7 @@ async def test_without_a_secret_users_are_served_probes_are_not_and_the_log_says
     if content is not None:
         secret_file.write_bytes(content)
     envoy = await start(probe_secret_file=secret_file)
-    for token in (signed(), unsigned_key(content or b"")):
+    for token in (signed(GOOD), unsigned_key(content or b"")):
         assert_ordinary(await envoy.get(U1, (PROBE, token)))
     log = envoy.log.read_text()
     assert f"tailramp: no signed probe is accepted: {secret_file}" in log
@@ -284,14 +271,14 @@ def unsigned_key(key: bytes) -> str:
 
 async def test_without_a_secret_file_every_probe_is_an_ordinary_request(start: Callable[..., Any]) -> None:
     envoy = await start(probe_secret_file=None)
-    for token in (signed(), unsigned_key(b"")):
+    for token in (signed(GOOD), unsigned_key(b"")):
         assert_ordinary(await envoy.get(U1, (PROBE, token)))
     assert "no signed probe" not in envoy.log.read_text()
 
 
 async def test_the_secret_is_told_by_nothing_that_envoy_shows(start: Callable[..., Any]) -> None:
     envoy = await start()
-    assert (await envoy.get((PROBE, signed()))).slot == "green"
+    assert (await envoy.get((PROBE, signed(GOOD)))).slot == "green"
     shown = [(await envoy.admin(path))[1] for path in ("/config_dump", "/server_info", "/stats", "/clusters")]
     assert "window_ms" in shown[0]
     assert not any(SECRET in text for text in (*shown, envoy.log.read_text()))
@@ -302,7 +289,7 @@ async def test_a_line_end_after_the_secret_is_not_part_of_it(start: Callable[...
         secret_file = tmp_path / f"secret-{len(ending)}"
         secret_file.write_bytes((SECRET + ending).encode())
         envoy = await start(probe_secret_file=secret_file)
-        assert (await envoy.get((PROBE, signed(secret=SECRET + "\n")))).slot == "green"
+        assert (await envoy.get((PROBE, signed(GOOD, secret=SECRET + "\n")))).slot == "green"
 
 
 @pytest.mark.parametrize("length", [16, 63, 65, 128])
@@ -313,7 +300,7 @@ async def test_a_secret_may_be_shorter_or_longer_than_a_block_of_the_hash(
     secret_file = tmp_path / "secret"
     secret_file.write_text(secret)
     envoy = await start(probe_secret_file=secret_file)
-    assert (await envoy.get((PROBE, signed(secret=secret)))).slot == "green"
+    assert (await envoy.get((PROBE, signed(GOOD, secret=secret)))).slot == "green"
 
 
 async def test_a_binary_secret_of_any_bytes_but_utf8_signs_too(start: Callable[..., Any], tmp_path: Path) -> None:
@@ -321,7 +308,7 @@ async def test_a_binary_secret_of_any_bytes_but_utf8_signs_too(start: Callable[.
     secret_file = tmp_path / "binary"
     secret_file.write_bytes(key)
     envoy = await start(probe_secret_file=secret_file)
-    assert (await envoy.get((PROBE, signed(secret=os.fsdecode(key))))).slot == "green"
+    assert (await envoy.get((PROBE, signed(GOOD, secret=os.fsdecode(key))))).slot == "green"
 
 
 async def test_an_error_in_the_probe_leaves_no_bucket_and_no_echo(start_gateway: StartGateway, tmp_path: Path) -> None:
@@ -331,7 +318,7 @@ async def test_an_error_in_the_probe_leaves_no_bucket_and_no_echo(start_gateway:
     secret_file = tmp_path / "probe-secret"
     secret_file.write_text(SECRET)
     envoy = await start_gateway(routes(CANARY, "blue", "1"), edit=spoil, probe_secret_file=secret_file)
-    answer = await envoy.get((PROBE, signed()), ("x-user-bucket", "0001"))
+    answer = await envoy.get((PROBE, signed(GOOD)), ("x-user-bucket", "0001"))
     assert (answer.status, answer.slot, answer.bucket, ECHO in answer.headers) == (200, "blue", None, False)
     assert await envoy.counter("http.gateway.lua.errors") == 1
     assert_ordinary(await envoy.get(U1))

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running_envoy import ROUTE, Answer, expected_bucket
+from probe_samples import ECHO, PATH, PROBE, SECRET, VECTORS, nonce_of, signed
+from running_envoy import Answer, expected_bucket
 from running_nginx import RunningNginx, StartNginx, document, needs_nginx
 
 from lab.process import free_port
 from lab.sample_route import on_green
-from tailramp.probe_token import Echo, bucket_value, key_from, sign, user_value
+from tailramp.probe_token import Echo, bucket_value, user_value
 from tailramp.route_record import OffAnswer
 
 pytestmark = needs_nginx
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "probes.json").read_text("utf-8"))["gateways"]
-SECRET = "0123456789abcdef0123456789abcdef"
-PROBE, ECHO = "X-Tailramp-Probe", "x-tailramp-probe-echo"
 U1 = ("x-user-id", "u1")
-PATH = "/v1/models"
+GOOD = bucket_value("01")
 CANARY = document(on_green("00-09"))
-
-
-def signed(value: str = "bucket=01", *, secret: str = SECRET, late: float = 0, **changes: str) -> str:
-    """A good probe for these gateways, made `late` seconds ago, except for what is changed."""
-    fields = {"route": ROUTE, "path": PATH, "nonce": secrets.token_hex(16)} | changes
-    return sign(key_from(secret), value=value, time_ms=int((time.time() - late) * 1000), **fields)
-
-
-def nonce_of(token: str) -> str:
-    return token.split(";")[3]
 
 
 @pytest.fixture
@@ -99,21 +84,21 @@ async def test_nginx_accepts_the_shared_vectors(
 
 
 REFUSED: dict[str, Callable[[], list[tuple[str, str]]]] = {
-    "expired": lambda: [(PROBE, signed(late=11))],
-    "from the future": lambda: [(PROBE, signed(late=-11))],
-    "another secret": lambda: [(PROBE, signed(secret=SECRET[::-1]))],
-    "another route": lambda: [("x-user-bucket", "01"), (PROBE, signed(route="demo/other"))],
-    "signed for another path": lambda: [(PROBE, signed(path="/v1/chat/completions"))],
-    "MAC cut off": lambda: [(PROBE, signed()[:-1])],
+    "expired": lambda: [(PROBE, signed(GOOD, late=11))],
+    "from the future": lambda: [(PROBE, signed(GOOD, late=-11))],
+    "another secret": lambda: [(PROBE, signed(GOOD, secret=SECRET[::-1]))],
+    "another route": lambda: [("x-user-bucket", "01"), (PROBE, signed(GOOD, route="demo/other"))],
+    "signed for another path": lambda: [(PROBE, signed(GOOD, path="/v1/chat/completions"))],
+    "MAC cut off": lambda: [(PROBE, signed(GOOD)[:-1])],
     "changed bucket": lambda: [(PROBE, signed("bucket=50").replace("=50", "=01"))],
     "four digits of two": lambda: [(PROBE, signed("bucket=0001"))],
     "user too long": lambda: [(PROBE, signed(user_value("x" * 513)))],
-    "twice": lambda: [(PROBE, signed())] * 2,
-    "an underscore": lambda: [("X_Tailramp_Probe", signed())],
+    "twice": lambda: [(PROBE, signed(GOOD))] * 2,
+    "an underscore": lambda: [("X_Tailramp_Probe", signed(GOOD))],
     "10 kB of garbage": lambda: [(PROBE, "%;" * 5_000)],
-    "a body of known length": lambda: [(PROBE, signed()), ("content-length", "2")],
-    "a long body": lambda: [(PROBE, signed()), ("content-length", "100000")],
-    "a body in chunks": lambda: [(PROBE, signed()), ("transfer-encoding", "chunked")],
+    "a body of known length": lambda: [(PROBE, signed(GOOD)), ("content-length", "2")],
+    "a long body": lambda: [(PROBE, signed(GOOD)), ("content-length", "100000")],
+    "a body in chunks": lambda: [(PROBE, signed(GOOD)), ("transfer-encoding", "chunked")],
 }
 
 
@@ -127,19 +112,19 @@ async def test_anything_else_is_an_ordinary_request(start: Callable[..., Any]) -
         assert answer.status == 200, name
         assert_ordinary(answer)
     for method in ("POST", "DELETE", "OPTIONS"):
-        assert_ordinary(await nginx.get(U1, (PROBE, signed()), ("content-length", "0"), method=method))
-    assert ECHO not in (await nginx.get(U1, (PROBE, signed()), method="HEAD")).headers
+        assert_ordinary(await nginx.get(U1, (PROBE, signed(GOOD)), ("content-length", "0"), method=method))
+    assert ECHO not in (await nginx.get(U1, (PROBE, signed(GOOD)), method="HEAD")).headers
     for path in ("/v1/chat/completions", "/v1/models/", "/v1/models?x=1", "/V1/models", "//v1/models", "/v1/%6dodels"):
         for signed_for in (path, PATH):
-            assert_ordinary(await nginx.get(U1, (PROBE, signed(path=signed_for)), path=path))
-    assert await nginx.label(U1, (PROBE, signed())) == "green"
+            assert_ordinary(await nginx.get(U1, (PROBE, signed(GOOD, path=signed_for)), path=path))
+    assert await nginx.label(U1, (PROBE, signed(GOOD))) == "green"
     assert await nginx.counter("http.gateway.lua.errors") == 0
 
 
 async def test_an_empty_body_is_none(start: Callable[..., Any]) -> None:
     nginx = await start()
-    assert await nginx.label((PROBE, signed()), ("content-length", "0")) == "green"
-    chunked = await nginx.get((PROBE, signed()), ("transfer-encoding", "chunked"), body=b"0\r\n\r\n")
+    assert await nginx.label((PROBE, signed(GOOD)), ("content-length", "0")) == "green"
+    chunked = await nginx.get((PROBE, signed(GOOD)), ("transfer-encoding", "chunked"), body=b"0\r\n\r\n")
     assert chunked.values("x-model-route") == ["green"]
 
 
@@ -159,12 +144,12 @@ async def test_a_gateway_behind_that_is_dead_and_a_route_that_is_off_are_answere
     secret_file.write_text(SECRET)
     dead = dict.fromkeys(("blue", "green"), f"127.0.0.1:{free_port()}")
     nginx = await start_nginx(CANARY, clusters=dead, probe_secret_file=secret_file)
-    token = signed()
+    token = signed(GOOD)
     answer = await nginx.get((PROBE, token))
     assert (answer.status, answer.headers[ECHO]) == (502, f"{nonce_of(token)};01")
     off = document(on_green("00-09"), epoch=3, off=True, off_answer=OffAnswer(status=451, message="不提供服务"))
     await nginx.loads(off)
-    token = signed()
+    token = signed(GOOD)
     answer = await nginx.get((PROBE, token))
     assert (answer.status, answer.headers["x-tailramp-variant"]) == (451, "off")
     assert answer.headers[ECHO] == f"{nonce_of(token)};01"
@@ -176,13 +161,13 @@ async def test_without_a_good_secret_users_are_served_probes_are_not_and_the_log
     secret_file = tmp_path / "another-secret"
     secret_file.write_text("fifteen bytes..")
     nginx = await start(probe_secret_file=secret_file)
-    assert_ordinary(await nginx.get(U1, (PROBE, signed())))
+    assert_ordinary(await nginx.get(U1, (PROBE, signed(GOOD))))
     assert f"no signed probe is accepted: {secret_file}: 15 bytes of secret" in nginx.log()
 
 
 async def test_the_secret_is_told_by_nothing_that_nginx_shows(start: Callable[..., Any]) -> None:
     nginx = await start()
-    assert await nginx.label((PROBE, signed())) == "green"
+    assert await nginx.label((PROBE, signed(GOOD))) == "green"
     shown = [(await nginx.admin(path))[1] for path in ("/config_dump", "/server_info", "/stats", "/clusters")]
     shown += [nginx.log(), nginx.configuration_text()]
     assert "window_ms" in shown[-1]
