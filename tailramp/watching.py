@@ -245,8 +245,8 @@ class Watching:
         if request.hold is None or held < request.hold:
             return None
         if combined.kind is VerdictKind.PASS:
-            check, sentence = _too_much_risk(verdicts)
-            return self._inconclusive(sentence, [f"risk of {check}"])
+            whose, sentence = _too_much_risk(verdicts)
+            return self._inconclusive(sentence, [f"risk of {whose}"])
         return self._inconclusive(combined.reason, _missing(combined))
 
     def _step_allowed(self, risks: Sequence[Risk]) -> int | None:
@@ -272,11 +272,14 @@ class Watching:
 
 
 def _too_much_risk(verdicts: Sequence[Said]) -> tuple[str, str]:
-    """The check that may still be the worst, and why that is too much in words."""
-    worst = max((upper, verdict.check) for verdict in verdicts for upper, _ in verdict.numbers.risks or ((0.0, 0.0),))
-    return worst[
-        1
-    ], f"no larger share is safe yet: {worst[1]} may still be {worst[0]:.1f} times as bad as on the baseline"
+    """Which check of which candidate may still be the worst, and in words why that is too much."""
+    ratio, slot, check = max(
+        (upper, verdict.slot, verdict.check)
+        for verdict in verdicts
+        for upper, _ in verdict.numbers.risks or ((0.0, 0.0),)
+    )
+    said = f"no larger share is safe yet: {check} may still be {ratio:.1f} times as bad as on the baseline"
+    return f"{slot} {check}", said
 
 
 def _missing(combined: Combination) -> list[str]:
