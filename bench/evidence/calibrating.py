@@ -17,7 +17,7 @@ from bench.evidence.traffic import (
     Traffic,
     slower_than,
 )
-from tailramp.evidence.sequential.calibration import carry_estimate, count_noise, user_spread
+from tailramp.evidence.sequential.calibration import carry_estimate, noise_estimates, spread_estimate
 from tailramp.evidence.sequential.dispersion import Noise
 from tailramp.evidence.sequential.rule import UNMEASURED_CARRY
 
@@ -32,18 +32,22 @@ DEFAULTS = Noise.of(
 
 
 def calibrated(rate: float, *, seed: int, regime: Regime = N2, days: int = 1) -> Noise:
-    """The noise of the judged metrics as ``tailramp calibrate`` finds it at ``rate`` requests per second."""
+    """The noise of the judged metrics that ``tailramp calibrate`` writes at ``rate`` requests per second: the upper
+    ends of what it finds.
+    """
     by_bucket = _by_bucket(rate, seed, regime, days).sum(axis=1)
     traffic = Traffic(1, rate, regime, seed + 1)
     traffic.serve(np.array([50.0]))
     windows = np.stack([traffic.step()[:, 0] for _ in range(days * 5760)])
     tau, phi0, sigma0 = [], [], []
-    for metric in JUDGED:
-        phi, sigma = count_noise(windows[:, :, metric], 20)
-        phi0.append(phi)
-        sigma0.append(sigma)
-        found = user_spread(by_bucket[0, :, metric], by_bucket[1, :, metric], phi)
-        tau.append(0.0 if found is None else found)
+    for place, metric in enumerate(JUDGED):
+        told = noise_estimates(windows[:, :, metric], 20)
+        phi, sigma = (None, None) if told is None else told
+        phi0.append(DEFAULTS.phi0[place] if phi is None else phi.high)
+        sigma0.append(DEFAULTS.sigma0[place] if sigma is None else sigma.high)
+        n, x = by_bucket[:, :, metric]
+        found = None if phi is None else spread_estimate(n, x, phi.value)
+        tau.append(DEFAULTS.tau[place] if found is None else found.high)
     return Noise.of(tau, phi0, sigma0)
 
 
