@@ -1,7 +1,7 @@
 """Taking candidates out, whatever the API server says to it.
 
-Everything is sent at once: the deletion of each canary, the main route's way back if its default had moved, and the
-closed record.  A canary that cannot be deleted is pointed at the baseline, and if that is refused too it is told to
+Everything is sent at once: the deletion of each canary, the main route's way back where its default may have moved, and
+the closed record.  A canary that cannot be deleted is pointed at the baseline, and if that is refused too it is told to
 match nobody.  Then the main route is written once more, after the record: see ``engine`` for why.
 """
 
@@ -90,6 +90,13 @@ class _Attempt:
         self._binding = stored.binding
         self._planner = clearing.planner(stored.binding)
         self._target = None if record.off else record.assignment.default
+        # Who moves the default says so in the record first.
+        before = stored.record
+        self._default_stands = (
+            stored.lease is not None
+            and not (before.off or record.off)
+            and before.assignment.default == record.assignment.default
+        )
         self.overtaken = False
         self.failures: list[str] = []
 
@@ -101,23 +108,17 @@ class _Attempt:
         await asyncio.gather(
             *(self._guarded(self._remove(name, uid or None)) for name, uid in uids.items()),
             self._close_record(),
-            self._point(),
+            *([] if self._default_stands else [self._write_main({})]),
         )
 
     async def seal(self) -> None:
-        """Raise the epoch of the main route, now that the record is closed."""
+        """Raise the epoch of the main route, now that the record is closed, and see to it that it points home."""
         marks = {
             RAMP: self._record.ramp or "",
             EPOCH: str(self._record.epoch),
             DEFAULT: self._record.original_default,
         }
-
-        async def write() -> None:
-            main = await self._main()
-            if main is not None and (operations := annotate(main, marks)):
-                await self._patch(main, [*is_that(main), *operations])
-
-        await self._guarded(write())
+        await self._write_main(marks)
 
     async def is_done(self) -> bool:
         """Whether what stands now is what was meant; whatever was put back meanwhile is taken out again."""
@@ -149,16 +150,21 @@ class _Attempt:
         except TailrampError as error:
             self.failures.append(f"the record could not be closed: {error}")
 
-    async def _point(self) -> None:
-        """Send everyone back to the slot that was the default before, if the main route points elsewhere."""
+    async def _write_main(self, marks: dict[str, str]) -> None:
+        """Annotate the main route, and send everyone back to the slot that was the default before, if it points
+        elsewhere.
+        """
 
         async def write() -> None:
             for _ in range(ATTEMPTS):
                 main = await self._main()
-                if main is None or not (operations := self._planner.pointed(main, self._target)):
+                if main is None:
+                    return
+                pointed = self._planner.pointed(main, self._target)
+                if not (operations := [*pointed, *annotate(main, marks)]):
                     return
                 try:
-                    await self._patch(main, [*is_unchanged(main), *operations])
+                    await self._patch(main, [*(is_unchanged(main) if pointed else is_that(main)), *operations])
                 except Changed:
                     continue
                 return
