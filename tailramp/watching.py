@@ -245,9 +245,20 @@ class Watching:
         if request.hold is None or held < request.hold:
             return None
         if combined.kind is VerdictKind.PASS:
-            whose, sentence = _too_much_risk(verdicts)
-            return self._inconclusive(sentence, [f"risk of {whose}"])
+            return self._too_much_risk(verdicts)
         return self._inconclusive(combined.reason, _missing(combined))
+
+    def _too_much_risk(self, verdicts: Sequence[Said]) -> Outcome | None:
+        """Name the check of the candidate that may still bring the most bad answers."""
+        reaction = self._request.spec.platform.ramp.evidence.reaction.total_seconds()
+        _, ratio, slot, check = max(
+            (harm(risk, 1.0, reaction), risk[0], verdict.slot, verdict.check)
+            for verdict in verdicts
+            for risk in verdict.numbers.risks or ((0.0, 0.0),)
+        )
+        sentence = f"no larger share is safe yet: {check} may still be {ratio:.1f} times as bad as on the baseline"
+        told = f"{slot}: {sentence}" if len(self._request.plan.slots) > 1 else sentence
+        return self._inconclusive(told, [f"risk of {slot} {check}"])
 
     def _step_allowed(self, risks: Sequence[Risk]) -> int | None:
         """The step to go on to; one beyond the last is the promotion.  A step with an approval is not skipped."""
@@ -269,17 +280,6 @@ class Watching:
                 break
         share = largest_share([step.share for step in reachable], now, risks, **limits)
         return next((step.index for step in reachable if step.share == share), None)
-
-
-def _too_much_risk(verdicts: Sequence[Said]) -> tuple[str, str]:
-    """Which check of which candidate may still be the worst, and in words why that is too much."""
-    ratio, slot, check = max(
-        (upper, verdict.slot, verdict.check)
-        for verdict in verdicts
-        for upper, _ in verdict.numbers.risks or ((0.0, 0.0),)
-    )
-    said = f"no larger share is safe yet: {check} may still be {ratio:.1f} times as bad as on the baseline"
-    return f"{slot} {check}", said
 
 
 def _missing(combined: Combination) -> list[str]:

@@ -30,9 +30,11 @@ def by_evidence(spec: RampSpec) -> RampSpec:
     return spec.model_copy(update={"platform": spec.platform.model_copy(update={"ramp": policy})})
 
 
-def said(*risks: tuple[float, float], kind: VerdictKind = VerdictKind.PASS) -> list[Verdict]:
+def said(
+    *risks: tuple[float, float], kind: VerdictKind = VerdictKind.PASS, check: str = "errors", slot: str = "green"
+) -> list[Verdict]:
     numbers = Numbers(seen=5000, baseline_seen=95000, risks=risks)
-    return [Verdict(kind=kind, check="errors", slot="green", judge="sequential", reason="told", numbers=numbers)]
+    return [Verdict(kind=kind, check=check, slot=slot, judge="sequential", reason="told", numbers=numbers)]
 
 
 def watching(spec: RampSpec, plan: Plan, step: int, **changes: object) -> Watching:
@@ -158,6 +160,32 @@ def test_the_reason_names_what_is_still_possible(full_spec: RampSpec, promoting:
     assert found[0].sentence == (
         "no larger share is safe yet: errors may still be 16.0 times as bad as on the baseline"
     )
+
+
+def test_the_reason_names_what_could_do_the_most_harm_not_what_could_be_the_most_times_worse(
+    full_spec: RampSpec, promoting: Plan
+) -> None:
+    rare, frequent = said((16.0, 0.0001), check="toxicity"), said((6.0, 0.05))
+    found = first_outcome(watching(full_spec, promoting, 1), [*rare, *frequent])
+    assert found is not None
+    assert "errors may still be 6.0 times" in found[0].sentence
+
+
+def test_the_same_check_of_two_candidates_is_told_once_for_each(two_spec: RampSpec, two: Plan) -> None:
+    def told(green: float, red: float, *known: Outcome) -> Outcome | None:
+        causes = tuple(cause for outcome in known for cause in outcome.causes)
+        watch = watching(two_spec, two, 1, overdue=bool(known), causes=causes)
+        found = first_outcome(watch, [*said((green, 0.02)), *said((red, 0.02), slot="red")])
+        return found and found[0]
+
+    first = told(16.0, 8.0)
+    assert first is not None
+    assert first.sentence.startswith("green: no larger share is safe yet: errors may still be 16.0 times")
+    assert told(12.0, 8.0, first) is None
+    second = told(8.0, 12.0, first)
+    assert second is not None
+    assert second.sentence.startswith("red: ")
+    assert told(12.0, 8.0, first, second) is None
 
 
 def test_blind_ticks_do_not_count_towards_the_dwell(full_spec: RampSpec, promoting: Plan) -> None:
