@@ -286,7 +286,7 @@ def _holder(
         record = await router.record()
         why = against(record) if record.kill is None else f"was shut off by {record.kill.by}"
         if why is not None:
-            raise Fenced(f"{record.route}: {why}", holder=record.ramp, epoch=record.epoch)
+            raise Fenced(f"{record.route}: {why}")
 
     return Holder(request.ramp, check, order)
 

@@ -221,8 +221,7 @@ async def prove_assignment(router: Router, prober: Prober, assignment: Assignmen
     """One look: what is stored, what the data plane has loaded, and who answers whom."""
     view = await router.read()
     if view.record.ramp != ramp or view.record.closed or view.record.kill is not None:
-        holder = view.record.ramp
-        raise Fenced(f"{view.record.route} was cleared or taken over", holder=holder, epoch=view.record.epoch)
+        raise Fenced(f"{view.record.route} was cleared or taken over")
     same = Answer.YES if view.record.assignment == assignment else Answer.NO
     stored = Finding(question=f"stored: {assignment.describe()}", answer=same, seen=view.record.assignment.describe())
     probed = await prober.probe(assignment)

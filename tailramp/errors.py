@@ -78,16 +78,7 @@ class Refused(TailrampError):
 
 
 class Fenced(Refused):
-    """A write was refused because the route record has moved on.
-
-    ``holder`` is the ramp id that owns the record now, or None when nobody does; ``epoch`` is the stored one, and 0
-    where it was not the record that refused.
-    """
-
-    def __init__(self, message: str, *, holder: str | None, epoch: int = 0) -> None:
-        super().__init__(message)
-        self.holder = holder
-        self.epoch = epoch
+    """A write was refused because the route record has moved on."""
 
 
 class Frozen(Refused):

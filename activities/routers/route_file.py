@@ -72,11 +72,7 @@ class RouteFile:
                     temporary.rename(self.path)
                 except FileNotFoundError:
                     now = self.read().record
-                    raise Fenced(
-                        f"{now.route} was cleared by {now.cleared_by} during this write",
-                        holder=now.ramp,
-                        epoch=now.epoch,
-                    ) from None
+                    raise Fenced(f"{now.route} was cleared by {now.cleared_by} during this write") from None
                 self._remove_others(temporary)  # a clear that was decided before this, and froze without the lock
                 return changed
             finally:

@@ -25,8 +25,8 @@ class External:
     async def claim(self, holder: Holder, *, serves: bool) -> None:
         """Nobody here writes it."""
 
-    async def prepare(self, model: str, holder: Holder) -> bool:  # noqa: ARG002
-        return False
+    async def prepare(self, model: str, holder: Holder) -> None:
+        """Nobody here can."""
 
     async def ready(self, servers: int, seconds: float) -> Progress:  # noqa: ARG002
         return Progress(wanted=0, ready=0, unit="")

@@ -123,11 +123,11 @@ class KubernetesWorkload:
         for noted in await self._objects():
             await noted.hold(self._blank(holder), lambda _: (), holder, anew=serves)
 
-    async def prepare(self, model: str, holder: Holder) -> bool:
+    async def prepare(self, model: str, holder: Holder) -> None:
         def fields(found: Object) -> tuple[FieldValue, ...]:
             return self._fields(found, model).fields
 
-        return await self._object.hold(self._blank(holder), fields, holder, replaces=True)
+        await self._object.hold(self._blank(holder), fields, holder, replaces=True)
 
     async def grow(self, servers: int, holder: Holder) -> None:
         more, scaler = _more(REPLICAS, servers, otherwise=1), await self._autoscaler()

@@ -47,20 +47,17 @@ class NotedObject:
         *,
         anew: bool = False,
         replaces: bool = False,
-    ) -> bool:
-        """Write the fields of ``change``, with notes; returns whether any of them was otherwise.
+    ) -> None:
+        """Write the fields of ``change``, with notes.
 
         ``blank`` are the notes where there are none yet.  ``anew``: what another ramp has noted is forgotten, so that
         what stands now is what was found.  ``replaces``: other servers take the place of those that are there.  Raises
         Fenced where this ramp has asked for something else since.
         """
-        changed = False
 
         def operations(found: Object) -> list[Operation]:
-            nonlocal changed
             fields = change(found)
             writes = written(found, fields)
-            changed = changed or bool(writes)
             notes = Notes.on(found)
             if notes is None or (anew and notes.ramp != holder.ramp):
                 notes = blank
@@ -71,7 +68,6 @@ class NotedObject:
             return [*writes, *notes.model_copy(update=by).with_fields(found, fields).mark(found)]
 
         await self.patch(operations, holder)
-        return changed
 
     def _order(self, notes: Notes, holder: Holder) -> int:
         """The order that stands once ``holder`` has written.  It stands also where a write changes nothing else, so
@@ -80,7 +76,7 @@ class NotedObject:
         if holder.order is None:
             return before
         if holder.order < before:
-            raise Fenced(f"{self}: ramp {holder.ramp} has asked for other servers since", holder=holder.ramp)
+            raise Fenced(f"{self}: ramp {holder.ramp} has asked for other servers since")
         return holder.order
 
     async def restore(self, holder: Holder | None, *, serves: bool, runs_model: bool) -> Restored:

@@ -91,8 +91,8 @@ class Workload(Protocol):
         ``serves``: everyone is served there, so that what an earlier ramp has made of it is what this one finds.
         """
 
-    async def prepare(self, model: str, holder: Holder) -> bool:
-        """Let the servers run ``model``.  False if nothing had to be written."""
+    async def prepare(self, model: str, holder: Holder) -> None:
+        """Let the servers run ``model``."""
 
     async def ready(self, servers: int, seconds: float) -> Progress:
         """How far ``servers`` of them are.  ``seconds`` is the time of day.

@@ -26,7 +26,7 @@ def fence(record: RouteRecord, *, ramp: str, epoch: int) -> None:
     """
 
     def fenced(why: str) -> Fenced:
-        return Fenced(f"{record.route} {why}", holder=record.ramp, epoch=record.epoch)
+        return Fenced(f"{record.route} {why}")
 
     if record.kill is not None:
         raise fenced(f"was shut off by {record.kill.by}")
@@ -81,7 +81,7 @@ def taken_over(
         raise Frozen(f"{record.route} is frozen by {word}. `tailramp lift` allows ramps again")
     if record.ramp == ramp:
         if record.closed:
-            raise Fenced(f"this ramp was cleared by {record.cleared_by}", holder=ramp, epoch=record.epoch)
+            raise Fenced(f"this ramp was cleared by {record.cleared_by}")
         return record
     for held in candidates.values():
         refused = refusal(record, model=held.model, digest=held.digest)
@@ -206,7 +206,7 @@ def retiring(record: RouteRecord, *, ramp: str, new: SlotName, servers: int) -> 
     Raises Fenced unless ``new`` still serves everyone by that ramp's doing.
     """
     if (why := against_retiring(record, ramp=ramp, new=new)) is not None:
-        raise Fenced(f"{record.route}: {why}", holder=record.ramp, epoch=record.epoch)
+        raise Fenced(f"{record.route}: {why}")
     return record.model_copy(update={"previous_servers": servers})
 
 

@@ -56,7 +56,7 @@ def test_the_listed_summary_is_the_first_sentence_of_the_help(name: str) -> None
     [
         (InvalidFile([Problem("canary.model", "is missing", "Add model:")]), 5, "canary.model: is missing. Add model:"),
         (Refused("the route is taken"), 5, "refused: the route is taken"),
-        (Fenced("too late", holder=None, epoch=3), 5, "refused: too late"),
+        (Fenced("too late"), 5, "refused: too late"),
         (Unreachable("Temporal does not answer"), 6, "error: Temporal does not answer"),
         (ZeroDivisionError("division by zero"), 1, "internal error: ZeroDivisionError: division by zero"),
         (ValueError(), 1, "internal error: ValueError\n"),

@@ -118,7 +118,7 @@ async def test_asleep_at_any_call_while_a_later_ramp_takes_the_slot_it_changes_n
 
             async def check(taken: list[Any] = taken) -> None:
                 if taken:
-                    raise Fenced("llm/chat is held by another ramp", holder=LATER, epoch=9)
+                    raise Fenced("llm/chat is held by another ramp")
 
             async with Stepping(place.kubeconfig, before=At(point, take)) as first:
                 slot = await made(place, first, settings)

@@ -63,9 +63,8 @@ CLEARED = {by: at_epoch(cleared(serving(), by=by, reason="why"), 10) for by in C
     ],
 )
 def test_a_write_that_came_too_late_is_fenced_and_told_by_whom(record: RouteRecord, words: str) -> None:
-    with pytest.raises(Fenced, match=words) as fenced:
+    with pytest.raises(Fenced, match=words):
         fence(record, ramp=RAMP, epoch=10)
-    assert (fenced.value.holder, fenced.value.epoch) == (record.ramp, record.epoch)
 
 
 @pytest.mark.parametrize("stored", [0, 9, 10])

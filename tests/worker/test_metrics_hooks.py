@@ -49,7 +49,7 @@ def test_a_renewal_is_counted_when_it_is_stored_and_a_failure_goes_through() -> 
     with pytest.raises(asyncio.CancelledError), telemetry.lease_write(renewals=1):
         raise asyncio.CancelledError
     with pytest.raises(Fenced), telemetry.lease_write(renewals=1):
-        raise Fenced("the route was cleared", holder=None, epoch=2)
+        raise Fenced("the route was cleared")
     assert sample("tailramp_lease_renewals_total") == renewals + 1
     assert sample("tailramp_lease_failures_total") == failures + 1
 

@@ -59,7 +59,7 @@ def writes_of(planner: Planner, seen: Seen, record: RouteRecord) -> list[list[Wr
         (after if slot == record.assignment.default else before).append(Write(canary, operations))
     if rules:
         missing = ", ".join(rules)
-        raise Fenced(f"{record.route}: {missing} is gone", holder=record.ramp, epoch=record.epoch)
+        raise Fenced(f"{record.route}: {missing} is gone")
     moved = planner.pointed(seen.main, None if record.off else record.assignment.default)
     main = [Write(seen.main, [*moved, *annotate(seen.main, marks_of(record))])] if moved else []
     return [before, main, after]
