@@ -13,7 +13,7 @@ from scripted_world import ScriptedWorld
 from cli import examples
 from gateway.route_document import RouteDocument
 from lab.process import ManagedProcess
-from lab.temporal_server import TemporalServer
+from lab.temporal_server import WITHOUT_PAUSES, TemporalServer
 from tailramp.route_record import SlotRecord
 
 
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest, warm: Path) -> Folder
 
 @pytest.fixture(scope="module")
 def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
-    server = TemporalServer(tmp_path_factory.mktemp("temporal"))
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"), WITHOUT_PAUSES)
     asyncio.run(server.start())
     yield server
     asyncio.run(server.stop())

@@ -9,7 +9,7 @@ from scripted_world import ScriptedWorld
 
 from cli.following import Change, ChangeKind, Follower
 from cli.ramps import Ramp
-from lab.temporal_server import TemporalServer
+from lab.temporal_server import WITHOUT_PAUSES, TemporalServer
 from tailramp.ramp import Phase, WatchOutcome
 from tailramp.spec import load_spec
 from workflows.handles import ramp_handle
@@ -19,8 +19,8 @@ from workflows.starting import start_ramp
 @pytest.fixture(scope="module")
 def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     """A server that suggests to continue as new after a few steps already."""
-    config = {"limit.historyCount.suggestContinueAsNew": 60}
-    server = TemporalServer(tmp_path_factory.mktemp("temporal"), dynamic_config=config)
+    config = {**WITHOUT_PAUSES, "limit.historyCount.suggestContinueAsNew": 60}
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"), config)
     asyncio.run(server.start())
     yield server
     asyncio.run(server.stop())

@@ -1,16 +1,18 @@
-"""One Temporal server for all tests of this folder."""
+"""One Temporal server for all tests of a file."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
 
 from lab.temporal_server import TemporalServer
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TemporalServer]:
-    async with TemporalServer(tmp_path_factory.mktemp("temporal")) as server:
-        yield server
+@pytest.fixture(scope="module")
+def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"))
+    asyncio.run(server.start())
+    yield server
+    asyncio.run(server.stop())

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from temporalio import activity
@@ -64,9 +63,8 @@ async def _later() -> None:
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with TemporalServer(tmp_path / "temporal") as server:
-        yield await Client.connect(server.address, data_converter=pydantic_data_converter)
+async def client(temporal: TemporalServer) -> Client:
+    return await Client.connect(temporal.address, data_converter=pydantic_data_converter)
 
 
 async def test_lines_of_an_activity_of_its_threads_and_of_its_workflow_name_the_ramp(

@@ -17,9 +17,12 @@ from lab import programs
 from workflows import search_attributes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def temporal_address() -> Iterator[str]:
-    """A real server, in memory; each test has a route of its own, and the tests share its queues one after another."""
+    """A real server; each test has a route of its own, and the tests share its queues one after another.
+
+    Of one file, because it starts in less than what it costs to stay until the run is over.
+    """
     with running_server() as address:
         yield address
 

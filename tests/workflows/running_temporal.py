@@ -1,4 +1,4 @@
-"""Temporal's development server without a disk: hundreds of short ramps need no database that survives them."""
+"""Temporal's development server for hundreds of short ramps, one after the other."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ from tempfile import TemporaryDirectory
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from lab.temporal_server import TemporalServer
-
-
-class _ServerInMemory(TemporalServer):
-    def _command(self) -> tuple[list[str], dict[str, str]]:
-        argv, environment = super()._command()
-        database = argv.index("--db-filename")
-        return [*argv[:database], *argv[database + 2 :]], environment
+from lab.temporal_server import WITHOUT_PAUSES, TemporalServer
 
 
 @contextmanager
 def running_server(*, continue_as_new_after: int | None = None) -> Iterator[str]:
     """Run a server and give its address; it suggests to continue as new after so many events instead of 4,096."""
-    config: dict[str, str | float | bool] = {"history.timerProcessorMaxTimeShift": "5ms"}
+    config = dict(WITHOUT_PAUSES)
     if continue_as_new_after is not None:
         config["limit.historyCount.suggestContinueAsNew"] = continue_as_new_after
     with TemporaryDirectory() as folder:
-        server = _ServerInMemory(Path(folder), dynamic_config=config, log_level="error")
+        server = TemporalServer(Path(folder), dynamic_config=config, log_level="error")
         asyncio.run(server.start())
         try:
             yield server.address
