@@ -1,39 +1,49 @@
-"""``python -m worker [all|control|watch|sentinel]``: what ``tailramp worker`` and ``tailramp sentinel`` run."""
+"""``python -m worker [all|control|watch|sentinel]``: what ``tailramp worker`` and ``tailramp sentinel`` run.
+
+Each imports what it runs when it runs it.  Temporal's client alone takes a second, for which neither a sentinel is to
+wait nor the children of a supervisor.
+"""
 
 import argparse
 import asyncio
+import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from activities.kube import KubeClient
 from tailramp.errors import InvalidFile
 from tailramp.garbage import look_for_garbage_seldom
-from worker.follower import Followed, run_follower
-from worker.logging_setup import configure_logging
-from worker.process import leave, serve
-from worker.roles import Role
-from worker.sentinel import run_sentinel
-from worker.settings import WorkerSettings, load_settings
-from worker.supervisor import supervise
+from worker.logging_setup import About, configure_logging
+from worker.settings import Role, WorkerSettings, load_settings
+
+if TYPE_CHECKING:
+    from worker.follower import Followed
 
 
 class NothingToWatch(Exception):
     """A sentinel was named no route."""
 
 
-def _begin(*, as_json: bool) -> WorkerSettings:
+def _begin(*, as_json: bool, about: Callable[[], About | None] = lambda: None) -> WorkerSettings:
     """The settings, with logging as they say; ``as_json``: as JSON on standard output, for a program that reads it."""
     look_for_garbage_seldom()
     settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format, for_program=as_json)
+    configure_logging(settings.log_level, settings.log_format, for_program=as_json, about=about)
     return settings
 
 
 def run(role: str = "all", parent_pipe: int | None = None, *, as_json: bool = False) -> int:
     """Serve ``role``, or both.  Returns 0 after an orderly stop, 1 after a fatal error.  InvalidFile: bad settings."""
-    settings = _begin(as_json=as_json)
     if role == "all":
+        from worker.supervisor import supervise
+
+        settings = _begin(as_json=as_json)
         return asyncio.run(supervise(grace=settings.shutdown_seconds + 5, as_json=as_json))
+    from worker.process import serve
+    from worker.ramp_lines import about_here
+
+    settings = _begin(as_json=as_json, about=about_here)
     return asyncio.run(serve(Role(role), settings, parent_pipe=parent_pipe))
 
 
@@ -42,6 +52,8 @@ def sentinel(routes: Sequence[str], *, as_json: bool = False) -> int:
 
     Raises InvalidFile for bad settings, NothingToWatch where neither names a route.
     """
+    from worker.sentinel import run_sentinel
+
     settings = _begin(as_json=as_json)
     patterns = list(routes) or [pattern for pattern in settings.routes.split(",") if pattern]
     if not patterns:
@@ -51,13 +63,28 @@ def sentinel(routes: Sequence[str], *, as_json: bool = False) -> int:
     return asyncio.run(run_sentinel(patterns, settings))
 
 
-def follow(followed: Followed, context: str | None, *, as_json: bool = False) -> int:
+def follow(followed: "Followed", context: str | None, *, as_json: bool = False) -> int:
     """Keep the gateway beside this process as the route record says, in the cluster of ``context``.
 
     Raises InvalidFile for bad settings.
     """
+    from activities.kube import KubeClient
+    from worker.follower import run_follower
+
     settings = _begin(as_json=as_json)
     return asyncio.run(run_follower(followed, KubeClient(context=context), settings))
+
+
+def leave(code: int) -> None:
+    """End the process with exactly this code.
+
+    A process that used Temporal's client can crash while the interpreter shuts down, after its work is done; exit codes
+    would not be a contract.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main() -> None:

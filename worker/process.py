@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -19,9 +17,9 @@ from tailramp.errors import Unreachable
 from worker.connection import connect
 from worker.health import Readiness
 from worker.logging_setup import Event
-from worker.metrics import serve_sdk_metrics
-from worker.roles import Role, make_workers
-from worker.settings import Address, WorkerSettings
+from worker.roles import make_workers
+from worker.sdk_metrics import serve_sdk_metrics
+from worker.settings import Address, Role, WorkerSettings
 from worker.status_server import observed
 
 log = logging.getLogger("tailramp.worker")
@@ -110,15 +108,3 @@ async def _tell_readiness(client: Client, workers: Sequence[Worker], readiness: 
             else:
                 readiness.deny(f"nothing polls {', '.join(idle)}" if idle else "Temporal says that it is not serving")
         await asyncio.sleep(_ASK_SECONDS)
-
-
-def leave(code: int) -> None:
-    """End the process with exactly this code.
-
-    A process that used Temporal's client can crash while the interpreter shuts down, after its work is done; exit codes
-    would not be a contract.
-    """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 import kubernetes.aio.client
@@ -18,17 +17,9 @@ from activities.record import RecordActivities
 from activities.traffic import RollbackActivities, TrafficActivities
 from activities.watch import WatchActivities
 from tailramp.activity_names import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
-from worker.logging_setup import NamesRamp
-from worker.settings import WorkerSettings
+from worker.ramp_lines import NamesRamp
+from worker.settings import Role, WorkerSettings
 from workflows.ramp import RampWorkflow
-
-
-class Role(StrEnum):
-    """A worker process of its own: rollback shares neither queue nor process with the watchers that could delay it."""
-
-    CONTROL = "control"
-    WATCH = "watch"
-
 
 FatalError = Callable[[BaseException], Awaitable[None]]
 

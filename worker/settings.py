@@ -14,6 +14,13 @@ from tailramp.errors import InvalidFile, Problem
 PREFIX = "TAILRAMP_"
 
 
+class Role(StrEnum):
+    """A worker process of its own: rollback shares neither queue nor process with the watchers that could delay it."""
+
+    CONTROL = "control"
+    WATCH = "watch"
+
+
 class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from worker.roles import Role
+from worker.settings import Role
 
 log = logging.getLogger("tailramp.worker")
 

@@ -16,7 +16,9 @@ from trial_workflow import WORK, Trial
 from lab.temporal_server import TemporalServer
 from tailramp.decision import Decision, DecisionKind
 from tailramp.ramp import Phase
-from worker.logging_setup import About, NamesRamp, configure_logging
+from worker.__main__ import run
+from worker.logging_setup import About, configure_logging
+from worker.ramp_lines import NamesRamp, about_here, asked
 from worker.settings import LogFormat
 
 log = logging.getLogger("tailramp.trial")
@@ -70,7 +72,7 @@ async def client(temporal: TemporalServer) -> Client:
 async def test_lines_of_an_activity_of_its_threads_and_of_its_workflow_name_the_ramp(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    configure_logging("INFO", LogFormat.TEXT)
+    configure_logging("INFO", LogFormat.TEXT, about=about_here)
     async with Worker(
         client,
         task_queue="trial",
@@ -95,8 +97,22 @@ async def test_lines_of_an_activity_of_its_threads_and_of_its_workflow_name_the_
     assert "] outside of both" in line("outside of both")
 
 
+def test_a_role_is_served_with_lines_that_name_their_ramp(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def served(*_: object, **__: object) -> int:
+        log.warning("while it serves")
+        return 0
+
+    monkeypatch.setattr("worker.__main__.look_for_garbage_seldom", lambda: None)
+    monkeypatch.setattr("worker.process.serve", served)
+    monkeypatch.setattr("worker.ramp_lines.about_here", lambda: About("demo/chat", RAMP, 7))
+    assert run("control") == 0
+    assert f"] {WORDS}while it serves" in capfd.readouterr().err
+
+
 def test_json_lines_carry_the_same_fields_and_one_line_per_record(capfd: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO", LogFormat.JSON)
+    configure_logging("INFO", LogFormat.JSON, about=about_here)
     log.warning("two\nlines of 中文", extra={"about": About("demo/chat", RAMP, 7)})
     log.info("about nobody")
     try:
@@ -113,4 +129,4 @@ def test_json_lines_carry_the_same_fields_and_one_line_per_record(capfd: pytest.
 
 def test_a_request_without_an_epoch_shows_none() -> None:
     assert About("demo/chat", RAMP).fields == {"route": "demo/chat", "ramp": "1a2b3c4d"}
-    assert About.asked("something else") is None
+    assert asked("something else") is None

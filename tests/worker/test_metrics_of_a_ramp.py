@@ -13,6 +13,7 @@ from tailramp.activity_contract import ClearRequest
 from tailramp.checks import checks_of
 from tailramp.ramp import Phase
 from worker.logging_setup import About
+from worker.ramp_lines import asked
 from workflows.messages import Message
 from workflows.ramp import RampWorkflow
 from workflows.starting import start_ramp
@@ -94,5 +95,5 @@ async def test_a_ramp_is_counted_while_it_is_watched_and_when_it_is_rolled_back(
         code, sdk = await ask(f"http://{world.sdk}/metrics")
         assert code == 200
         assert "temporal_activity_execution_latency" in sdk
-        asked = ClearRequest(spec=world.spec("chat-v2"), ramp=result.ramp, epoch=3, reason="test")
-        assert About.asked(asked) == About("demo/chat", result.ramp, 3)
+        request = ClearRequest(spec=world.spec("chat-v2"), ramp=result.ramp, epoch=3, reason="test")
+        assert asked(request) == About("demo/chat", result.ramp, 3)

@@ -33,6 +33,16 @@ except Unreachable:
 """
 
 
+OTHERS_OF_A_WORKER = ["worker.__main__", "worker.supervisor", "worker.sentinel", "worker.follower"]
+
+
+def test_neither_a_sentinel_nor_a_follower_nor_who_starts_the_roles_waits_for_temporals_client() -> None:
+    code = f"import sys, {', '.join(OTHERS_OF_A_WORKER)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"worker.settings", "tailramp.lease"} < (loaded := set(done.stdout.split()))
+    assert loaded.isdisjoint({"temporalio", "numpy", "workflows"})
+
+
 def test_a_rollback_waits_for_no_import_of_what_talks_to_a_cluster(tmp_path: Path) -> None:
     """The first call of a worker to a cluster may well be the one that takes everyone back."""
     (tmp_path / "config").write_text(KUBECONFIG, encoding="utf-8")
