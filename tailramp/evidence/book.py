@@ -54,21 +54,7 @@ class CheckBook:
 
         ValueError for two checks of one name, for no candidate, and for a candidate whose queries are the baseline's.
         """
-        names = [check.name for check in checks]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two checks have the same name: {', '.join(sorted(names))}; give each its own")
-        slots = [slot.slot for slot in (*candidates, baseline)]
-        if not candidates or len(set(slots)) < len(slots):
-            raise ValueError(
-                f"a book needs one or more candidates in slots of their own beside the baseline, not {slots}"
-            )
-        for check in checks:
-            for candidate in candidates:
-                if check.queries(candidate) == check.queries(baseline):
-                    raise ValueError(
-                        f"the check {check.name} asks the same about the slots {candidate.slot} and {baseline.slot}: "
-                        f"both have the {check.source} matchers {candidate.of(check.source)}; tell them apart"
-                    )
+        _refuse_ambiguity(checks, candidates, baseline)
         self.checks = tuple(checks)
         self.slots = (*candidates, baseline)
         self.grid = grid
@@ -83,9 +69,8 @@ class CheckBook:
                     judge = Filing(dossier, check=check.name, slot=slot.slot)
                 else:
                     judge = check.judge(slot.slot, floor, dossier, listening=listens)
-                self._pages.append(
-                    Page(check, slot, baseline, grid, first, judge, dossier=None if listens else dossier, told=told)
-                )
+                held = None if listens else dossier
+                self._pages.append(Page(check, slot, baseline, grid, first, judge, dossier=held, told=told))
         self._joint = {
             slot.slot: JointEvidence(
                 page.check.name for page in self._pages if page.slot == slot.slot and page.sequential
@@ -178,3 +163,19 @@ class CheckBook:
         ]
         checks = tuple(check for check in self.checks if any(page.check is check for page in late))
         return checks, min((page.next for page in late), default=index)
+
+
+def _refuse_ambiguity(checks: Sequence[Check], candidates: Sequence[SlotMatch], baseline: SlotMatch) -> None:
+    names = [check.name for check in checks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two checks have the same name: {', '.join(sorted(names))}; give each its own")
+    slots = [slot.slot for slot in (*candidates, baseline)]
+    if not candidates or len(set(slots)) < len(slots):
+        raise ValueError(f"a book needs one or more candidates in slots of their own beside the baseline, not {slots}")
+    for check in checks:
+        for candidate in candidates:
+            if check.queries(candidate) == check.queries(baseline):
+                raise ValueError(
+                    f"the check {check.name} asks the same about the slots {candidate.slot} and {baseline.slot}: "
+                    f"both have the {check.source} matchers {candidate.of(check.source)}; tell them apart"
+                )
