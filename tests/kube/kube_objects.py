@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from kube_namespace import Namespace
@@ -93,6 +94,17 @@ class Objects:
 
     async def main(self) -> dict[str, Any]:
         return await self.admin.get(self.resource, self.namespace, "chat")
+
+    async def point_at(self, slot: str) -> None:
+        """Somebody else sends everyone of the main route to a slot."""
+        main = await self.main()
+        text = json.dumps(main["spec"]).replace(self.backend("blue")["name"], self.backend(slot)["name"])
+        change = [{"op": "replace", "path": "/spec", "value": json.loads(text)}]
+        await self.admin.patch(self.resource, self.namespace, "chat", change)
+
+    async def points_at_blue(self) -> bool:
+        spec = str((await self.main())["spec"])
+        return self.backend("blue")["name"] in spec and self.backend("green")["name"] not in spec
 
     async def canary(self) -> dict[str, Any] | None:
         return await self.admin.find(self.resource, self.namespace, self.canary_name)

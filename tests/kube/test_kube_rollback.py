@@ -180,6 +180,29 @@ async def test_a_clear_goes_on_until_the_api_server_takes_it(
     await assert_everyone_is_on_blue(objects)
 
 
+async def test_a_default_that_moved_goes_back_while_the_record_is_still_being_written(
+    objects: Objects, tmp_path: Path
+) -> None:
+    await objects.begin(GREEN)
+
+    def record(method: str, path: str) -> int | None:
+        return HANG if method == "PATCH" and "/leases/" in path else None
+
+    async with (
+        BrokenApi(objects.within.plane.api, "tailramp", tmp_path) as wire,
+        KubeClient(wire.kubeconfig, seconds=30) as client,
+    ):
+        wire.spoil(record, times=1)
+        clearing = asyncio.ensure_future(objects.router_with(client).clear(roll_back(9)))
+        await wait_until(objects.points_at_blue, 10, "the main route points at blue")
+        assert wire.spoilt == 1
+        assert not clearing.done()
+        clearing.cancel()
+        await asyncio.gather(clearing, return_exceptions=True)
+    await objects.router.clear(roll_back(9))
+    await assert_everyone_is_on_blue(objects)
+
+
 async def test_a_token_that_expired_is_read_anew(objects: Objects, tmp_path: Path) -> None:
     await objects.begin(on_green("00-49"))
     async with BrokenApi(objects.within.plane.api, "tailramp", tmp_path) as wire, KubeClient(wire.kubeconfig) as client:
@@ -247,6 +270,17 @@ async def test_what_somebody_else_changes_is_named_with_its_writer_and_left_afte
     assert report.equal
     assert "chat was changed by somebody else during the ramp: admin at 2" in report.foreign[0]
     assert (await objects.main())["spec"][path.rsplit("/", 1)[-1]] == value
+
+
+async def test_a_main_route_that_somebody_points_at_the_candidate_is_sent_back_though_no_ramp_moved_it(
+    objects: Objects,
+) -> None:
+    await objects.begin(on_green("00-49"))
+    await objects.point_at("green")
+    assert (await objects.router.renew(renew(2))).drift
+    await objects.router.clear(roll_back(9))
+    assert await objects.points_at_blue()
+    await assert_everyone_is_on_blue(objects)
 
 
 async def test_a_canary_that_a_gitops_controller_puts_back_is_recognised_and_taken_out_again(objects: Objects) -> None:
