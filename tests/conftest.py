@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+import warm_commands
 from hypothesis import settings
+
+from lab.process import ManagedProcess
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("tailramp", deadline=None)
@@ -32,3 +38,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         fcntl.flock(machine, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(turn, fcntl.LOCK_UN)
         return (yield)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of ``warm_commands``."""
+    directory = tmp_path_factory.mktemp("warm")
+    path = directory / "socket"
+    # Not the program's folder: it has folders with the names of the packages.
+    argv = [sys.executable, "-P", warm_commands.__file__, path]
+    server = ManagedProcess.start(argv, directory / "log", env={"OPENBLAS_NUM_THREADS": "1"}, name="commands")
+    asyncio.run(server.wait_ready(path.exists, 60, "the commands to be warm"))
+    yield path
+    asyncio.run(server.terminate())

@@ -1,33 +1,17 @@
 """What the tests of the command line share."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import warm_commands
 from project_folder import Folder
 from scripted_world import ScriptedWorld
 
 from cli import examples
 from gateway.route_document import RouteDocument
-from lab.process import ManagedProcess
 from lab.temporal_server import WITHOUT_PAUSES, TemporalServer
 from tailramp.route_record import SlotRecord
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The socket of ``warm_commands``."""
-    directory = tmp_path_factory.mktemp("warm")
-    path = directory / "socket"
-    program = Path(warm_commands.__file__)
-    environment = {"OPENBLAS_NUM_THREADS": "1"}
-    server = ManagedProcess.start([sys.executable, program, path], directory / "log", env=environment, name="commands")
-    asyncio.run(server.wait_ready(path.exists, 60, "the commands to be warm"))
-    yield path
-    asyncio.run(server.terminate())
 
 
 @pytest.fixture

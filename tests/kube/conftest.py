@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import cluster_command
 import pytest
 import pytest_asyncio
 from kube_namespace import USER, WORKLOAD_RULES, Namespace
@@ -48,6 +49,12 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     asyncio.run(made.__aenter__())
     yield made
     asyncio.run(made.__aexit__())
+
+
+@pytest.fixture(scope="session")
+def commands(warm: Path) -> None:
+    """Lets tests run commands, which start at once."""
+    cluster_command.server = warm
 
 
 @pytest.fixture

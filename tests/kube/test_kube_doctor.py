@@ -26,6 +26,8 @@ from lab.sample_route import on_green
 from tailramp.route_record import RouteRecord
 from tailramp.spec import PlatformFile
 
+pytestmark = pytest.mark.usefixtures("commands")
+
 SLOTS = ("blue", "green", "red")
 RULES: list[dict[str, Any]] = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8"))["rules"]
 

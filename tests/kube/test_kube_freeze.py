@@ -26,6 +26,8 @@ from lab.sample_route import on_green
 from tailramp.errors import Frozen, Refused
 from tailramp.route_record import Mark
 
+pytestmark = pytest.mark.usefixtures("commands")
+
 SALE, HOLIDAYS = (
     Mark.model_validate({"at": "2026-03-01T00:00:00Z", "by": "ada", "reason": reason})
     for reason in ("sale", "holidays")

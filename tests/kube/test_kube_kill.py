@@ -18,7 +18,7 @@ from lab.sample_route import on_green
 from tailramp.errors import Fenced, Refused
 from worker.sentinel import Sentinel
 
-pytestmark = on_shared_loop
+pytestmark = [on_shared_loop, pytest.mark.usefixtures("commands")]
 
 ROOT = Path(__file__).parents[2]
 

@@ -31,7 +31,7 @@ from tailramp.proof import Answer
 from tailramp.route_record import Mark
 from worker.sentinel import Sentinel
 
-pytestmark = on_shared_loop
+pytestmark = [on_shared_loop, pytest.mark.usefixtures("commands")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -18,7 +18,11 @@ from lab.nginx_server import why_no_nginx
 from lab.process import wait_until
 from lab.sample_route import on_green, user_in
 
-pytestmark = [on_shared_loop, pytest.mark.skipif(bool(why_no_nginx()), reason=why_no_nginx())]
+pytestmark = [
+    on_shared_loop,
+    pytest.mark.usefixtures("commands"),
+    pytest.mark.skipif(bool(why_no_nginx()), reason=why_no_nginx()),
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

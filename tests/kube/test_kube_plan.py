@@ -20,6 +20,8 @@ from activities.routers.kube.preview import PlannedWrite, planned_writes, refusa
 from tailramp.assignment import Assignment
 from tailramp.route_record import RouteRecord
 
+pytestmark = pytest.mark.usefixtures("commands")
+
 STEPS: list[tuple[str, Assignment]] = [
     ("step 1", plan("00-04").steps[0].assignment),
     ("step 2", plan("00-49").steps[0].assignment),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from cluster_command import run
 from living_kube import Answers, LivingKube, on_shared_loop
@@ -18,7 +19,7 @@ from lab.sample_route import on_green, user_in
 from tailramp.assignment import Assignment
 from tailramp.proof import Answer
 
-pytestmark = on_shared_loop
+pytestmark = [on_shared_loop, pytest.mark.usefixtures("commands")]
 
 
 async def move(route: LivingKube, answers: Answers, assignment: Assignment, epoch: int) -> None:

@@ -23,6 +23,8 @@ from lab.given_cluster import Plane
 from tailramp.route_record import naming_workloads
 from tailramp.spec import PlatformFile, load_platform
 
+pytestmark = pytest.mark.usefixtures("commands")
+
 
 @pytest.fixture
 async def living(namespace: Namespace, tmp_path: Path) -> AsyncIterator[LivingKube]:

@@ -35,6 +35,8 @@ from tailramp.errors import Fenced
 from tailramp.route_record import lifted
 from tailramp.spec import RampSpec, load_platform
 
+pytestmark = pytest.mark.usefixtures("commands")
+
 
 @pytest.mark.parametrize("has", [2, 8])
 async def test_what_is_let_go_late_takes_nothing_of_what_was_asked_for_since(

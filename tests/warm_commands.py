@@ -57,8 +57,10 @@ def serve(path: str) -> None:
 
     for entry in COMMANDS.values():
         importlib.import_module(entry.module)
-    for module in ("temporalio.client", "tailramp.spec", "workflows.ramp", "workflows.starting", "cli.language.zh"):
+    for module in ("workflows.starting", "cli.language.zh", "worker.roles"):  # the last of which reads all the rest
         importlib.import_module(module)
+    for module in [name for name in sys.modules if name.startswith("kubernetes.aio.config")]:
+        del sys.modules[module]  # each command reads it anew, since it keeps what KUBECONFIG says then
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for commands
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
