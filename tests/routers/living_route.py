@@ -58,7 +58,7 @@ class LivingRoute(Lasting):
             clusters={slot: f"127.0.0.1:{port}" for slot, port in ports.items()},
         )
         self.url = f"http://127.0.0.1:{gateway.listener_port}"
-        self.envoy = EnvoyServer(self.folder / "envoy", gateway.bootstrap())
+        self.envoy = EnvoyServer(self.folder / "envoy", looking_often(gateway.bootstrap()))
         slots = {
             slot: {"url": f"http://127.0.0.1:{port}", "metrics": f'slot="{slot}"', "gatewayMetrics": f'slot="{slot}"'}
             for slot, port in ports.items()
@@ -164,6 +164,14 @@ class LivingRoute(Lasting):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def looking_often(bootstrap: dict[str, Any]) -> dict[str, Any]:
+    """Ten health checks a second instead of one: three in vain, and a server counts as gone."""
+    for cluster in bootstrap["static_resources"]["clusters"]:
+        (check,) = cluster["health_checks"]
+        check |= {"interval": "0.1s", "no_traffic_interval": "0.1s"}
+    return bootstrap
 
 
 async def outcome_of(work: Awaitable[object]) -> BaseException | None:

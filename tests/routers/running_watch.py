@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from living_route import LivingRoute
@@ -49,19 +50,19 @@ class RunningWatch:
     def ticked_after(self, index: int) -> bool:
         """Whether a tick later than `index` is over; fails if the watch is."""
         assert not self.task.done()
-        anchor = self.request.anchor
-        return any(datetime.fromisoformat(table["tick"]).timestamp() > anchor + 5 * index for table in self.tables)
+        passed = self.request.anchor + self.request.spec.platform.checks.tick.total_seconds() * index
+        return any(datetime.fromisoformat(table["tick"]).timestamp() > passed for table in self.tables)
 
 
-async def request_for(route: LivingRoute, ago: int = 2, **changes: Any) -> WatchRequest:
-    """For a hold that began `ago` seconds ago, on a grid of 5 s; `changes` of the platform file's `ramp`.
+async def request_for(route: LivingRoute, ago: int = 2, tick: int = 2, **changes: Any) -> WatchRequest:
+    """For a hold that began `ago` seconds ago, on a grid of `tick` seconds; `changes` of the platform file's `ramp`.
 
     With 2 the anchor itself is due and the next tick is not.
     """
     record = await route.router.prepare(take_over())
     await route.router.apply(serve(ASSIGNMENT, record.epoch))
     written = route.spec.platform.model_dump(mode="json", by_alias=True, exclude_none=True)
-    written["checks"] |= {"tick": "5s", "window": "5s"}
+    written["checks"] |= {"tick": f"{tick}s", "window": f"{tick}s"}
     written["prometheus"]["scrapeInterval"] = "1s"
     written["ramp"] |= changes
     spec: RampSpec = route.spec.model_copy(update={"platform": PlatformFile.model_validate(written)})
@@ -79,13 +80,14 @@ async def request_for(route: LivingRoute, ago: int = 2, **changes: Any) -> Watch
 
 @asynccontextmanager
 async def watching(route: LivingRoute, request: WatchRequest, **info: Any) -> AsyncIterator[RunningWatch]:
-    """Cancelled in the end, if it is still running."""
-    watch = RunningWatch(route, request, **info)
-    try:
-        yield watch
-    finally:
-        watch.task.cancel()
-        await asyncio.gather(watch.task, return_exceptions=True)
+    """Cancelled in the end, if it is still running; its heartbeats come often."""
+    with patch.object(watch_module, "_BEAT_SECONDS", 0.1):
+        watch = RunningWatch(route, request, **info)
+        try:
+            yield watch
+        finally:
+            watch.task.cancel()
+            await asyncio.gather(watch.task, return_exceptions=True)
 
 
 def put_around(monkeypatch: pytest.MonkeyPatch, router: Router, **troubles: Any) -> None:

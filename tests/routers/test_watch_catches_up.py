@@ -32,14 +32,14 @@ class CatchingUp:
 
 
 @asynccontextmanager
-async def catching_up(
-    route: LivingRoute, monkeypatch: pytest.MonkeyPatch, seconds_each: float, **info: Any
-) -> AsyncIterator[CatchingUp]:
-    """Two minutes are missed, 85 ticks with the run-up; each takes `seconds_each`."""
+async def catching_up(route: LivingRoute, monkeypatch: pytest.MonkeyPatch, **info: Any) -> AsyncIterator[CatchingUp]:
+    """Two minutes are missed, 85 ticks with the run-up; each takes a good part of the time after which others have the
+    loop, and all together more than six times as long as a lease is left alone.
+    """
     take, looked, judged = Shelf.take, list[int](), list[int]()
 
     def slowly(shelf: Shelf, reading: Reading) -> None:
-        time.sleep(seconds_each)  # a busy machine: judging holds the loop, so this must, too
+        time.sleep(0.01)  # a busy machine: judging holds the loop, so this must, too
         judged.append(reading.at)
         take(shelf, reading)
 
@@ -47,9 +47,10 @@ async def catching_up(
         looked.append((await route.router.record()).leases["green"].renewals)
         return True
 
-    request = await request_for(route, 120)
+    request = await request_for(route, 123, tick=5)  # the next tick is due in two or three seconds
     monkeypatch.setattr(Shelf, "take", slowly)
-    monkeypatch.setattr(pauses, "RENEWAL_SECONDS", 0.5)
+    monkeypatch.setattr(pauses, "LONGEST_TURN_SECONDS", 0.0125)
+    monkeypatch.setattr(pauses, "RENEWAL_SECONDS", 0.125)
     put_around(monkeypatch, route.router, ready=ready)
     async with watching(route, request, **info) as watch:
         yield CatchingUp(route, watch, looked, judged)
@@ -58,7 +59,7 @@ async def catching_up(
 async def test_others_have_the_loop_between_two_ticks_that_take_long(
     route: LivingRoute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with catching_up(route, monkeypatch, 0.04) as catching:
+    async with catching_up(route, monkeypatch) as catching:
         in_one_turn, before = list[int](), 0
         while not catching.looked:
             await asyncio.sleep(0)
@@ -69,7 +70,7 @@ async def test_others_have_the_loop_between_two_ticks_that_take_long(
 
 
 async def test_leases_are_renewed_while_a_watch_catches_up(route: LivingRoute, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with catching_up(route, monkeypatch, 0.04) as catching:
+    async with catching_up(route, monkeypatch) as catching:
         before = await catching.renewals()
         await wait_until(lambda: catching.looked, 30, "the present is looked at")
         assert catching.looked[0] >= before + 1 + 3
@@ -82,8 +83,8 @@ async def test_leases_are_renewed_while_a_watch_catches_up(route: LivingRoute, m
 async def test_a_watch_that_does_not_get_to_the_present_keeps_no_lease(
     route: LivingRoute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pauses, "LONGEST_UNLOOKED_SECONDS", 1.2)
-    async with catching_up(route, monkeypatch, 0.04) as catching:
+    monkeypatch.setattr(pauses, "LONGEST_UNLOOKED_SECONDS", 0.3)
+    async with catching_up(route, monkeypatch) as catching:
         before = await catching.renewals()
         await wait_until(lambda: catching.looked, 30, "the present is looked at")
         assert catching.looked[0] <= before + 1 + 2
@@ -93,7 +94,7 @@ async def test_nor_do_watches_that_die_of_it_one_after_the_other(
     route: LivingRoute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = {"doing": "reading what was missed", "renewed": None, "unlooked_since": time.time() - AN_HOUR}
-    async with catching_up(route, monkeypatch, 0.04, heartbeat_details=[earlier]) as catching:
+    async with catching_up(route, monkeypatch, heartbeat_details=[earlier]) as catching:
         before = await catching.renewals()
         await wait_until(lambda: catching.looked, 30, "the present is looked at")
         assert catching.looked[0] == before + 1

@@ -1,10 +1,10 @@
 """A watch learns from a real Prometheus what its users were like before the ramp, and one that comes back, the same."""
 
+import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ from tailramp.ramp import Began
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
 _HOURS = 4
-_LIVE = 240
+_LIVE = 480
 KNOWN = "its users are known from before the ramp"
 
 
@@ -59,19 +59,25 @@ def past(now: int) -> Iterator[str]:
     yield "# EOF\n"
 
 
-@pytest.fixture
-async def prometheus(tmp_path: Path) -> AsyncIterator[PrometheusServer]:
-    file = tmp_path / "past.om"
+@pytest.fixture(scope="module")
+def with_a_past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    file = folder / "past.om"
     with file.open("w", encoding="utf-8") as out:
         out.writelines(past(int(time.time())))
-    server = PrometheusServer(tmp_path / "prometheus", {}, retention="2d")
+    server = PrometheusServer(folder, {}, retention="2d")
     server.remember(file)
-    async with server:
-        yield server
+    yield server
+    asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def prometheus(with_a_past: PrometheusServer) -> PrometheusServer:
+    return await with_a_past.start()
 
 
 async def request_of(route: LivingRoute, prometheus: PrometheusServer, label: str = "bucket") -> WatchRequest:
-    request = await request_for(route, ago=300)
+    request = await request_for(route, ago=300, tick=1)
     written = request.spec.platform.model_dump(mode="json", by_alias=True, exclude_none=True)
     written["prometheus"]["url"] = prometheus.url
     written["checks"] |= {
@@ -137,7 +143,7 @@ async def test_every_watch_of_a_ramp_is_told_what_was_answered_before_it_moved_a
         for attempt in (1, 2):
             told = other.model_copy(update={"users": users})
             async with watching(route, told, attempt=attempt) as watch:
-                await wait_until(lambda watch=watch: watch.tables, 30, "the watch looks")
+                await wait_until(lambda watch=watch: evidence_at(watch), 30, "the watch judges")
                 seen[users, attempt] = evidence_at(watch)
     for users in (known, ""):
         first, second = seen[users, 1], seen[users, 2]
