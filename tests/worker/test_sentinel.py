@@ -232,14 +232,13 @@ async def test_a_route_file_that_appears_later_is_watched(tmp_path: Path, named:
         assert (await later.cleared()).cleared_by is Clearer.SENTINEL
 
 
-async def test_whoever_wins_the_race_of_a_renewal_with_the_clear_the_other_one_knows(
-    route: Route, tmp_path: Path
-) -> None:
+async def test_whoever_wins_the_race_of_a_renewal_with_the_clear_the_other_one_knows(tmp_path: Path) -> None:
     """Renewals come about when the lease runs out; after the first that is fenced, none ever succeeds."""
     chance = random.Random(4)
-    async with sentinel(route.path, log=tmp_path / "log"):
-        for number in range(4):
-            ramp = f"ramp-{number}"
+    routes = [Route(tmp_path / "routes" / f"chat-{number}.json") for number in range(2)]
+
+    async def race(route: Route) -> None:
+        for ramp in ("ramp-a", "ramp-b"):
             route.serve(ramp, lease=0.3)
             renewals = 0
             with contextlib.suppress(Fenced):
@@ -251,6 +250,11 @@ async def test_whoever_wins_the_race_of_a_renewal_with_the_clear_the_other_one_k
             assert (record.ramp, record.cleared_by) == (ramp, Clearer.SENTINEL)
             with pytest.raises(Fenced):
                 route.renew(ramp)
+
+    for route in routes:
+        route.create()
+    async with sentinel(tmp_path / "routes" / "*.json", log=tmp_path / "log"):
+        await asyncio.gather(*(race(route) for route in routes))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

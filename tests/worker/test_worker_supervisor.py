@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -64,14 +64,14 @@ async def ended(*pids: int, within: float = 20) -> None:
 async def start(temporal: TemporalServer, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        def start(*arguments: str, **environment: str) -> Supervised:
+        def start(*arguments: str, program: Sequence[str] = ("-m", "worker"), **environment: str) -> Supervised:
             given = {
                 "TEMPORAL_ADDRESS": temporal.address,
                 "TAILRAMP_RECORDS": str(tmp_path / "records"),
                 "TAILRAMP_SHUTDOWN_SECONDS": "1",
                 "PYTHONUNBUFFERED": "1",
             }
-            argv = [sys.executable, "-m", "worker", *arguments]
+            argv = [sys.executable, *program, *arguments]
             process = ManagedProcess.start(argv, tmp_path / "worker.log", env={**given, **environment}, name="worker")
             stack.push_async_callback(process.kill)
             return Supervised(process)
@@ -123,8 +123,16 @@ async def test_children_of_a_supervisor_that_is_killed_do_not_live_on(start: Sta
     await ended(*children.values())
 
 
+SUPERVISES = """
+import asyncio, logging
+from worker.supervisor import supervise
+logging.basicConfig(level="INFO")
+raise SystemExit(asyncio.run(supervise(grace=0.5)))
+"""
+
+
 async def test_a_frozen_child_is_killed_when_its_time_is_over(start: Start) -> None:
-    worker = start(TAILRAMP_SHUTDOWN_SECONDS="0")
+    worker = start(program=("-c", SUPERVISES))
     children = await worker.serves()
     os.kill(children["control"], signal.SIGSTOP)
     os.kill(worker.process.pid, signal.SIGTERM)
