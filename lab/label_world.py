@@ -51,6 +51,13 @@ class LabelWorld(KubeWorld):
 
     async def _start(self) -> None:
         await super()._start()
+        await self._labels_answer()
+
+    async def deploy(self, slot: str, model: str) -> None:
+        await super().deploy(slot, model)
+        await self._labels_answer()
+
+    async def _labels_answer(self) -> None:
         admin = EnvoyAdmin(self.envoy.admin_url, self.http)
 
         async def ready() -> bool:

@@ -1,4 +1,4 @@
-"""A ramp to chat-v2 while users keep asking."""
+"""A ramp while users keep asking."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from workflows.starting import start_ramp
 
 
 @asynccontextmanager
-async def ramp_among_users(world: KubeWorld, seconds: float = 120) -> AsyncIterator[RampHandle]:
-    """A ramp that has just been started.  Users ask for so many ``seconds`` at most; what they got is in the world's
-    ``clients.jsonl``."""
-    users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=seconds, core_users=50)
+async def ramp_among_users(
+    world: KubeWorld, model: str = "chat-v2", *, seconds: float = 120, log: str = "clients.jsonl"
+) -> AsyncIterator[RampHandle]:
+    """A ramp to ``model`` that has just been started.  Users ask for so many ``seconds`` at most; what they got is in
+    the world's file ``log``."""
+    users = world.start_users(world.directory / log, rate=60, seconds=seconds, core_users=50)
     try:
-        yield await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        yield await start_ramp(world.client, world.spec(model), actor="test")
     finally:
         await users.terminate()

@@ -22,11 +22,12 @@ from activities.kube.resources import PODS
 from cli.ramps import Ramp
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
+from lab.workload_player import WorkloadPlayer
 from tailramp.errors import Unreachable
 from tailramp.ramp import Phase
 from workflows.starting import start_ramp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 QUICK = {"steps": ["25%", "50%", "100%"], "hold": "2s", "bake": "2s"}
 EVERY_KIND = pytest.mark.parametrize(
@@ -55,69 +56,76 @@ async def world(resource: Resource, kind: str, namespace: Namespace, tmp_path: P
         yield world
 
 
-@EVERY_KIND
-async def test_a_candidate_that_is_nowhere_yet_is_deployed_grows_with_its_share_and_replaces_the_old(
-    world: KubeWorld, namespace: Namespace, resource: Resource
+async def is_refused_with_the_reason_and_put_back(
+    world: KubeWorld, namespace: Namespace, player: WorkloadPlayer
 ) -> None:
-    async with player_of(world, namespace, resource) as player:
-        world.start_worker()
-        async with ramp_among_users(world, seconds=180) as handle:
-            result = await asyncio.wait_for(handle.result(), 150)
-        assert result.phase is Phase.SUCCEEDED, result
-        assert player.sizes["chat-green"] == [0, 1, 2, 4]
-        assert player.sizes["chat-blue"] == [4] or player.sizes["chat-blue"] == [4, 0]
-    assert await sizes_and_image(namespace, "green", resource) == (4, "toy/chat-v2:1")
-    assert await sizes_and_image(namespace, "blue", resource) == (0, "toy/chat-v1:1")
-
-
-@EVERY_KIND
-async def test_a_rollback_puts_the_workload_back_as_it_was(
-    world: KubeWorld, namespace: Namespace, resource: Resource
-) -> None:
-    async with player_of(world, namespace, resource):
-        world.start_worker()
-        async with ramp_among_users(world, seconds=180) as handle:
-
-            async def is_served() -> bool:
-                found = await namespace.admin.get(resource, namespace.name, "chat-green")
-                return bool(found["spec"]["replicas"] >= 2)
-
-            await wait_until(is_served, 90, "the candidate has grown", interval=0.2)
-            await world.fault("green", "errors")
-            result = await asyncio.wait_for(handle.result(), 90)
-        assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
-    assert await sizes_and_image(namespace, "green", resource) == (0, "toy/chat-v0:1")
-    assert await sizes_and_image(namespace, "blue", resource) == (4, "toy/chat-v1:1")
-
-
-async def test_a_candidate_whose_pods_never_come_is_refused_with_the_reason_and_put_back(
-    world: KubeWorld, namespace: Namespace
-) -> None:
+    """A candidate whose pods never come."""
     labels = {"app": "chat-green"}
     container = {"name": "server", "image": "toy/chat-v2:1"}
     made = {"metadata": {"name": "chat-green-0", "labels": labels}, "spec": {"containers": [container]}}
     await namespace.admin.create(PODS, namespace.name, made)
     change = [{"op": "add", "path": "/status", "value": waiting("ImagePullBackOff", "Back-off pulling image")}]
     await namespace.admin.patch(PODS, namespace.name, "chat-green-0", change, subresource="status")
-    async with player_of(world, namespace) as player:
-        player.at_most["chat-green"] = 0
-        world.start_worker()
-        handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
-        seen: dict[str, str] = {}
+    player.at_most["chat-green"] = 0
+    handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+    seen: dict[str, str] = {}
 
-        async def is_told() -> bool:
-            try:
-                sighting = await Ramp(world.client, world.route).look(ask_worker=False)
-            except Unreachable:  # a busy machine
-                return False
-            seen.update(*(pending.servers for pending in sighting.pending if pending.servers))
-            return bool(seen)
+    async def is_told() -> bool:
+        try:
+            sighting = await Ramp(world.client, world.route).look(ask_worker=False)
+        except Unreachable:  # a busy machine
+            return False
+        seen.update(*(pending.servers for pending in sighting.pending if pending.servers))
+        return bool(seen)
 
-        await wait_until(is_told, 60, "how far the servers are is told", interval=0.2)
-        result = await asyncio.wait_for(handle.result(), 90)
+    await wait_until(is_told, 60, "how far the servers are is told", interval=0.2)
+    result = await asyncio.wait_for(handle.result(), 90)
     told = "0 of 1 pods ready, chat-green-0 is in ImagePullBackOff: Back-off pulling image"
     assert seen == {"green": told}
     (problem,) = result.problems
     assert result.phase is Phase.REFUSED
     assert f"not ready after 8s: {told}. Check the image's name and the pull secret" in problem
     assert await sizes_and_image(namespace, "green") == (0, "toy/chat-v0:1")
+    del player.at_most["chat-green"]
+    await namespace.admin.delete(PODS, namespace.name, "chat-green-0")
+
+
+async def is_put_back_by_a_rollback(world: KubeWorld, namespace: Namespace, resource: Resource) -> None:
+    async with ramp_among_users(world, "chat-v2", seconds=180, log="bad.jsonl") as handle:
+
+        async def is_served() -> bool:
+            found = await namespace.admin.get(resource, namespace.name, "chat-green")
+            return bool(found["spec"]["replicas"] >= 2)
+
+        await wait_until(is_served, 90, "the candidate has grown", interval=0.2)
+        await world.fault("green", "errors")
+        result = await asyncio.wait_for(handle.result(), 90)
+    assert (result.phase, result.reason) == (Phase.ROLLED_BACK, "unhealthy"), result
+    assert await sizes_and_image(namespace, "green", resource) == (0, "toy/chat-v0:1")
+    assert await sizes_and_image(namespace, "blue", resource) == (4, "toy/chat-v1:1")
+
+
+async def grows_with_its_share_and_replaces_the_old(
+    world: KubeWorld, namespace: Namespace, resource: Resource, player: WorkloadPlayer
+) -> None:
+    player.sizes.clear()
+    await wait_until(lambda: player.sizes.get("chat-green") == [0], 10, "nobody of the candidate is there")
+    async with ramp_among_users(world, "chat-v3", seconds=180, log="good.jsonl") as handle:
+        result = await asyncio.wait_for(handle.result(), 150)
+    assert result.phase is Phase.SUCCEEDED, result
+    assert player.sizes["chat-green"] == [0, 1, 2, 4]
+    assert player.sizes["chat-blue"] == [4] or player.sizes["chat-blue"] == [4, 0]
+    assert await sizes_and_image(namespace, "green", resource) == (4, "toy/chat-v3:1")
+    assert await sizes_and_image(namespace, "blue", resource) == (0, "toy/chat-v1:1")
+
+
+@EVERY_KIND
+async def test_candidates_that_are_nowhere_yet_are_deployed_and_put_back_until_one_replaces_the_old(
+    world: KubeWorld, namespace: Namespace, resource: Resource, kind: str
+) -> None:
+    async with player_of(world, namespace, resource) as player:
+        world.start_worker()
+        if kind == "deployment":  # how the pods of the others are looked at is tried without a ramp
+            await is_refused_with_the_reason_and_put_back(world, namespace, player)
+        await is_put_back_by_a_rollback(world, namespace, resource)
+        await grows_with_its_share_and_replaces_the_old(world, namespace, resource, player)
