@@ -19,16 +19,26 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 _MOST_BYTES = 1 << 20
 
 
 async def run(
-    server: Path, arguments: Sequence[str], environment: Mapping[str, str], folder: Path
+    server: Path,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    limits: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of one command; it is killed if this is cancelled."""
-    asked = json.dumps({"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}).encode()
+    """Exit code, standard output and standard error of one command; it is killed if this is cancelled.
+
+    ``limits`` are for ``set_limits``.
+    """
+    given = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+    asked = json.dumps({**given, "limits": dict(limits)}).encode()
     (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.setblocking(False)
@@ -49,6 +59,15 @@ async def run(
 def _read(descriptor: int) -> str:
     with os.fdopen(descriptor, "rb") as stream:
         return stream.read().decode()
+
+
+def set_limits(limits: Mapping[str, float]) -> None:
+    """Give constants of this process, by module and name, another number of seconds."""
+    for name, seconds in limits.items():
+        module_name, _, constant = name.rpartition(".")
+        module = importlib.import_module(module_name)
+        is_delta = isinstance(getattr(module, constant), timedelta)
+        setattr(module, constant, timedelta(seconds=seconds) if is_delta else seconds)
 
 
 def serve(path: str) -> None:
@@ -102,14 +121,16 @@ def _become(asked: dict[str, object], out: int, err: int) -> None:
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.closerange(3, max(out, err) + 1)
-    environment, arguments = asked["environment"], asked["arguments"]
+    environment, arguments, limits = asked["environment"], asked["arguments"], asked["limits"]
     assert isinstance(environment, dict)
     assert isinstance(arguments, list)
+    assert isinstance(limits, dict)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
     random.seed()
     os.chdir(str(asked["folder"]))
+    set_limits(limits)
     sys.argv = ["tailramp", *arguments]
     sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115 - of the process, which ends without closing them
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115

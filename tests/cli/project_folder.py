@@ -3,14 +3,14 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import warm_commands
 import yaml
+from impatient_command import LIMITS, command_line
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Folder:
     temporal: str
     warm: Path | None = None
     """Where ``warm_commands`` listens; without it every command starts cold."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Of time, for every command; by default the product's own."""
+
+    @property
+    def impatient(self) -> "Folder":
+        """The same folder, whose commands soon give up on who does not answer."""
+        return replace(self, limits=LIMITS)
 
     @property
     def canary(self) -> Path:
@@ -73,7 +80,7 @@ class Folder:
         """Start ``tailramp`` here; the caller awaits its end."""
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *arguments),
+            *command_line(self.limits, *arguments),
             cwd=self.path,
             env=self._environment(environment),
             stdin=asyncio.subprocess.DEVNULL,
@@ -85,7 +92,7 @@ class Folder:
         """Run ``tailramp`` here to its end."""
         if self.warm is None:
             return await finished(await self.start(*arguments, **environment))
-        running = warm_commands.run(self.warm, arguments, self._environment(environment), self.path)
+        running = warm_commands.run(self.warm, arguments, self._environment(environment), self.path, self.limits)
         return Finished(*await asyncio.wait_for(running, 50))
 
 

@@ -8,6 +8,7 @@ import pytest
 from project_folder import Folder, finished
 from scripted_world import ScriptedWorld
 
+from cli import ramps
 from cli.following import Change, ChangeKind, Follower
 from cli.ramps import Ramp
 from lab.temporal_server import TemporalServer
@@ -43,8 +44,12 @@ async def told_until_the_end(changes: AsyncIterator[Change]) -> list[Change]:
 
 
 async def test_a_server_that_stays_away_ends_the_stream(
-    ramp_folder: Folder, lonely_world: ScriptedWorld, temporal_server: TemporalServer
+    ramp_folder: Folder,
+    lonely_world: ScriptedWorld,
+    temporal_server: TemporalServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ramps, "RPC_TIMEOUT", timedelta(seconds=1))
     assert (await ramp_folder.run("start")).code == 0
     changes = Follower(Ramp(lonely_world.client, ramp_folder.route)).changes(patience=timedelta(seconds=1))
     assert (await anext(changes)).kind is ChangeKind.DECISION
@@ -59,7 +64,7 @@ async def test_a_server_that_stays_away_ends_the_stream(
 async def test_a_frozen_server_does_not_hang_a_command(ramp_folder: Folder, temporal_server: TemporalServer) -> None:
     temporal_server.suspend()
     try:
-        shown = await ramp_folder.run("abort")
+        shown = await ramp_folder.impatient.run("abort")
     finally:
         temporal_server.thaw()
     assert shown.code == 6

@@ -76,12 +76,12 @@ async def test_status_without_a_worker_shows_what_temporal_knows(ramp_folder: Fo
     await checks_are_seen(ramp_folder, world)
     await world.stop()
 
-    shown = await ramp_folder.run("status")
+    shown = await ramp_folder.impatient.run("status")
     assert shown.code == 0
     assert "NONE ANSWERS" in shown.out
     assert "HOLDING, 1 % of identified users" in shown.out
     assert "green errors PASS: 0 of 700 answers" in shown.out
-    data = (await ramp_folder.run("status", "-o", "json")).data
+    data = (await ramp_folder.impatient.run("status", "-o", "json")).data
     assert (data["worker"], data["status"], data["phase"]) == (False, None, "HOLDING")
 
 
@@ -208,8 +208,8 @@ async def test_watch_says_that_no_worker_takes_the_tasks(ramp_folder: Folder, wo
     await start(ramp_folder)
     await phase_is(ramp_folder, world, "HOLDING")
     await world.stop()
-    assert (await ramp_folder.run("pause")).code == 0
-    process = await ramp_folder.start("watch", "-o", "json")
+    assert (await ramp_folder.impatient.run("pause")).code == 0
+    process = await ramp_folder.impatient.start("watch", "-o", "json")
     trouble = await line_with(process, "no worker takes the tasks of tailramp-control")
     assert trouble["event"] == "trouble"
     await world.start()
@@ -269,7 +269,7 @@ async def test_promote_skips_the_hold_of_the_step_it_saw(ramp_folder: Folder, wo
 async def test_promote_needs_a_worker_and_says_so(ramp_folder: Folder, world: ScriptedWorld) -> None:
     await start(ramp_folder)
     await world.stop()
-    promoted = await ramp_folder.run("promote", "-o", "json")
+    promoted = await ramp_folder.impatient.run("promote", "-o", "json")
     assert promoted.code == 6
     assert "no worker answers" in promoted.data["error"]
 
@@ -293,7 +293,7 @@ async def test_abort_without_a_worker_is_kept_and_points_to_kill(ramp_folder: Fo
     await start(ramp_folder)
     await phase_is(ramp_folder, world, "HOLDING")
     await world.stop()
-    aborted = await ramp_folder.run("abort", "-o", "json")
+    aborted = await ramp_folder.impatient.run("abort", "-o", "json")
     assert aborted.code == 0
     assert aborted.data["confirmed"] is False
     assert "no worker is running" in aborted.data["sentence"]
@@ -356,7 +356,7 @@ async def test_what_others_wrote_cannot_control_the_terminal(ramp_folder: Folder
 
 
 async def test_a_server_that_is_down_is_6_and_abort_names_kill(ramp_folder: Folder) -> None:
-    gone = Folder(ramp_folder.path, ramp_folder.route, "127.0.0.1:1")
+    gone = Folder(ramp_folder.path, ramp_folder.route, "127.0.0.1:1", ramp_folder.warm)
     for command in ("status", "watch", "start", "pause", "resume", "promote", "abort"):
         shown = await gone.run(command)
         assert shown.code == 6, (command, shown)

@@ -53,7 +53,7 @@ async def test_one_ramp_per_route_and_the_second_start_says_how_to_look(
 
 
 async def test_without_a_worker_a_start_says_so_instead_of_hanging(ramp_folder: Folder) -> None:
-    started = await ramp_folder.run("start", "-o", "json")
+    started = await ramp_folder.impatient.run("start", "-o", "json")
     assert started.code == 6
     assert "is started and waits: no worker takes the tasks of tailramp-control" in started.data["error"]
 

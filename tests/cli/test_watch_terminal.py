@@ -6,12 +6,12 @@ import os
 import pty
 import signal
 import struct
-import sys
 import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from impatient_command import command_line
 from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import phase_is, start
@@ -62,7 +62,7 @@ async def watching(folder: Folder, **environment: str) -> AsyncIterator[Terminal
     before = termios.tcgetattr(theirs)
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("TAILRAMP_", "LC_", "LANG"))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "watch"),
+        *command_line(folder.limits, "watch"),
         cwd=folder.path,
         env={**plain, "TEMPORAL_ADDRESS": folder.temporal, "TERM": "xterm", "LANG": "C.UTF-8", **environment},
         stdin=theirs,
@@ -116,7 +116,7 @@ async def test_a_missing_worker_is_told(ramp_folder: Folder, world: ScriptedWorl
     await start(ramp_folder)
     await phase_is(ramp_folder, world, "HOLDING")
     await world.stop()
-    async with watching(ramp_folder) as terminal:
+    async with watching(ramp_folder.impatient) as terminal:
         await terminal.shows("none answers: this is what Temporal knows")
         terminal.process.send_signal(signal.SIGINT)
         assert await terminal.ended() == 1
