@@ -43,12 +43,16 @@ class Scenario(StrEnum):
 class UserRun:
     """The users of a scenario.  ``rate`` is in requests a second, ``seconds`` how long they talk to the gateway.
 
-    500 core users then send 30 requests each at 300 requests a second.
+    500 core users then send 30 requests each at 300 requests a second.  Where ``core_rate`` says how many requests a
+    second are theirs, nobody stays when the ramp is over and each of them has sent 30.  Who has no answer after
+    ``patience`` seconds gives up.
     """
 
     rate: float = 360.0
     seconds: float = 50.0
     core_users: int = 500
+    core_rate: float | None = None
+    patience: float = 30.0
 
 
 Blow = Callable[[World, RampHandle, str], Awaitable[float]]

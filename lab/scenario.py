@@ -6,8 +6,9 @@ the trigger of a rollback was there to be seen from a recount of the raw counter
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,7 @@ from lab.client_log import (
 )
 from lab.process import wait_until
 from lab.route_history import RouteHistory
+from lab.user_population import CORE_MINIMUM
 from lab.world import SALT, World
 from tailramp.buckets import BucketFunction
 from tailramp.checks import checks_of, slot_match
@@ -112,7 +114,7 @@ async def play(
     history = RouteHistory(world.route_file)
     run = users or act.users
     view: asyncio.Future[None] | None = None
-    driver = world.start_users(log, rate=run.rate, seconds=run.seconds, core_users=run.core_users)
+    driver = world.start_users(log, **asdict(run))
     async with history.observed():
         try:
             await driver.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
@@ -127,10 +129,12 @@ async def play(
                 await view
             ended = time.time()
             status = await handle.query(RampWorkflow.status)
-            if linger is None:
-                await driver.wait_exit(run.seconds + 40)
-            else:
+            if linger is not None:
                 await asyncio.sleep(linger)
+            elif run.core_rate is not None:
+                await _until_all_have_asked(log, run)
+            else:
+                await driver.wait_exit(run.seconds + 40)
         finally:
             if view is not None:
                 view.cancel()
@@ -147,7 +151,28 @@ async def play(
         trigger=await trigger_of(spec, status, until=ended) if act.strike and act.blames_candidate else None,
         workflow_id=handle.id,
         seconds=time.monotonic() - began,
+        core_users=run.core_users,
     )
+
+
+async def _until_all_have_asked(log: Path, run: UserRun) -> None:
+    asked: Counter[str | None] = Counter()
+    read = 0
+
+    def enough() -> bool:
+        nonlocal read
+        found = read_log(log, read)
+        asked.update(request.user for request in found.requests)
+        read = found.end
+        return _fewest(asked, run.core_users) >= CORE_MINIMUM
+
+    await wait_until(enough, run.seconds, f"{CORE_MINIMUM} requests of each core user", interval=0.2)
+
+
+def _fewest(asked: Counter[str | None], core_users: int) -> int:
+    """How often the laziest core user has asked: nobody else comes as often as one of them."""
+    often = [count for user, count in asked.most_common(core_users + 1) if user is not None]
+    return often[:core_users][-1] if often else 0
 
 
 async def _scraped(spec: RampSpec, baseline: str) -> bool:
@@ -238,6 +263,7 @@ def _facts(
     trigger: float | None,
     workflow_id: str,
     seconds: float,
+    core_users: int,
 ) -> Facts:
     act = ACTS[scenario]
     baseline = next(slot for slot in world.models if slot != candidate)
@@ -261,11 +287,6 @@ def _facts(
     def between(start: float | None, end: float | None) -> float | None:
         return None if start is None or end is None else round(end - start, 3)
 
-    per_core_user: dict[str, int] = {}
-    for request in requests:
-        if request.user is not None:
-            per_core_user[request.user] = per_core_user.get(request.user, 0) + 1
-    busiest = sorted(per_core_user.values(), reverse=True)[:500]
     plan = status.plan
     planned = (
         []
@@ -289,7 +310,7 @@ def _facts(
         served_without_admission=len(served_without_admission(requests, candidate, admitted)),
         foreign_assignments=sum(version.assignment not in planned for version in history.versions),
         client_was_behind=len(client_log.behind),
-        fewest_requests_of_a_core_user=busiest[-1] if busiest else 0,
+        fewest_requests_of_a_core_user=_fewest(Counter(request.user for request in requests), core_users),
         workflow_id=workflow_id,
         seconds=round(seconds, 1),
     )

@@ -293,13 +293,27 @@ class World(Lasting):
         self._started.append(process)
         return process
 
-    def start_users(self, log: Path, *, rate: float, seconds: float, core_users: int | None = None) -> ManagedProcess:
-        """Let users send ``rate`` requests a second for ``seconds``, each logged as a line of ``log``."""
+    def start_users(
+        self,
+        log: Path,
+        *,
+        rate: float,
+        seconds: float,
+        core_users: int | None = None,
+        core_rate: float | None = None,
+        patience: float = 30.0,
+    ) -> ManagedProcess:
+        """Let users send ``rate`` requests a second for ``seconds``, each logged as a line of ``log``.
+
+        ``core_rate`` of them are the core users'.  Who has no answer after ``patience`` seconds gives up.
+        """
         argv = [sys.executable, "-m", "lab.users", "--gateway", self.gateway_url, "--log", str(log)]
         argv += ["--seed", str(self.seed), "--rate", str(rate), "--duration", str(seconds)]
-        argv += ["--streamed-share", str(STREAMED_SHARE)]
+        argv += ["--streamed-share", str(STREAMED_SHARE), "--timeout", str(patience)]
         if core_users is not None:
             argv += ["--core-users", str(core_users)]
+        if core_rate is not None:
+            argv += ["--core-rate", str(core_rate)]
         return ManagedProcess.start(argv, self.directory / "users.log", name="users")
 
 

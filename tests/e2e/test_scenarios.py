@@ -1,23 +1,27 @@
 """Whole demo runs: live users, a real gateway, and the promises held against the users' own log."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.route_document import RouteDocument
-from lab.acts import ACTS, Scenario
-from lab.client_log import read_log, violations
+from lab.acts import ACTS, Scenario, UserRun
+from lab.client_log import Violations, read_log, violations
 from lab.process import wait_until
 from lab.route_history import RouteHistory
 from lab.scenario import Facts, play
-from lab.world import SALT, World
+from lab.world import HANG_CHECK, SALT, World
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketFunction, BucketSet
 from tailramp.ramp import Phase
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SECONDS_AFTER_TRIGGER = 2.0
+TO_THE_END = UserRun(seconds=150.0, core_rate=345.0)
+SOON_DONE = UserRun(seconds=120.0, core_users=300, core_rate=330.0, patience=12.0)
+"""Enough users for half of them to be more than a hundred; none waits long for a candidate that hangs."""
 
 
 def assert_promises_to_users_are_kept(facts: Facts) -> None:
@@ -29,9 +33,10 @@ def assert_promises_to_users_are_kept(facts: Facts) -> None:
     assert facts.fewest_requests_of_a_core_user >= 30
 
 
+@pytest.mark.alone  # a gateway that gets no processor for a while serves somebody by the assignment before
 async def test_a_good_candidate_is_promoted_and_no_user_notices(world: World) -> None:
     world.start_worker()
-    facts = await play(world, Scenario.HEALTHY)
+    facts = await play(world, Scenario.HEALTHY, users=TO_THE_END)
     assert facts.outcome is Phase.SUCCEEDED
     assert facts.users_seen_on_both >= 400
     assert_promises_to_users_are_kept(facts)
@@ -40,22 +45,32 @@ async def test_a_good_candidate_is_promoted_and_no_user_notices(world: World) ->
     assert record.original_default == "green"
 
 
+@pytest.fixture
+async def soon_at_half(tmp_path: Path) -> AsyncIterator[World]:
+    """A world in which the second step is half of the users."""
+    ramp = {"steps": ["10%", "50%", "100%"]}
+    async with World(tmp_path / "world", seed=7, ramp=ramp, checks=HANG_CHECK) as world:
+        yield world
+
+
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "scenario",
     [
-        pytest.param(Scenario.SLOW, marks=pytest.mark.faults),  # test_replayed has it
-        Scenario.DEAD,
         Scenario.HANGING,
+        pytest.param(Scenario.SLOW, marks=pytest.mark.faults),  # test_replayed has it
+        pytest.param(Scenario.DEAD, marks=pytest.mark.faults),  # as test_matrix has it killed, and kube its errors
         pytest.param(Scenario.ERRORS, marks=pytest.mark.faults),
         pytest.param(Scenario.TOXIC, marks=pytest.mark.faults),
     ],
 )
 async def test_a_bad_candidate_is_rolled_back_within_two_seconds_of_the_trigger(
-    world: World, scenario: Scenario
+    soon_at_half: World, scenario: Scenario
 ) -> None:
+    world = soon_at_half
     world.start_worker()
     before = RouteDocument.parse(world.route_file.read_text(encoding="utf-8")).digest
-    facts = await play(world, scenario)
+    facts = await play(world, scenario, fault_step=2, users=SOON_DONE)
     assert (facts.outcome, facts.reason) == (Phase.ROLLED_BACK, "unhealthy")
     assert facts.seconds_trigger_to_last_candidate_request is not None, "the recount found no trigger"
     assert facts.seconds_trigger_to_last_candidate_request <= SECONDS_AFTER_TRIGGER
@@ -90,25 +105,25 @@ async def test_a_router_that_picks_at_random_is_seen_by_the_same_promises(world:
     for _, entry in broken.entries:
         if entry["name"].startswith("tailramp/"):
             entry["match"] = {"prefix": "/", "runtime_fraction": {"default_value": {"numerator": 25}}}
-    history = RouteHistory(world.route_file)
+    history, bucket_of = RouteHistory(world.route_file), BucketFunction(SALT)
     log = tmp_path / "clients.jsonl"
+
+    def found() -> Violations:
+        return violations(
+            read_log(log).requests,
+            baseline="blue",
+            candidate="green",
+            admitted=lambda user, sent, answered: history.may_serve("green", user, sent, answered, bucket_of),
+            growth_ended=None,
+        )
+
+    def is_seen() -> bool:
+        seen = found() if log.exists() else Violations(0, 0, 0)
+        return seen.forged > 5 and seen.no_id > 5 and seen.moved_back_and_forth > 100
+
     async with history.observed():
         staged = world.route_file.with_name(".broken")
         staged.write_text(broken.text(), encoding="utf-8")
         staged.rename(world.route_file)
-        users = world.start_users(log, rate=360, seconds=50)
-        try:
-            await wait_until(lambda: len(read_log(log).requests) > 2000 if log.exists() else False, 40, "2,000 answers")
-        finally:
-            await users.terminate()
-    bucket_of = BucketFunction(SALT)
-    found = violations(
-        read_log(log).requests,
-        baseline="blue",
-        candidate="green",
-        admitted=lambda user, sent, answered: history.may_serve("green", user, sent, answered, bucket_of),
-        growth_ended=None,
-    )
-    assert found.forged > 5
-    assert found.no_id > 5
-    assert found.moved_back_and_forth > 100
+        async with world.start_users(log, rate=360, seconds=50):
+            await wait_until(is_seen, 40, "each of the three promises is seen broken", interval=1)
