@@ -1,4 +1,4 @@
-"""The activities that have servers ready before users come, and let them go after they have left.
+"""The activities that have servers ready before users come, and let go what a smaller share leaves without work.
 
 Loading a large model takes tens of minutes.  So these wait long and say at every moment, in their heartbeat, what they
 wait for; and what cannot come is refused at a limit, with the reason that the cluster gives.
@@ -16,27 +16,22 @@ from activities.clients import Clients
 from activities.clock import Wall, server_clock
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.kube import Denied, NotFound
+from activities.leaving import foreign, holder_of, sizes_of
 from activities.preflight import baseline_problems, public_name_problems, take_over, unanswered_checks
 from activities.routers import Router, make_router
 from activities.surroundings import models_of, served_models
 from activities.traffic import final_refusals
 from activities.workloads import Holder, Progress, Workload, make_workload, references
 from tailramp.activity_contract import (
-    LeaveReport,
-    LeaveRequest,
     PrepareReport,
     PrepareRequest,
-    Request,
-    RetireRequest,
     RoomReport,
     RoomRequest,
 )
 from tailramp.activity_names import (
-    LEAVE_WORKLOADS,
     MAKE_ROOM,
     NO_ROOM,
     PREPARE,
-    RETIRE,
 )
 from tailramp.errors import Fenced, Problem, Refused, Unreachable
 from tailramp.forms import SlotName
@@ -44,7 +39,7 @@ from tailramp.placing import Place, places
 from tailramp.plan import Plan
 from tailramp.planning import make_plan
 from tailramp.replicas import after_shift, before_shift, needed
-from tailramp.route_record import RouteRecord, against_retiring, forgotten, naming_workloads, retiring
+from tailramp.route_record import RouteRecord, forgotten, naming_workloads
 from tailramp.spec import PlatformFile, RampSpec, Replicas
 from tailramp.units import format_duration
 
@@ -117,10 +112,10 @@ class CapacityActivities:
 
             # What is asked for at an epoch comes after what is let go at it: the servers of the next share.
             order = None if request.epoch is None else 2 * request.epoch + request.waits
-            holder = _holder(request, make_router(platform, self._clients), against, order)
+            holder = holder_of(request, make_router(platform, self._clients), against, order)
             slots = (plan.baseline, *plan.slots) if request.waits else tuple(platform.slots)
             needs: dict[SlotName, int] = {}
-            sized = {slot: sizes for slot in slots if (sizes := _sizes(platform, slot)) is not None}
+            sized = {slot: sizes for slot in slots if (sizes := sizes_of(platform, slot)) is not None}
             workloads = {slot: make_workload(platform, slot, self._clients) for slot in sized}
             for slot, workload in workloads.items():
                 if request.waits:
@@ -165,7 +160,7 @@ class CapacityActivities:
 
     async def _claim(self, request: PrepareRequest, router: Router, plan: Plan) -> None:
         """The workloads of this ramp are its own from now on: whatever an earlier one still writes comes too late."""
-        holder = _holder(request, router, lambda record: _foreign(record, request.ramp))
+        holder = holder_of(request, router, lambda record: foreign(record, request.ramp))
         for slot in (plan.baseline, *plan.slots):
             workload = make_workload(request.spec.platform, slot, self._clients)
             await workload.claim(holder, serves=slot == plan.baseline)
@@ -182,11 +177,11 @@ class CapacityActivities:
             rules = {rule.slot for rule in record.assignment.rules}
             if place.slot in {record.assignment.default, *rules}:
                 return f"{place.slot} serves users"
-            return _foreign(record, request.ramp)
+            return foreign(record, request.ramp)
 
-        holder = _holder(request, router, against)
+        holder = holder_of(request, router, against)
         await workload.prepare(place.model, holder)
-        if (sizes := _sizes(platform, place.slot)) is not None:
+        if (sizes := sizes_of(platform, place.slot)) is not None:
             first = needed(sizes, place.slot, plan.step(1).assignment, plan.baseline)
             await workload.grow(first, holder)
 
@@ -205,7 +200,7 @@ class CapacityActivities:
 
         async def one(place: Place, seconds: float) -> Progress:
             workload = workloads[place.slot]
-            sizes = _sizes(platform, place.slot)
+            sizes = sizes_of(platform, place.slot)
             first = plan.step(1).assignment
             servers = needed(sizes, place.slot, first, plan.baseline) if sizes else await workload.size() or 0
             progress = await workload.ready(servers, seconds)
@@ -221,76 +216,6 @@ class CapacityActivities:
         return await wait_for_servers(platform, look, heartbeat, server_clock())
 
 
-class LeavingActivities:
-    """What is done with workloads after their users have left: on the rollback queue."""
-
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
-
-    @activity.defn(name=LEAVE_WORKLOADS)
-    async def leave_workloads(self, request: LeaveRequest) -> LeaveReport:
-        """Put back what this ramp wrote into workloads; what somebody else has changed since is named and left."""
-        platform = request.spec.platform
-        router = make_router(platform, self._clients)
-        async with heartbeating("putting back"), final_refusals():
-            default = (await router.record()).assignment.default
-            restored, left = list[SlotName](), list[str]()
-            for slot in platform.slots:
-
-                def against(record: RouteRecord, slot: SlotName = slot) -> str | None:
-                    rules = {rule.slot for rule in record.assignment.rules}
-                    if slot in rules or record.assignment.default != default:
-                        return f"{slot} serves users"
-                    return _foreign(record, request.ramp)
-
-                workload = make_workload(platform, slot, self._clients)
-                try:
-                    one = await workload.restore(_holder(request, router, against), serves=slot == default)
-                except Fenced:
-                    raise
-                except Refused as error:
-                    left.append(f"the workload of {slot} is left as it is: {error}")
-                    continue
-                restored += [slot] if one.touched and not one.left else []
-                left += one.left
-            return LeaveReport(restored=tuple(restored), left=tuple(left))
-
-    @activity.defn(name=RETIRE)
-    async def retire_old_slot(self, request: RetireRequest) -> LeaveReport:
-        """The candidate has baked: what it runs is the new normal, and the old slot may become smaller."""
-        platform = request.spec.platform
-        router = make_router(platform, self._clients)
-        ramp, new = request.ramp, request.new
-        async with heartbeating("retiring"), final_refusals():
-            holder = _holder(request, router, lambda record: against_retiring(record, ramp=ramp, new=new))
-            await make_workload(platform, new, self._clients).retire(None, holder)
-            sizes = _sizes(platform, request.old)
-            servers = None if sizes is None else sizes.idle
-            if servers is not None:
-                await router.renew(lambda record: retiring(record, ramp=ramp, new=new, servers=servers))
-            await make_workload(platform, request.old, self._clients).retire(servers, holder)
-            return LeaveReport()
-
-
-def _foreign(record: RouteRecord, ramp: str) -> str | None:
-    """That another ramp holds the route, in words; None if none does."""
-    return None if record.ramp in {ramp, None} or record.closed else f"is held by ramp {record.ramp}"
-
-
-def _holder(
-    request: Request, router: Router, against: Callable[[RouteRecord], str | None], order: int | None = None
-) -> Holder:
-    """The ramp of ``request`` as a writer; ``against`` says what the record has against a write, or None."""
-
-    async def check() -> None:
-        record = await router.record()
-        why = against(record) if record.kill is None else f"was shut off by {record.kill.by}"
-        if why is not None:
-            raise Fenced(f"{record.route}: {why}")
-
-    return Holder(request.ramp, check, order)
-
-
 async def _let_go(workload: Workload, sizes: Replicas, slot: SlotName, request: RoomRequest, holder: Holder) -> None:
     """What is served needs no more of ``slot`` than it keeps now; who all may come back to is not made smaller."""
     has = await workload.size() or 0
@@ -302,12 +227,6 @@ async def _let_go(workload: Workload, sizes: Replicas, slot: SlotName, request: 
     keeps = after_shift(sizes, slot, found=found, now=request.serving, baseline=request.plan.baseline)
     if keeps < has:
         await workload.shrink(keeps, holder)
-
-
-def _sizes(platform: PlatformFile, slot: SlotName) -> Replicas | None:
-    """How the servers of ``slot`` follow the share; None if they do not."""
-    workload = platform.workload_of(slot)
-    return None if workload is None else workload.replicas
 
 
 async def wait_for_servers(

@@ -76,7 +76,7 @@ def serve(path: str) -> None:
 
     for entry in COMMANDS.values():
         importlib.import_module(entry.module)
-    for module in ("workflows.starting", "cli.language.zh", "worker.roles"):  # the last of which reads all the rest
+    for module in ("workflows.starting", "cli.language.zh", "worker.watch"):  # the last of which reads all the rest
         importlib.import_module(module)
     for module in [name for name in sys.modules if name.startswith("kubernetes.aio.config")]:
         del sys.modules[module]  # each command reads it anew, since it keeps what KUBECONFIG says then

@@ -43,8 +43,13 @@ def run(role: str = "all", parent_pipe: int | None = None, *, as_json: bool = Fa
     from worker.process import serve
     from worker.ramp_lines import about_here
 
+    match Role(role):
+        case Role.CONTROL:
+            from worker.control import make_workers
+        case Role.WATCH:
+            from worker.watch import make_workers
     settings = _begin(as_json=as_json, about=about_here)
-    return asyncio.run(serve(Role(role), settings, parent_pipe=parent_pipe))
+    return asyncio.run(serve(Role(role), settings, make_workers, parent_pipe=parent_pipe))
 
 
 def sentinel(routes: Sequence[str], *, as_json: bool = False) -> int:

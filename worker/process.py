@@ -17,7 +17,7 @@ from tailramp.errors import Unreachable
 from worker.connection import connect
 from worker.health import Readiness
 from worker.logging_setup import Event
-from worker.roles import make_workers
+from worker.roles import MakeWorkers
 from worker.sdk_metrics import serve_sdk_metrics
 from worker.settings import Address, Role, WorkerSettings
 from worker.status_server import observed
@@ -30,7 +30,9 @@ _ASK_SECONDS = 2.0
 _READY_SECONDS = 3 * _ASK_SECONDS
 
 
-async def serve(role: Role, settings: WorkerSettings, *, parent_pipe: int | None = None) -> int:
+async def serve(
+    role: Role, settings: WorkerSettings, make_workers: MakeWorkers, *, parent_pipe: int | None = None
+) -> int:
     """Run until SIGTERM, SIGINT, or the end of the process that holds ``parent_pipe``.  Returns the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -43,7 +45,7 @@ async def serve(role: Role, settings: WorkerSettings, *, parent_pipe: int | None
         serve_sdk_metrics(sdk_address)
     async with observed(role, http_address, settings, "not connected to Temporal yet") as readiness:
         client = await _connected(stop, readiness)
-        code = 0 if client is None else await _work(role, client, settings, stop, readiness)
+        code = 0 if client is None else await _work(role, client, settings, make_workers, stop, readiness)
     log.info("%s has ended", role, extra={"event": Event.ENDED})
     return code
 
@@ -70,7 +72,14 @@ async def _connected(stop: asyncio.Event, readiness: Readiness) -> Client | None
     return None
 
 
-async def _work(role: Role, client: Client, settings: WorkerSettings, stop: asyncio.Event, readiness: Readiness) -> int:
+async def _work(
+    role: Role,
+    client: Client,
+    settings: WorkerSettings,
+    make_workers: MakeWorkers,
+    stop: asyncio.Event,
+    readiness: Readiness,
+) -> int:
     async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as running:
         clients = await running.enter_async_context(Clients(http))
         failed: list[BaseException] = []
@@ -79,7 +88,7 @@ async def _work(role: Role, client: Client, settings: WorkerSettings, stop: asyn
             failed.append(error)
             stop.set()
 
-        workers = make_workers(role, client, settings, clients, fatal)
+        workers = make_workers(client, settings, clients, fatal)
         for worker in workers:
             await running.enter_async_context(worker)
         queues = ", ".join(worker.task_queue for worker in workers)

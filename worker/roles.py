@@ -1,4 +1,8 @@
-"""What each worker process runs: its queues, and the limits that bound what a fault can cost."""
+"""What the roles' workers have in common: the limits that bound what a fault can cost.
+
+Each role has a module of its own, since what it needs takes a second to load, and a rollback is not to wait for what
+only watching needs.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -10,69 +14,17 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 import activities.kube.patience  # noqa: F401 - clients import these when they need them; no rollback is to wait for that
-from activities.capacity import CapacityActivities, LeavingActivities
 from activities.clients import Clients
-from activities.preflight import PreflightActivities
-from activities.record import RecordActivities
-from activities.traffic import RollbackActivities, TrafficActivities
-from activities.watch import WatchActivities
-from tailramp.activity_names import ROLLBACK_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE
 from worker.ramp_lines import NamesRamp
-from worker.settings import Role, WorkerSettings
-from workflows.ramp import RampWorkflow
+from worker.settings import WorkerSettings
 
 FatalError = Callable[[BaseException], Awaitable[None]]
+"""Told when a worker cannot go on."""
+MakeWorkers = Callable[[Client, WorkerSettings, Clients, FatalError], list[Worker]]
+"""Makes the workers of one process."""
 
 
-def make_workers(
-    role: Role, client: Client, settings: WorkerSettings, clients: Clients, fatal: FatalError
-) -> list[Worker]:
-    """The workers of one process.  ``fatal`` is told when one of them cannot go on."""
-    match role:
-        case Role.CONTROL:
-            rollback, traffic = RollbackActivities(clients), TrafficActivities(clients)
-            leaving = LeavingActivities(clients)
-            return [
-                _worker(client, WORKFLOW_QUEUE, settings, fatal, workflows=[RampWorkflow]),
-                _worker(
-                    client,
-                    ROLLBACK_QUEUE,
-                    settings,
-                    fatal,
-                    activities=[
-                        rollback.clear_route,
-                        rollback.withdraw_candidates,
-                        rollback.prove_zero,
-                        rollback.restore,
-                        traffic.apply_assignment,
-                        leaving.leave_workloads,
-                        leaving.retire_old_slot,
-                    ],
-                ),
-            ]
-        case Role.WATCH:
-            traffic, capacity = TrafficActivities(clients), CapacityActivities(clients)
-            return [
-                _worker(
-                    client,
-                    WATCH_QUEUE,
-                    settings,
-                    fatal,
-                    activities=[
-                        capacity.prepare_candidates,
-                        PreflightActivities(clients).preflight,
-                        capacity.make_room,
-                        traffic.apply_assignment,
-                        traffic.verify_assignment,
-                        traffic.conclude,
-                        WatchActivities(clients).watch,
-                        RecordActivities(settings.records).record,
-                    ],
-                )
-            ]
-
-
-def _worker(
+def queue_worker(
     client: Client,
     queue: str,
     settings: WorkerSettings,
@@ -81,6 +33,7 @@ def _worker(
     workflows: Sequence[type] = (),
     activities: Sequence[Any] = (),
 ) -> Worker:
+    """One that serves ``queue``."""
     return Worker(
         client,
         task_queue=queue,

@@ -28,9 +28,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import capacity
-from activities.capacity import CapacityActivities, LeavingActivities
+from activities.capacity import CapacityActivities
 from activities.kube import KubeClient
 from activities.kube.client import Object
+from activities.leaving import LeavingActivities
 from activities.preflight import take_over
 from activities.workloads import RESOURCES, keep_servers, references
 from activities.workloads.notes import NOTES

@@ -21,10 +21,11 @@ from slot_objects import RULES
 from temporalio.exceptions import ApplicationError
 from test_workload_refusals import running
 
-from activities.capacity import CapacityActivities, LeavingActivities
+from activities.capacity import CapacityActivities
 from activities.kube import KubeClient, Resource
 from activities.kube.client import Object, Operation
 from activities.kube.resources import DEPLOYMENTS
+from activities.leaving import LeavingActivities
 from activities.workloads import Holder, make_workload
 from lab.process import wait_until
 from lab.sample_route import on_green

@@ -16,7 +16,7 @@ ASKS_A_CLUSTER = """
 import asyncio, sys
 from pathlib import Path
 
-import worker.process
+import worker.process, worker.control
 from activities.kube import KubeClient
 from activities.kube.resources import LEASES
 from tailramp.errors import Unreachable
@@ -41,6 +41,13 @@ def test_neither_a_sentinel_nor_a_follower_nor_who_starts_the_roles_waits_for_te
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"worker.settings", "tailramp.lease"} < (loaded := set(done.stdout.split()))
     assert loaded.isdisjoint({"temporalio", "numpy", "workflows"})
+
+
+def test_a_worker_that_takes_everyone_back_loads_nothing_that_only_evidence_needs() -> None:
+    code = "import sys, worker.process, worker.control; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"workflows.ramp", "kubernetes.aio.client"} < (loaded := set(done.stdout.split()))
+    assert loaded.isdisjoint({"numpy", "prometheus_api_client", "activities.watch", "activities.preflight"})
 
 
 def test_a_rollback_waits_for_no_import_of_what_talks_to_a_cluster(tmp_path: Path) -> None:
