@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
 
@@ -19,14 +20,17 @@ from lab.world import World
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def moved(tmp_path: Path) -> AsyncIterator[World]:
-    """A world without any worker, in which every fourth user is on the candidate, and live users."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def moved(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A world without any worker, in which every fourth user is on the candidate, and live users.
+
+    Whoever observes changes nothing in it, so that one is enough for all; who breaks its candidate comes last.
+    """
     ramp = {"steps": ["25%", "100%"], "hold": "3s", "bake": "2s"}
-    async with World(tmp_path / "world", seed=3, ramp=ramp) as world:
+    async with World(tmp_path_factory.mktemp("observing") / "world", seed=3, ramp=ramp) as world:
         document = RouteDocument.parse(world.route_file.read_text(encoding="utf-8"))
         record, rule = document.record, Rule(slot="green", buckets=BucketSet.parse("00-24"))
         moved = record.model_copy(update={"assignment": Assignment(default="blue", rules=(rule,))})
@@ -47,26 +51,12 @@ async def moved(tmp_path: Path) -> AsyncIterator[World]:
 def observing(world: World, *options: str) -> ManagedProcess:
     canary = world.directory / "canary.yaml"
     command = [sys.executable, "-m", "cli", "start", "--observe", str(canary), *options]
-    return ManagedProcess.start(command, world.directory / "observing.log", name="observing")
+    log = world.directory / f"observing{''.join(options)}.log"
+    return ManagedProcess.start(command, log, name="observing")
 
 
 def events(process: ManagedProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in process.log_file.read_text(encoding="utf-8").splitlines()]
-
-
-async def test_a_bad_candidate_is_told_of_and_nobody_is_moved(moved: World) -> None:
-    before = moved.route_file.read_bytes()
-    process = observing(moved, "-o", "json")
-    await wait_until(lambda: any(event["event"] == "decision" for event in events(process)), 60, "the first step")
-    await moved.fault("green", "errors")
-    assert await process.wait_exit(60) == 3
-    told = events(process)
-    assert told[0]["event"] == "observing"
-    assert told[0]["shares"]["green"] == pytest.approx(0.25, abs=0.12)
-    assert told[-1]["phase"] == "ROLLED_BACK"
-    assert told[-1]["failed_checks"] == ["errors"]
-    assert any(event["event"] == "check" and event["kind"] == "FAIL" for event in told)
-    assert moved.route_file.read_bytes() == before
 
 
 async def test_a_good_candidate_would_have_succeeded(moved: World) -> None:
@@ -85,3 +75,18 @@ async def test_an_observation_ends_when_its_wait_is_over(moved: World) -> None:
     assert lines[0].startswith("开始观察 demo/chat")
     assert lines[-1].startswith("等待时间到")
     assert english_left("\n".join(lines)) == []
+
+
+async def test_a_bad_candidate_is_told_of_and_nobody_is_moved(moved: World) -> None:
+    before = moved.route_file.read_bytes()
+    process = observing(moved, "-o", "json")
+    await wait_until(lambda: any(event["event"] == "decision" for event in events(process)), 60, "the first step")
+    await moved.fault("green", "errors")
+    assert await process.wait_exit(60) == 3
+    told = events(process)
+    assert told[0]["event"] == "observing"
+    assert told[0]["shares"]["green"] == pytest.approx(0.25, abs=0.12)
+    assert told[-1]["phase"] == "ROLLED_BACK"
+    assert told[-1]["failed_checks"] == ["errors"]
+    assert any(event["event"] == "check" and event["kind"] == "FAIL" for event in told)
+    assert moved.route_file.read_bytes() == before

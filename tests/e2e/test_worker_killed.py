@@ -10,7 +10,7 @@ from gateway.route_document import RouteDocument
 from lab.client_log import read_log, served_without_admission
 from lab.process import ManagedProcess, wait_until
 from lab.route_history import RouteHistory
-from lab.world import HANG_CHECK, SALT, World
+from lab.world import SALT, World
 from tailramp.assignment import Assignment
 from tailramp.buckets import BucketFunction
 from tailramp.ramp import Phase
@@ -22,21 +22,24 @@ from workflows.starting import start_ramp
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 BASELINE_ONLY = Assignment(default="blue")
-STEPS = ["5%", "10%", "25%", "100%"]
-"""With a smaller first one, enough answers of the candidate would be so many of everybody's that a busy machine has no
+RAMP = {"steps": ["5%", "10%", "25%", "100%"], "hold": "1s"}
+"""With a smaller first step, enough answers of the candidate would be so many of everybody's that a busy machine has no
 answer left for preflight."""
+CHECKS = {"consecutive": 2, "minSample": 4, "floor": 2, "maxErrors": "20%"}
+CANARY: dict[str, object] = {"maxLatency": "8s", "maxToxicity": 0.9}
+"""A few answers are enough, and none of a healthy model is bad: when a step passes is not what is tested."""
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path / "world", seed=7, ramp={"steps": STEPS}, checks=HANG_CHECK) as world:
+    async with World(tmp_path / "world", seed=7, ramp=RAMP, checks=CHECKS) as world:
         yield world
 
 
 async def begin(world: World, history: RouteHistory) -> tuple[RampHandle, ManagedProcess]:
     """A ramp with users on the route, at the moment at which the second step has been written."""
-    users = world.start_users(world.directory / "clients.jsonl", rate=90, seconds=290)
-    handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+    users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=290, core_users=100)
+    handle = await start_ramp(world.client, world.spec("chat-v2", **CANARY), actor="test")
     # Until then a busy machine is still starting the worker, which says nothing of how long its steps take.
     await wait_until(lambda: is_taken_over(world), 90, "the ramp holds the route")
     await wait_until(lambda: share_in_file(history) >= 0.10, 40, "the second step in the route file", interval=0.005)
