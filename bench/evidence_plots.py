@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from bench._chart import Axis, Line, svg
+from bench.evidence.calibrating import noise_at
 from bench.evidence.own_rules import EVERY, Sequential
 from bench.evidence.peers import LIMITS
-from bench.evidence.tables import noise_at
 from bench.evidence.traffic import HEALTHY, N2, REGRESSIONS, Regression, Traffic, fixed_share
 from tailramp.evidence.sequential.assignment_check import assignment_evidence
 from tailramp.evidence.sequential.dispersion import Noise

@@ -23,12 +23,18 @@ from tailramp.evidence.sequential.rule import UNMEASURED_CARRY
 
 JUDGED = [*LADDER, ERRORS, TOXICITY]
 """The metrics that the sequential test is shown."""
+_SEED = 900
 
 DEFAULTS = Noise.of(
     1.5 * np.array([0.07, 0.13, 0.16, 0.19, 0.24, 0.32, 0.17, 0.28]),
     [1.0] * 7 + [3.0],
     1.5 * np.array([0.035, 0.065, 0.08, 0.095, 0.12, 0.16, 0.14, 0.05]),
 )
+
+
+def noise_at(rate: float) -> Noise:
+    """What ``tailramp calibrate`` writes on days of its own, of a service with this many requests per second."""
+    return calibrated(rate, seed=_SEED + round(rate))
 
 
 def calibrated(rate: float, *, seed: int, regime: Regime = N2, days: int = 1) -> Noise:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.evidence.calibrating import DEFAULTS, calibrated
+from bench.evidence.calibrating import DEFAULTS, noise_at
 from bench.evidence.days_before import (
     AS_ASSUMED,
     CARRY,
@@ -20,6 +20,7 @@ from bench.evidence.days_before import (
     measured,
     same_rows,
 )
+from bench.evidence.goals import goals
 from bench.evidence.healthy import row as healthy_row
 from bench.evidence.healthy import taken_back, together
 from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
@@ -44,7 +45,6 @@ from tailramp.peer_rules import PeerRule
 
 _BATCH = 50
 _HOURS_LOOKED = 6
-CALIBRATION_SEED = 900
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,11 @@ class Size:
     ramps: int
     robust: int
     healthy: int
+    goals: int
 
 
-SHORT = Size(same=60, found=30, ramps=30, robust=30, healthy=100)
-FULL = Size(same=300, found=100, ramps=60, robust=300, healthy=3000)
+SHORT = Size(same=60, found=30, ramps=30, robust=30, healthy=100, goals=60)
+FULL = Size(same=300, found=100, ramps=60, robust=300, healthy=3000, goals=600)
 
 _HEALTHY = {100: 100_000, 20: 200_000}
 """Requests per second of the many healthy ramps, and the seeds of theirs: apart from those of the other tables."""
@@ -68,11 +69,6 @@ _DETECTED = (
     *((name, 25.0) for name in ("L10", "L20", "TAIL", "E2", "X2")),
     *((name, 1.0) for name in ("L20", "L50", "E5", "X6")),
 )
-
-
-def noise_at(rate: float) -> Noise:
-    """What ``tailramp calibrate`` finds on days of its own, of a service with this many requests per second."""
-    return calibrated(rate, seed=CALIBRATION_SEED + round(rate))
 
 
 class _Shipped:
@@ -332,7 +328,15 @@ def users_measured(size: Size) -> Iterator[str]:
 
 _NOISES: dict[str, Callable[[float], Noise]] = {"calibrated": noise_at, "x1.5 defaults": lambda _: DEFAULTS}
 
+
+def every_goal(size: Size) -> Iterator[str]:
+    """What was aimed at, and what is reached."""
+    yield f"goals  What tailramp aims at under N2, noise as calibrate finds it ({size.goals} runs each)"
+    yield from _table(goals(size.goals))
+
+
 TABLES = {
+    "goals": every_goal,
     "4.2": false_rollbacks,
     "healthy": many_healthy,
     "4.3": detections,
