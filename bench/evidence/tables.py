@@ -60,7 +60,7 @@ class Size:
 
 
 SHORT = Size(same=60, found=30, ramps=30, robust=30, healthy=100, goals=60)
-FULL = Size(same=300, found=100, ramps=60, robust=300, healthy=3000, goals=600)
+FULL = Size(same=300, found=100, ramps=60, robust=300, healthy=1300, goals=600)
 
 _HEALTHY = {100: 100_000, 20: 200_000}
 """Requests per second of the many healthy ramps, and the seeds of theirs: apart from those of the other tables."""
