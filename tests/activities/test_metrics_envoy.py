@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from aiohttp import web
 from scraped_service import advance
 
@@ -103,21 +102,16 @@ def bootstrap(listener: int, upstream: int) -> dict[str, Any]:
     return {"static_resources": {"listeners": listeners, "clusters": [cluster("blue"), cluster("green")]}, **flush}
 
 
-@pytest.fixture
-async def upstreams() -> AsyncIterator[Upstreams]:
-    async with Upstreams() as upstreams:
-        yield upstreams
-
-
-@pytest.fixture
-async def metrics(tmp_path: Path, upstreams: Upstreams) -> AsyncIterator[PrometheusMetrics]:
-    """Of an Envoy with thirty requests a second to each slot."""
+@contextlib.asynccontextmanager
+async def measured(folder: Path) -> AsyncIterator[tuple[Upstreams, PrometheusMetrics]]:
+    """An Envoy with thirty requests a second to each slot."""
     listener = free_port()
     async with contextlib.AsyncExitStack() as stack:
-        envoy = await stack.enter_async_context(EnvoyServer(tmp_path / "envoy", bootstrap(listener, upstreams.port)))
+        upstreams = await stack.enter_async_context(Upstreams())
+        envoy = await stack.enter_async_context(EnvoyServer(folder / "envoy", bootstrap(listener, upstreams.port)))
         targets = {"envoy": [(envoy.admin_address, dict[str, str]())]}
         prometheus = await stack.enter_async_context(
-            PrometheusServer(tmp_path / "prometheus", targets, 0.2, {"envoy": "/stats/prometheus"})
+            PrometheusServer(folder / "prometheus", targets, 0.2, {"envoy": "/stats/prometheus"})
         )
         users = asyncio.create_task(_keep_asking(f"http://127.0.0.1:{listener}"))
         metrics = PrometheusMetrics(prometheus.url, timeout=5)
@@ -127,7 +121,7 @@ async def metrics(tmp_path: Path, upstreams: Upstreams) -> AsyncIterator[Prometh
                 return not await metrics.preflight(CHECKS, BLUE, int(time.time()))
 
             await wait_until(counted, 30, "Envoy has counted answers of blue")
-            yield metrics
+            yield upstreams, metrics
         finally:
             metrics.close()
             users.cancel()
@@ -152,21 +146,23 @@ async def _keep_asking(url: str) -> None:
             await asyncio.sleep(1 / 30)
 
 
-@pytest.mark.parametrize(("fault", "failing"), [("fail", "errors"), ("hang", "hanging")])
-async def test_what_an_envoy_counts_tells_a_candidate_that_fails_from_one_that_hangs(
-    metrics: PrometheusMetrics, upstreams: Upstreams, fault: str, failing: str
-) -> None:
-    grid = Grid(anchor=int(time.time()), tick=1)
-    book = CheckBook(CHECKS, [GREEN], BLUE, grid, run_up=0)
-    verdicts: list[Verdict] = []
-    for index in range(40):
-        await wait_until(lambda index=index: grid.last_due(time.time(), 0.5) >= index, 30, "the next tick is due")  # type: ignore[misc]
-        verdicts = await advance(metrics, book, index)
-        failed = [verdict for verdict in verdicts if verdict.kind is VerdictKind.FAIL]
-        if failed:
-            break
-        if upstreams.green == "well" and {verdict.kind for verdict in verdicts} == {VerdictKind.PASS}:
-            upstreams.green = fault
-    assert upstreams.green == fault, "all checks pass while green answers well"
-    assert [verdict.check for verdict in failed] == [failing]
-    assert "baseline 0.0 %" in failed[0].reason
+async def test_what_an_envoy_counts_tells_a_candidate_that_fails_from_one_that_hangs(tmp_path: Path) -> None:
+    async def failed(fault: str) -> list[Verdict]:
+        async with measured(tmp_path / fault) as (upstreams, metrics):
+            grid = Grid(anchor=int(time.time()), tick=1)
+            book = CheckBook(CHECKS, [GREEN], BLUE, grid, run_up=0)
+            for index in range(40):
+                await wait_until(lambda index=index: grid.last_due(time.time(), 0.5) >= index, 30, "a tick is due")  # type: ignore[misc]
+                verdicts = await advance(metrics, book, index)
+                if found := [verdict for verdict in verdicts if verdict.kind is VerdictKind.FAIL]:
+                    assert upstreams.green == fault, "all checks pass while green answers well"
+                    return found
+                if upstreams.green == "well" and {verdict.kind for verdict in verdicts} == {VerdictKind.PASS}:
+                    upstreams.green = fault
+            return []
+
+    for (found,), check in zip(
+        await asyncio.gather(failed("fail"), failed("hang")), ("errors", "hanging"), strict=True
+    ):
+        assert found.check == check
+        assert "baseline 0.0 %" in found.reason
