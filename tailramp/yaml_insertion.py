@@ -32,7 +32,7 @@ def with_value(text: str, path: Sequence[str], value: str) -> str:
         if depth == len(path) - 1:
             return text[: inner.start_mark.index] + _after(text, inner) + value + text[_end_of(inner) :]
         if isinstance(inner, yaml.ScalarNode) and inner.tag == "tag:yaml.org,2002:null":
-            return _filled(text, key, inner, path[depth + 1 :], value)
+            return _filled(text, node, key, inner, path[depth + 1 :], value)
         if not isinstance(inner, yaml.MappingNode):
             raise ValueError(f"{'.'.join(path[: depth + 1])} is no mapping")
         node = inner
@@ -49,14 +49,15 @@ def _added(text: str, node: yaml.MappingNode, missing: Sequence[str], value: str
     return _lines_after(text, _end_of(node), column, missing, value)
 
 
-def _filled(text: str, key: yaml.Node, empty: yaml.ScalarNode, missing: Sequence[str], value: str) -> str:
+def _filled(
+    text: str, around: yaml.MappingNode, key: yaml.Node, empty: yaml.ScalarNode, missing: Sequence[str], value: str
+) -> str:
     """The first entry of a mapping that has none: ``noise:`` or ``noise: null``."""
     start = key.end_mark.index
     colon = text.index(":", start) + 1
     if empty.end_mark.index > empty.start_mark.index:  # a null that is written out
         text = text[:colon] + text[empty.end_mark.index :]
-    line_of_key = text.rfind("\n", 0, key.start_mark.index) + 1
-    if "{" in text[line_of_key : key.start_mark.index]:
+    if around.flow_style:
         return f"{text[:colon]} {{{_in_one_line(missing, value)}}}{text[colon:]}"
     return _lines_after(text, colon, key.start_mark.column + _INDENT, missing, value)
 

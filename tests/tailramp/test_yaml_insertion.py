@@ -60,6 +60,10 @@ def tau_of(text: str) -> object:
             "checks:\n  sequential:\n    noise: {latency: {tau: [0.1, 0.2], phi0: [1]}}  # 2025\n",
         ),
         (
+            "{note: 'a\n  b', checks: null}\n",
+            "{note: 'a\n  b', checks: {sequential: {noise: {latency: {tau: [0.1, 0.2]}}}}}\n",
+        ),
+        (
             "checks:\n  note: |\n    a\n    b\n",
             "checks:\n  note: |\n    a\n    b\n  sequential:\n    noise:\n      latency:\n        tau: [0.1, 0.2]\n",
         ),
