@@ -142,8 +142,13 @@ def _tell(console: Console, sighting: "Sighting") -> ExitCode:
     if not sighting.is_open:
         console.answer(f"{sighting.name} is over: {sighting.phase} ({sighting.reason}): {sighting.last}", data)
         return sighting.exit_code
+    if sighting.phase.is_rollback:
+        text = f"{sighting.name} is on its way back already: {sighting.phase} ({sighting.reason}): {sighting.last}"
+        then = f"`tailramp explain {sighting.route}` says why, `tailramp watch {sighting.route}` follows it."
+        console.answer(f"{text}\n{then}", data)
+        return ExitCode.UNVERIFIED
     status = sighting.status
     plan = f": {status.plan.shares}" if status is not None and status.plan is not None else ""
     text = f"{sighting.name} has started{plan}. Next: {sighting.next}"
     console.answer(f"{text}\n`tailramp watch {sighting.route}` follows it.", data)
-    return ExitCode.UNVERIFIED if sighting.phase.is_rollback else ExitCode.DONE
+    return ExitCode.DONE

@@ -86,8 +86,8 @@ async def test_status_without_a_worker_shows_what_temporal_knows(ramp_folder: Fo
 
 
 async def test_a_ramp_that_is_over_is_shown_without_a_worker(ramp_folder: Folder, world: ScriptedWorld) -> None:
-    world.script.hold = WatchOutcome.FAILED
     await start(ramp_folder)
+    world.script.hold = WatchOutcome.FAILED
     watched = await ramp_folder.run("watch")
     assert watched.code == 3
     await world.stop()
@@ -171,8 +171,8 @@ async def test_watch_ends_with_7_while_the_ramp_goes_on(ramp_folder: Folder, wor
 
 async def test_watch_ends_with_8_when_only_a_person_can_go_on(ramp_folder: Folder, world: ScriptedWorld) -> None:
     ramp_folder.write(canary={"canary.autoRollback": False})
-    world.script.hold = WatchOutcome.FAILED
     await start(ramp_folder)
+    world.script.hold = WatchOutcome.FAILED
 
     async def waits_for_a_person() -> bool:
         return "waiting for a person" in (await ramp_folder.run("status")).out
@@ -185,9 +185,14 @@ async def test_watch_ends_with_8_when_only_a_person_can_go_on(ramp_folder: Folde
 
 async def test_watch_ends_with_4_while_a_rollback_is_not_proven(ramp_folder: Folder, world: ScriptedWorld) -> None:
     world.script.zero_is_proven = False
-    world.script.hold = WatchOutcome.FAILED
     await start(ramp_folder)
-    watched = await ramp_folder.run("watch", "--timeout", "3s")
+    world.script.hold = WatchOutcome.FAILED
+
+    async def is_tried_again() -> bool:
+        return "prove_zero is tried again" in (await ramp_folder.run("status")).out
+
+    await wait_until(is_tried_again, 30, "the proof is tried again")
+    watched = await ramp_folder.run("watch", "--timeout", "1s")
     assert watched.code == 4
     assert "prove_zero is tried again" in watched.out
     assert "3 new requests" in watched.out
@@ -304,14 +309,17 @@ async def test_abort_without_a_worker_is_kept_and_points_to_kill(ramp_folder: Fo
 
 async def test_pause_is_refused_while_everyone_goes_back(ramp_folder: Folder, world: ScriptedWorld) -> None:
     world.script.clear_fails = "disk full"
-    world.script.hold = WatchOutcome.FAILED
     await start(ramp_folder)
+    world.script.hold = WatchOutcome.FAILED
     await phase_is(ramp_folder, world, "ROLLING_BACK")
     paused = await ramp_folder.run("pause")
     assert paused.code == 5
     assert "there is nothing to pause" in paused.err
-    shown = await ramp_folder.run("status")
-    assert "clear_route is tried again" in shown.out
+
+    async def is_tried_again() -> bool:
+        return "clear_route is tried again" in (await ramp_folder.run("status")).out
+
+    await wait_until(is_tried_again, 30, "the way back is tried again")
     world.script.clear_fails = ""
     assert (await ramp_folder.run("watch")).code == 3
 

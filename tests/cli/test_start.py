@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+from collections.abc import Awaitable, Callable
 
 from project_folder import Folder, finished
 from scripted_world import ScriptedWorld
@@ -10,6 +12,14 @@ from lab.process import wait_until
 from tailramp.ramp import WatchOutcome
 from workflows import search_attributes
 from workflows.handles import ramp_handle
+from workflows.ramp import RampWorkflow
+
+
+def ramp_exists(folder: Folder, world: ScriptedWorld) -> Callable[[], Awaitable[bool]]:
+    async def exists() -> bool:
+        return [item async for item in world.client.list_workflows(f"RampRoute = '{folder.route}'")] != []
+
+    return exists
 
 
 async def test_a_start_returns_when_preflight_has_passed(ramp_folder: Folder, world: ScriptedWorld) -> None:
@@ -49,6 +59,7 @@ async def test_one_ramp_per_route_and_the_second_start_says_how_to_look(
     assert f"`tailramp status {ramp_folder.route}`" in second.err
     world.script.hold = WatchOutcome.FAILED
     assert (await ramp_folder.run("watch")).code == 3
+    world.script.hold = None  # else the next one may be on its way back before its start has looked
     assert (await ramp_folder.run("start")).code == 0
 
 
@@ -67,14 +78,33 @@ async def test_a_slow_preflight_is_waited_for(ramp_folder: Folder, world: Script
         described = await handle.describe() if process.returncode is None else None
         return described is not None and bool(described.raw_description.pending_activities)
 
-    async def exists() -> bool:
-        return [item async for item in world.client.list_workflows(f"RampRoute = '{ramp_folder.route}'")] != []
-
-    await wait_until(exists, 10, "the ramp is there")
+    await wait_until(ramp_exists(ramp_folder, world), 10, "the ramp is there")
     await wait_until(is_checking, 10, "the preflight is under way")
     assert process.returncode is None
     world.script.preflight_waits = False
     assert (await finished(process)).code == 0
+
+
+async def test_a_start_that_finds_its_ramp_on_the_way_back_says_so(ramp_folder: Folder, world: ScriptedWorld) -> None:
+    world.script.preflight_waits = True
+    process = await ramp_folder.start("start")
+    handle = ramp_handle(world.client, ramp_folder.route)
+    await wait_until(ramp_exists(ramp_folder, world), 10, "the ramp is there")
+    process.send_signal(signal.SIGSTOP)
+    world.script.zero_is_proven = False
+    world.script.hold = WatchOutcome.FAILED
+    world.script.preflight_waits = False
+
+    async def is_on_the_way_back() -> bool:
+        return (await handle.query(RampWorkflow.status)).phase.is_rollback
+
+    await wait_until(is_on_the_way_back, 20, "the failed check")
+    process.send_signal(signal.SIGCONT)
+    started = await finished(process)
+    assert started.code == 4
+    assert "is on its way back already: ROLLING_BACK (unhealthy)" in started.out
+    assert f"`tailramp explain {ramp_folder.route}` says why" in started.out
+    assert "has started" not in started.out
 
 
 async def test_start_and_wait_ends_with_0_when_the_target_is_held(ramp_folder: Folder, world: ScriptedWorld) -> None:

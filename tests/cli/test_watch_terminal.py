@@ -124,8 +124,8 @@ async def test_a_missing_worker_is_told(ramp_folder: Folder, world: ScriptedWorl
 
 
 async def test_a_dumb_terminal_gets_a_line_per_change(ramp_folder: Folder, world: ScriptedWorld) -> None:
-    world.script.hold = WatchOutcome.FAILED
     await start(ramp_folder)
+    world.script.hold = WatchOutcome.FAILED
     async with watching(ramp_folder, TERM="dumb") as terminal:
         assert await terminal.ended() == 3
         assert "\x1b" not in terminal.shown
