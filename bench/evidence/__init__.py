@@ -35,19 +35,25 @@ def main(arguments: Sequence[str]) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # read by the processes that are about to start
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
-        texts: dict[str, Future[str]] = {}
+        since, texts = time.monotonic(), dict[str, Future[tuple[str, float]]]()
         for name in sorted(names, key=lambda name: (name != "timing", name not in _LONG)):
             texts[name] = processes.submit(_text, name, size, form)
             if name == "timing":  # with nothing beside it
                 wait([texts[name]])
         for name in names:
-            text = texts[name].result()
+            text, _ = texts[name].result()
             print(text, flush=True)
             if options.keep:
                 (RESULTS / f"evidence-{name}.txt").write_text(text, encoding="utf-8")
+        took = sum(future.result()[1] for future in texts.values())
+        print(
+            f"All of it: {took:.0f} s of one core, {(time.monotonic() - since) / 60:.0f} min on {os.cpu_count()} cores"
+        )
 
 
-def _text(name: str, size: Size, form: str) -> str:
+def _text(name: str, size: Size, form: str) -> tuple[str, float]:
+    """The table, and how many seconds of one core it took."""
     since = time.process_time()
     lines = list(timings() if name == "timing" else TABLES[name](size))
-    return "\n".join([*lines, f"({form} form; {time.process_time() - since:.0f} s of one core)", ""])
+    took = time.process_time() - since
+    return "\n".join([*lines, f"({form} form; {took:.0f} s of one core)", ""]), took

@@ -1,6 +1,7 @@
 """tailramp's own judges over simulated counts: the shipped sequential test, and the repaired threshold rule."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -43,8 +44,19 @@ class Sequential:
     ) -> None:
         everyone = self._noise = Noise(*(np.tile(part, runs) for part in (noise.tau, noise.phi0, noise.sigma0)))
         self._runs, self._weights, self._needed = runs, weights, 1 / alpha
+        self._change_time = change_time
         self._process = EvidenceProcess(everyone, UserSets.of_share(share), change_time=change_time)
         self.alarmed = np.zeros(runs, dtype=bool)
+
+    def only(self, runs: Mask) -> "Sequential":
+        """The same test of the runs of this mask, which goes on as if it had never seen the others."""
+        one = Noise(*(part[: len(JUDGED)] for part in (self._noise.tau, self._noise.phi0, self._noise.sigma0)))
+        left = Sequential(
+            int(runs.sum()), one, 50.0, weights=self._weights, alpha=1 / self._needed, change_time=self._change_time
+        )
+        left._process.restore(_of_rows(self._process.checkpoint(), np.repeat(runs, len(JUDGED))))
+        left.alarmed = self.alarmed[runs]
+        return left
 
     def learn(self, windows: Array, seconds: float, share: float, carry: Array | float) -> None:
         """Take the day before: `windows` of shape (windows, 4, runs, METRICS), the users of `share` % beside others.
@@ -84,6 +96,18 @@ class Sequential:
         rows = np.arange(self._runs * len(JUDGED)).reshape(self._runs, -1)[:, HARMFUL].ravel()
         log_ratios, told = process.ratio_support
         return ratios(log_ratios, told[rows], process.spread[rows], process.centre[rows]).upper.reshape(self._runs, -1)
+
+
+def _of_rows(checkpoint: dict[str, Any], rows: Mask) -> dict[str, Any]:
+    """A checkpoint of some rows only; they are the first axis of an array, or the last one behind the arms."""
+
+    def some(values: Any) -> Any:
+        if isinstance(values, dict):
+            return {name: some(part) for name, part in values.items()}
+        array = np.array(values)
+        return (array[rows] if len(array) == len(rows) else array[..., rows]).tolist()
+
+    return {name: some(values) for name, values in checkpoint.items()}
 
 
 def _clearly_worse(counts: Array) -> Mask:

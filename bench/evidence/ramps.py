@@ -63,16 +63,21 @@ def _one_batch(traffic: Traffic, noise: Noise, *, by_evidence: bool, with_thresh
     traffic.serve(share)
     alpha = 0.01 * (1 - KEPT_BACK * with_threshold)
     judge, threshold = Sequential(runs, noise, share[0], alpha=alpha), RepairedThreshold(runs, SHIPPED_THRESHOLD)
+    judged = np.ones(runs, dtype=bool)  # the runs that the judge still sees; what has ended costs nothing then
+    taken, upper = np.zeros(runs, dtype=bool), np.full((runs, len(HARMFUL)), np.inf)
     seen = np.zeros((2, runs, len(HARMFUL)))  # of the baseline: answers and bad answers
     while traffic.now < DAY and not np.isfinite(outcome.hours).all():
         counts = traffic.step()
         live = ~np.isfinite(outcome.hours)
-        judge.observe(counts, traffic.tick)
+        if 2 * live.sum() <= judged.sum():
+            judge, judged = judge.only(live[judged]), live.copy()
+        judge.observe(counts[:, judged], traffic.tick)
+        taken[judged] = judge.alarmed
         harmful = counts[:, :, JUDGED][:, :, HARMFUL]
         seen += harmful[2:]
         outcome.harmed[live] += _extra(harmful)[live]
         threshold.observe(counts, traffic.tick)
-        alarmed = judge.alarmed | (threshold.alarmed & with_threshold)
+        alarmed = taken | (threshold.alarmed & with_threshold)
         back = live & alarmed
         outcome.rolled_back |= back
         outcome.hours[back] = traffic.now / 3600
@@ -81,7 +86,7 @@ def _one_batch(traffic: Traffic, noise: Noise, *, by_evidence: bool, with_thresh
         if not by_evidence:
             after[:] = fixed_share(traffic.now)
         elif traffic.now % DECISION == 0 and (ripe := live & (traffic.now - since >= DWELL)).any():
-            upper = judge.upper
+            upper[judged] = judge.upper
             for run in np.flatnonzero(ripe):
                 base = seen[1, run] / np.maximum(seen[0, run], 1)
                 if share[run] == 100 * SHARES[-1]:
@@ -95,7 +100,7 @@ def _one_batch(traffic: Traffic, noise: Noise, *, by_evidence: bool, with_thresh
         moved = after != share
         if moved.any():
             for new in np.unique(after[moved]):
-                judge.move(float(new), moved & (after == new))
+                judge.move(float(new), (moved & (after == new))[judged])
             threshold.restart(moved)
             since[moved], share = traffic.now, after
             traffic.serve(share)

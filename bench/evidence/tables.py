@@ -21,8 +21,8 @@ from bench.evidence.days_before import (
     same_rows,
 )
 from bench.evidence.goals import goals
+from bench.evidence.healthy import ALPHA, taken_back, together
 from bench.evidence.healthy import row as healthy_row
-from bench.evidence.healthy import taken_back, together
 from bench.evidence.own_rules import EVERY, ONLY, SHIPPED_THRESHOLD, RepairedThreshold, Sequential
 from bench.evidence.peers import peers_of
 from bench.evidence.ramps import Outcome, run_ramps
@@ -34,13 +34,13 @@ from bench.evidence.traffic import (
     N2,
     REGRESSIONS,
     Array,
-    Mask,
     Regime,
     Regression,
     Traffic,
     fixed_share,
 )
 from tailramp.evidence.sequential.dispersion import Noise
+from tailramp.judges import KEPT_BACK
 from tailramp.peer_rules import PeerRule
 
 _BATCH = 50
@@ -71,63 +71,48 @@ _DETECTED = (
 )
 
 
-class _Shipped:
-    """Sequential and threshold judges together, as they guard a ramp by default."""
-
-    def __init__(self, runs: int, noise: Noise, share: float) -> None:
-        # The threshold rule keeps a fifth of the promise for itself.
-        self._judges = Sequential(runs, noise, share, alpha=0.008), RepairedThreshold(runs, SHIPPED_THRESHOLD)
-
-    def move(self, share: float) -> None:
-        self._judges[0].move(share)
-
-    def restart(self) -> None:
-        self._judges[1].restart()
-
-    def observe(self, counts: Array, seconds: float) -> None:
-        for judge in self._judges:
-            judge.observe(counts, seconds)
-
-    @property
-    def alarmed(self) -> Mask:
-        return self._judges[0].alarmed | self._judges[1].alarmed
-
-
-def _own(runs: int, share: float, noise: Noise, weights: Array = EVERY) -> "dict[str, Sequential | RepairedThreshold]":
+def _own(
+    threshold: RepairedThreshold, calibrated: Sequential, by_default: Sequential
+) -> "dict[str, Sequential | RepairedThreshold]":
     return {
-        "tailramp threshold": RepairedThreshold(runs, SHIPPED_THRESHOLD),
-        "tailramp sequential": Sequential(runs, noise, share, weights=weights),
-        "tailramp sequential, x1.5 defaults": Sequential(runs, DEFAULTS, share, weights=weights),
+        "tailramp threshold": threshold,
+        "tailramp sequential": calibrated,
+        "tailramp sequential, x1.5 defaults": by_default,
     }
 
 
-def same_version(size: Size, regime: Regime, rate: float, *, seed: int, with_peers: bool) -> dict[str, int]:
+def same_version(size: Size, regime: Regime, rate: float, *, seed: int) -> dict[str, int]:
     """How many of `size.same` fixed 24 h ramps of a healthy candidate each rule rolls back."""
     noise, counted = noise_at(rate), dict[str, int]()
     for start in range(0, size.same, _BATCH):
         runs = min(_BATCH, size.same - start)
         traffic = Traffic(runs, rate, regime, seed + start)
         share = fixed_share(0)
-        rules: dict[str, PeerRule | Sequential | RepairedThreshold | _Shipped] = {
-            **(peers_of(runs, share) if with_peers else {}),
-            **_own(runs, share, noise),
-            "tailramp as shipped": _Shipped(runs, noise, share),
+        judge, threshold = Sequential(runs, noise, share), RepairedThreshold(runs, SHIPPED_THRESHOLD)
+        rules: dict[str, PeerRule | Sequential | RepairedThreshold] = {
+            **peers_of(runs, share),
+            **_own(threshold, judge, Sequential(runs, DEFAULTS, share)),
         }
+        # Beside the threshold rule the sequential judge has a part of the promise only.
+        beside = np.zeros(runs, dtype=bool)
         traffic.serve(np.full(runs, share))
         while traffic.now < DAY:
             if (new := fixed_share(traffic.now)) != share:
                 share = new
                 traffic.serve(np.full(runs, share))
                 for rule in rules.values():
-                    if isinstance(rule, Sequential | _Shipped):
+                    if isinstance(rule, Sequential):
                         rule.move(share)
-                    if not isinstance(rule, Sequential):
+                    else:
                         rule.restart()
             counts = traffic.step()
             for rule in rules.values():
                 rule.observe(counts, traffic.tick)
-        for name, rule in rules.items():
-            counted[name] = counted.get(name, 0) + int(rule.alarmed.sum())
+            beside |= judge.combined(EVERY) >= 1 / (ALPHA * (1 - KEPT_BACK))
+        alarmed = {name: rule.alarmed for name, rule in rules.items()}
+        alarmed["tailramp as shipped"] = beside | threshold.alarmed
+        for name, mask in alarmed.items():
+            counted[name] = counted.get(name, 0) + int(mask.sum())
     return counted
 
 
@@ -141,7 +126,11 @@ def detection(
     traffic.serve(np.full(runs, share))
     rules: dict[str, PeerRule | Sequential | RepairedThreshold] = {
         **(peers_of(runs, share) if with_peers else {}),
-        **_own(runs, share, noise_at(rate), ONLY[kind]),
+        **_own(
+            RepairedThreshold(runs, SHIPPED_THRESHOLD),
+            Sequential(runs, noise_at(rate), share, weights=ONLY[kind]),
+            Sequential(runs, DEFAULTS, share, weights=ONLY[kind]),
+        ),
     }
     found = {name: np.full(runs, math.inf) for name in rules}
     end = regression.onset + _HOURS_LOOKED * 3600
@@ -172,10 +161,10 @@ def false_rollbacks(size: Size) -> Iterator[str]:
     """Table 4.2."""
     yield f"4.2  False rollbacks of a healthy candidate in a fixed 24 h ramp (of {size.same} ramps each)"
     columns = {
-        "N0 100/s": same_version(size, N0, 100, seed=1000, with_peers=True),
-        "N1 100/s": same_version(size, N1, 100, seed=2000, with_peers=True),
-        "N2 100/s": same_version(size, N2, 100, seed=3000, with_peers=True),
-        "N2 20/s": same_version(size, N2, 20, seed=4000, with_peers=True),
+        "N0 100/s": same_version(size, N0, 100, seed=1000),
+        "N1 100/s": same_version(size, N1, 100, seed=2000),
+        "N2 100/s": same_version(size, N2, 100, seed=3000),
+        "N2 20/s": same_version(size, N2, 20, seed=4000),
     }
     names = list(next(iter(columns.values())))
     yield from _table([["rule", *columns], *([name, *(str(c[name]) for c in columns.values())] for name in names)])
