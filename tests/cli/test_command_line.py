@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import statistics
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,18 @@ from tailramp.errors import Fenced, InvalidFile, Problem, Refused, Unreachable
 def test_help_lists_every_command_in_a_blink() -> None:
     times = []
     for _ in range(7):
-        since = time.monotonic()
+        since = _processor_seconds_of_children()
         shown = subprocess.run([sys.executable, "-m", "cli", "--help"], capture_output=True, text=True, check=True)
-        times.append(time.monotonic() - since)
+        times.append(_processor_seconds_of_children() - since)
         assert all(f"  {name} " in shown.stdout for name in COMMANDS)
-    median = statistics.median(times)
-    sys.stdout.write(f"tailramp --help: median {median * 1000:.0f} ms\n")
-    assert median < 0.4
+    sys.stdout.write(f"tailramp --help: {min(times) * 1000:.0f} ms of processor time\n")
+    assert min(times) < 0.2
+
+
+def _processor_seconds_of_children() -> float:
+    """Unlike the time on the wall it is hardly longer on a machine that is busy."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_help_imports_none_of_the_heavy_libraries() -> None:
