@@ -100,6 +100,9 @@ CATALOG: Final[dict[str, str]] = {
     "clearly worse than the baseline: {#counts} of {#n} {said:unit} ({share}) {said:bad}": (
         "明显比基线差：{n} 个{unit}中有 {counts} 个{bad}（{share}）"
     ),
+    "clearly worse than the baseline: {#counts} of {#n} {said:unit} ({share}) {said:bad} since before the step's anchor": (
+        "明显比基线差：从本步开始之前算起，{n} 个{unit}中有 {counts} 个{bad}（{share}）"
+    ),
     "{ratio} times as often ({low} to {high})": "出现频率是基线的 {ratio} 倍（{low} 到 {high}）",
     "evidence {evidence}, a rollback needs {needed}": "证据 {evidence}，回滚需要 {needed}",
     "its users are known from before the ramp": "已用放量前的数据修正用户差异",

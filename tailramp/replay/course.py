@@ -159,8 +159,7 @@ class _Playing:
                 return self._watch(mode)
             case ramp.Advance():
                 self._state = ramp.advanced(plan, state)
-            case ramp.MoveDefault():
-                self._now = self._served_at(plan.promoting)
+            case ramp.MoveDefault():  # a step on the way to the bake, which no watch and no recording sees by itself
                 self._state = ramp.default_moved(state, plan.promoting)
             case ramp.RemoveRules():
                 self._now = self._served_at(plan.baking)

@@ -122,6 +122,34 @@ def test_what_was_learnt_at_one_step_still_counts_at_the_next() -> None:
     assert following.dossier.evidence == pytest.approx(before, rel=0.5)
 
 
+@pytest.mark.parametrize("following", [UserSets.of_share(10), UserSets(100, 0)], ids=["step", "bake"])
+def test_what_the_last_ticks_of_a_step_found_is_told_with_its_counts_by_whoever_comes_next(following: UserSets) -> None:
+    shown, ticks = Shown(errors()), 50
+    shown.healthy(ticks)
+    while shown.dossier.evidence < 100:
+        shown.tick((25, 12), (475, 2))
+        ticks += 1
+    shown.dossier.begin(following, ANCHOR + 1000)
+    verdict = Shown(errors(), shown.dossier, start=200).verdict
+    assert verdict.kind is VerdictKind.FAIL
+    assert verdict.numbers.seen == 0
+    assert f" of {25 * ticks:,} answers (" in verdict.reason
+    assert " failed since before the step's anchor; baseline 0." in verdict.reason
+
+
+def test_steps_that_found_nothing_are_not_among_the_counts_of_a_verdict() -> None:
+    shown = Shown(errors())
+    assert shown.healthy(200).kind is VerdictKind.PASS
+    assert shown.dossier.evidence < 1
+    shown.dossier.begin(UserSets.of_share(10), ANCHOR + 1000)
+    following, ticks = Shown(errors(), shown.dossier, start=201), 0
+    while following.verdict.kind is not VerdictKind.FAIL:
+        following.tick((50, 24), (450, 2))
+        ticks += 1
+    told = f"clearly worse than the baseline: {24 * ticks} of {50 * ticks} answers (48.0 %) failed; baseline 0.4 %; "
+    assert following.verdict.reason.startswith(told)
+
+
 def test_a_step_that_settles_adds_nothing_of_what_cold_caches_explain() -> None:
     shown = Shown(errors(), listening=True)
     for _ in range(10):

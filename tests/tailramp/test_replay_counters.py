@@ -11,8 +11,9 @@ from replay_samples import START, as_counters, as_plain, as_range_json, bound, c
 
 from tailramp.checks import checks_by_slot, slot_match
 from tailramp.errors import InvalidFile
-from tailramp.evidence import SlotMatch, Source, ThresholdRule, hanging
+from tailramp.evidence import SlotMatch, Source, ThresholdRule, VerdictKind, hanging
 from tailramp.presets import InFlight
+from tailramp.ramp import Phase
 from tailramp.replay.counters import Counters, answers_to, of_recording, run_up
 from tailramp.replay.course import Course, play
 from tailramp.replay.opening import open_counts
@@ -31,10 +32,16 @@ def decisions(course: Course) -> list[Any]:
     return [(one.at, one.outcome, one.verdicts) for one in course.decided]
 
 
-def recorded(folder: Path, *, cut: int | None = None, header: dict[str, Any] | None = None) -> Path:
-    """A recording of the bad candidate, with two pieces of each query."""
+def recorded(
+    folder: Path,
+    lines: Iterator[str] | None = None,
+    *,
+    cut: int | None = None,
+    header: dict[str, Any] | None = None,
+) -> Path:
+    """A recording, by default of the bad candidate, with two pieces of each query."""
     spec, plan = policy(folder)
-    counters = as_counters(spec, plan, bad_candidate())
+    counters = as_counters(spec, plan, lines or bad_candidate())
     many = len(next(iter(counters.values()))[0][1])
     span = Span(start=START, end=START + 15 * (many - 1), anchor=START)
     told = Header(
@@ -46,15 +53,15 @@ def recorded(folder: Path, *, cut: int | None = None, header: dict[str, Any] | N
         spans=(span,),
         queries=tuple(counters),
     )
-    lines = [json.dumps(told.model_dump(mode="json") | (header or {}))]
+    written = [json.dumps(told.model_dump(mode="json") | (header or {}))]
     for first in (0, 60):
         for query, series in counters.items():
             until = 60 if first == 0 else many
             columns = [(tuple(labels.items()), values[first:until]) for labels, values in series]
-            lines.append(encode(query, 0, START + 15 * first, until - first, columns))
-    lines.append(encode_end(len(lines)))
+            written.append(encode(query, 0, START + 15 * first, until - first, columns))
+    written.append(encode_end(len(written)))
     file = folder / "chat.jsonl.gz"
-    file.write_bytes(gzip.compress("\n".join(lines[:cut]).encode()))
+    file.write_bytes(gzip.compress("\n".join(written[:cut]).encode()))
     return file
 
 
@@ -78,6 +85,29 @@ def test_counters_are_judged_as_the_counts_between_them(tmp_path: Path) -> None:
     answers = tmp_path / "answers.json"
     answers.write_text(json.dumps(as_range_json(as_counters(spec, plan, bad_candidate()))), encoding="utf-8")
     assert decisions(play(spec, plan, read(tmp_path, answers))) == expected
+
+
+def test_a_bake_begins_when_the_recorded_one_did_and_tells_what_was_counted_until_then(tmp_path: Path) -> None:
+    """Between the last hold and the bake lie the writes and proofs of a promotion."""
+    spec, plan = policy(tmp_path)
+    decided = play(spec, plan, bound(spec, plan, counted(60))).decided
+    *steps, bake = [one for one in decided if one.outcome is None and one.after.phase is not Phase.SUCCEEDED]
+    assert (len(steps), bake.after.phase) == (3, Phase.BAKING)
+    whole = Span(start=START, end=START + 3600, anchor=START)
+    late = [
+        Span(start=at, end=at + 15, anchor=at, served=served)
+        for at, served in (*((one.at, one.after.applied) for one in steps), (bake.at + 90, bake.after.applied))
+    ]
+    header = {"spans": [span.model_dump(mode="json") for span in (whole, *late)]}
+    faulty = counted(60, slow=1000, onset=(bake.at - START) / 60)
+    again = play(spec, plan, read(tmp_path, recorded(tmp_path, faulty, header=header)))
+
+    before = [one.at for one in decided if one.at <= bake.at]
+    assert [one.at for one in again.decided][: len(before)] == [*before[:-1], bake.at + 90]
+    assert again.state.anchor == bake.at + 90
+    (failed,) = [verdict for verdict in again.decided[-1].verdicts if verdict.kind is VerdictKind.FAIL]
+    assert failed.at == bake.at + 90
+    assert "since before the step's anchor; baseline" in failed.reason
 
 
 def test_answers_at_half_seconds_are_the_same_ticks(tmp_path: Path) -> None:

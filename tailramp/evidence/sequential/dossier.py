@@ -31,17 +31,24 @@ _AT_ONCE = 60
 _LEAST_HISTORY = 1000
 """Answers of the baseline before the ramp that are enough to read its quantiles from."""
 
+_AGAINST = 1.01
+"""Evidence of a row with less than this, at the end of a stretch of time, does not rest on what was counted in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a dossier says about its most telling row: a bucket edge (None: the check's own bad answers), the counts
-    since the stretch began, and how many times as often the candidate has bad answers, with its interval. `more` are
+    that its evidence rests on, and how many times as often the candidate has bad answers, with its interval. `more` are
     the bad answers in a row, beyond what is usual, after which the candidate would be taken back.
+
+    Counts of `earlier` stretches are among them if those ended with evidence against the candidate: what the last
+    ticks of a hold have found is known only when the next step, or the bake, has counted nothing yet.
     """
 
     edge: float | None
     candidate: ArmCounts
     baseline: ArmCounts
+    earlier: bool
     ratio: float
     low: float
     high: float
@@ -79,6 +86,8 @@ class Dossier:
         self._against_limit: LimitProcess | None = None
         self._last_at = since
         self._counts = np.zeros((4, 0))
+        # What the evidence rests on; the stretch's own counts are what an answer is weighed against.
+        self._basis = np.zeros((4, 0))
         self._evidence = rule.weight
         self._earlier: _Earlier | None = None
         self._coming: deque[CheckTick] = deque()
@@ -115,6 +124,7 @@ class Dossier:
         self._last_at = at
         self._counts = np.zeros((4, len(self._rows)))
         if self._process is not None:
+            self._basis[:, self._process.evidence < _AGAINST] = 0.0
             self._process.move(sets)
 
     @property
@@ -170,14 +180,18 @@ class Dossier:
             return
         if (day := math.floor((tick.at - self._since) / DAY)) > self._day:
             self._day = day
+            self._basis[:] = 0.0
             self._process.renew()
             if self._against_limit is not None:
                 self._against_limit.renew()
         counts = self._window(tick, seconds)
         if self._process.foresees(counts):
             self._counts += counts
+            self._basis += counts
         else:
             self._counts += np.where(np.isfinite(counts), counts, 0.0)
+            compared = np.isfinite(counts).all(axis=0) & (counts[0::2] > 0.0).all(axis=0)
+            self._basis += np.where(compared, counts, 0.0)
         if self._against_limit is not None:
             own = float(self._process.eta[self._rows.index(self._limit_edge)])
             self._against_limit.observe(tick.candidate.n, max(0.0, tick.candidate.bad), seconds, own)
@@ -195,6 +209,7 @@ class Dossier:
         if 0 < self._limit < 1:
             self._against_limit = LimitProcess(self._limit, alpha=self.rule.alpha)
         self._counts = np.zeros((4, len(self._rows)))
+        self._basis = np.zeros((4, len(self._rows)))
         if self._earlier is not None and self.rule.carry is not None:
             known, sets = self._windows(self._earlier), self._earlier.sets
             law, learnt = learnt_law(noise, sets, known, float(self._earlier.window))
@@ -232,11 +247,12 @@ class Dossier:
         row = int(np.argmax(process.evidence))
         log_ratios, told = process.ratio_support
         found = ratios(log_ratios, told[[row]], process.spread[[row]], process.centre[[row]])
-        n_c, x_c, n_b, x_b = (float(part) for part in self._counts[:, row])
+        n_c, x_c, n_b, x_b = (float(part) for part in self._basis[:, row])
         return Finding(
             edge=self._rows[row],
             candidate=ArmCounts(n_c, x_c),
             baseline=ArmCounts(n_b, x_b),
+            earlier=n_c > float(self._counts[0, row]),
             ratio=float(found.estimate[0]),
             low=float(found.low[0]),
             high=float(found.high[0]),

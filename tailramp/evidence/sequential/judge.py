@@ -167,6 +167,8 @@ class SequentialJudge:
         candidate, baseline = finding.candidate, finding.baseline
         bad = self._words.bad if finding.edge is None else self._bad_above(finding.edge)
         counted = f"{count(candidate.bad)} of {count(candidate.n)} {self._words.unit} ({_share(candidate)}) {bad}"
+        if finding.earlier:
+            counted += " since before the step's anchor"
         return f"clearly worse than the baseline: {counted}; {beside(baseline)}; {_times(finding)}"
 
     def _say(self, heard: Heard) -> Saying:
