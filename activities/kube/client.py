@@ -29,6 +29,9 @@ Object = dict[str, Any]
 Operation = dict[str, Any]
 """One step of a JSON patch (RFC 6902)."""
 
+Keepers = tuple[str, ...]
+"""Finalizers: names of those who must agree before an object that was deleted is gone."""
+
 FIELD_MANAGER = "tailramp"
 SECONDS = 5.0
 """How long one attempt of a call may take."""
@@ -179,10 +182,15 @@ class KubeClient:
         path = resource.path(namespace, name) + (f"/{subresource}" if subresource else "")
         return await self._call("PATCH", path, self._write_query(dry_run), list(operations))
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
-        """Delete an object; with ``uid`` only that one, and Changed is raised for another of the same name."""
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Keepers:
+        """Delete an object; with ``uid`` only that one, and Changed is raised for another of the same name.
+
+        Returns the finalizers for which it is still there, and is served as before, until whoever set them takes them
+        away; none once it is gone.
+        """
         body = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
-        await self._call("DELETE", resource.path(namespace, name), body=body)
+        answer = await self._call("DELETE", resource.path(namespace, name), body=body)
+        return tuple((answer.get("metadata") or {}).get("finalizers") or ())
 
     async def knows(self, resource: Resource) -> bool:
         """Whether the API server serves this kind, which it tells everybody; True where it was made not to."""

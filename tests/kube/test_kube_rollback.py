@@ -21,7 +21,7 @@ from lab.control_plane import NAMESPACES
 from lab.process import wait_until
 from lab.sample_route import on_green
 from tailramp.assignment import Assignment
-from tailramp.errors import Fenced, TailrampError, Unreachable
+from tailramp.errors import Fenced, Refused, TailrampError, Unreachable
 from tailramp.route_record import RouteRecord
 
 POLICIES = Resource(
@@ -124,6 +124,30 @@ async def test_a_canary_that_may_not_be_deleted_is_pointed_at_the_baseline(
         assert not report.equal
         assert "still there" in report.foreign[0]
     await wait_until(lambda: restored(objects, before), 30, "the rule is gone", interval=0.2)
+    assert await objects.canary() is None
+
+
+async def test_a_canary_that_a_finalizer_keeps_is_pointed_at_the_baseline_since_it_is_served_until_it_is_gone(
+    objects: Objects, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The API server says yes to such a deletion, and the gateway goes on reading the object."""
+    await objects.begin(on_green("00-49"))
+    before = await objects.router.snapshot()
+    kept = {"op": "add", "path": "/metadata/finalizers", "value": ["example.com/listener"]}
+    await objects.admin.patch(objects.resource, objects.namespace, objects.canary_name, [kept])
+    await objects.router.clear(roll_back(9))
+    await assert_everyone_is_on_blue(objects)
+    assert "kept by the finalizer example.com/listener" in caplog.text
+    report = await objects.router.restore(before)
+    assert not report.equal
+    assert "example.com/listener" in report.foreign[0]
+    with pytest.raises(Refused, match=r"canary: it was deleted, and is kept by the finalizer example\.com/listener"):
+        await objects.router.prepare(take_over(LATER_RAMP, override="again"), ["green"])
+    with pytest.raises(Refused, match=r"example\.com/listener"):
+        await objects.router.release(lambda _: None)
+    freed = {"op": "remove", "path": "/metadata/finalizers"}
+    await objects.admin.patch(objects.resource, objects.namespace, objects.canary_name, [freed])
+    assert await restored(objects, before)
     assert await objects.canary() is None
 
 

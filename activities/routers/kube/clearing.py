@@ -1,8 +1,8 @@
 """Taking candidates out, whatever the API server says to it.
 
 Everything is sent at once: the deletion of each canary, the main route's way back where its default may have moved, and
-the closed record.  A canary that cannot be deleted is pointed at the baseline, and if that is refused too it is told to
-match nobody.  Then the main route is written once more, after the record: see ``engine`` for why.
+the closed record.  A canary that cannot be deleted, or that a finalizer keeps, is pointed at the baseline, and if that is
+refused too it is told to match nobody.  Then the main route is written once more, after the record: see ``engine`` for why.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from activities.routers.kube.planner import (
     names,
 )
 from activities.routers.kube.record_lease import ATTEMPTS, RecordLease, Stored, restless
-from activities.routers.kube.writers import others
+from activities.routers.kube.writers import held_by, others
 from activities.routers.protocol import Clear
 from tailramp.errors import Refused, TailrampError, Unreachable
 from tailramp.route_record import RouteRecord
@@ -175,29 +175,35 @@ class _Attempt:
     async def _remove(self, name: str, uid: str | None) -> None:
         """Delete a canary; failing that, point it at the baseline; failing that, let it match nobody."""
         try:
-            await self._client.delete(self._planner.resource, self._namespace, name, uid=uid)
+            keepers = await self._client.delete(self._planner.resource, self._namespace, name, uid=uid)
         except NotFound:
             return
         except TailrampError as error:
-            canary = await self._client.find(self._planner.resource, self._namespace, name)
-            if canary is None:
+            why: TailrampError | str = error
+        else:
+            if not keepers:
                 return
-            if isinstance(error, Changed):
-                await self._remove_another(canary)
-                return
-            await self._neutralise(canary, str(error))
+            why = held_by(keepers)
+        canary = await self._client.find(self._planner.resource, self._namespace, name)
+        if canary is None:
+            return
+        if isinstance(why, Changed):
+            await self._remove_another(canary)
+        else:
+            await self._neutralise(canary, str(why))
 
     async def _remove_another(self, canary: Object) -> None:
         """Somebody has put an object of the same name in the place of ours."""
         if ROUTE_LABEL not in labels_of(canary):
             raise Unreachable(f"{names(canary)} is somebody else's: {others(canary)}")
         log.warning("%s was put back: %s", names(canary), others(canary))
+        name, uid = canary["metadata"]["name"], canary["metadata"]["uid"]
         try:
-            await self._client.delete(
-                self._planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
-            )
+            keepers = await self._client.delete(self._planner.resource, self._namespace, name, uid=uid)
         except NotFound:
             return
+        if keepers:
+            await self._neutralise(canary, held_by(keepers))
 
     async def _neutralise(self, canary: Object, why: str) -> None:
         ways = (

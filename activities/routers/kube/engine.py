@@ -37,7 +37,7 @@ from activities.routers.kube.planner import (
 from activities.routers.kube.planners import planner_of
 from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
 from activities.routers.kube.rights import rights_on_routes, rights_problems
-from activities.routers.kube.writers import others, owner_of, written_by_us
+from activities.routers.kube.writers import held_by, others, owner_of, written_by_us
 from activities.routers.kube.writes import Seen, Write, canary_of, drift_of, marks_of, writes_of
 from activities.routers.protocol import Change, Clear, Renewal, RouteView, Served
 from tailramp.activity_contract import RestoreReport
@@ -219,11 +219,7 @@ class KubernetesRouter(Leased):
         left = []
         for canary in seen.canaries:
             try:
-                await self._client.delete(
-                    planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
-                )
-            except NotFound:
-                continue
+                await self._delete(planner, canary)
             except TailrampError as error:
                 left.append(f"{names(canary)} is still there: {error}")
         if seen.main is None:
@@ -243,9 +239,7 @@ class KubernetesRouter(Leased):
         seen, stored = await self._look(binding), await self._stored()
         check(stored.record)
         for canary in seen.canaries:
-            await self._client.delete(
-                planner.resource, self._namespace, canary["metadata"]["name"], uid=canary["metadata"]["uid"]
-            )
+            await self._delete(planner, canary)
         if seen.main is not None:
             await self._send(planner, [Write(seen.main, remove_annotations(seen.main, OWN))])
         try:
@@ -277,7 +271,7 @@ class KubernetesRouter(Leased):
             if name in wanted and same and annotations_of(canary).get(RAMP) == record.ramp:
                 uids[name] = uid
             else:
-                await self._client.delete(planner.resource, self._namespace, name, uid=uid)
+                await self._delete(planner, canary)
         for name, slot in wanted.items():
             if name in uids:
                 continue
@@ -285,6 +279,16 @@ class KubernetesRouter(Leased):
             made = await self._client.create(planner.resource, self._namespace, body)
             uids[name] = made["metadata"]["uid"]
         return uids
+
+    async def _delete(self, planner: Planner, canary: Object) -> None:
+        """One that is gone already counts as deleted; raises Refused for one that finalizers keep."""
+        name, uid = canary["metadata"]["name"], canary["metadata"]["uid"]
+        try:
+            keepers = await self._client.delete(planner.resource, self._namespace, name, uid=uid)
+        except NotFound:
+            return
+        if keepers:
+            raise Refused(f"{names(canary)}: {held_by(keepers)}")
 
     async def _send_all(self, planner: Planner, stages: list[list[Write]]) -> None:
         for stage in stages:

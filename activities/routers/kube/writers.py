@@ -1,6 +1,6 @@
 """Who has written an object, by the API server's own account."""
 
-from activities.kube.client import FIELD_MANAGER, Object
+from activities.kube.client import FIELD_MANAGER, Keepers, Object
 from activities.routers.kube.planner import annotations_of, labels_of
 
 _GITOPS = {
@@ -46,3 +46,8 @@ def owner_of(found: Object) -> str | None:
     """``InferenceService/chat``: the object whose controller writes this one, if any."""
     owners = found["metadata"].get("ownerReferences") or []
     return next((f"{owner['kind']}/{owner['name']}" for owner in owners if owner.get("controller")), None)
+
+
+def held_by(keepers: Keepers) -> str:
+    """Why an object that was deleted is still there, and what would mend it."""
+    return f"it was deleted, and is kept by the finalizer {', '.join(keepers)} until whoever set it takes it away"
