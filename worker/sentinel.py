@@ -91,10 +91,10 @@ class Sentinel:
                     found[match] = None
         return list(found)
 
-    def _complain(self, place: Place | str, why: str) -> None:
+    def _complain(self, place: Place | str, why: str, trace: Exception | None = None) -> None:
         """Say what is wrong once, not at every look."""
         if self._unreadable.get(place) != why:
-            log.error("%s: %s", place, why)
+            log.error("%s: %s", place, why, exc_info=trace)
         self._unreadable[place] = why
 
     async def look(self) -> list[str]:
@@ -134,6 +134,9 @@ class Sentinel:
                 raise Unreachable(f"{lapse.slot} should be out ({lapse.reason}), but {blocked}; trying on") from blocked
         except (TailrampError, OSError) as error:
             self._complain(place, str(error))
+            return None
+        except Exception as error:  # what nobody foresaw about one route must not cost all the others their watch
+            self._complain(place, f"{type(error).__name__}: {error}", error)
             return None
         if not stands.closed or stands.cleared_by is None:
             return None

@@ -7,23 +7,22 @@ may talk to two clusters in one process.
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from activities.kube.errors import Changed, Denied, NotFound
+from activities.kube.errors import Changed, Denied, Expired, NotFound
 from activities.kube.hub import WatchHub
 from activities.kube.resources import Resource
 from tailramp.errors import Unreachable
 
 if TYPE_CHECKING:  # it takes half a second to import, and a command that needs no cluster should not pay for it
-    from kubernetes.aio.client import ApiClient, Configuration
+    from kubernetes.aio.client import ApiClient
 
 Object = dict[str, Any]
 Operation = dict[str, Any]
@@ -36,13 +35,15 @@ FIELD_MANAGER = "tailramp"
 SECONDS = 5.0
 """How long one attempt of a call may take."""
 
+PAGE = 500
+"""How many objects one answer lists at most."""
+
 WATCH_SECONDS = 30
 """After which the API server ends a watch, so that one on a connection that has died is noticed."""
 
 _SHORTEST_STREAM_SECONDS = 1.0
 """A stream that ends sooner is begun again only after as long a pause: the next one may end as soon."""
 
-_SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _FAILED_TEST = "the server rejected our request due to an error in our request"
 
 
@@ -64,9 +65,9 @@ class Event:
 class KubeClient:
     """One cluster.
 
-    ``kubeconfig`` is a file and ``context`` one of its contexts. Without either it is the cluster that this process
-    runs in, else the usual kubeconfig. Nothing is read or connected before the first call. ``manager`` is the name
-    under which the API server keeps account of who wrote which field.
+    ``kubeconfig`` is a file and ``context`` one of its contexts; which cluster it is without them says ``access``.
+    Nothing is read or connected before the first call. ``manager`` is the name under which the API server keeps account
+    of who wrote which field.
 
     Every method raises Unreachable if the API server does not answer in time or answers with a fault of its own,
     NotFound, Changed, or Denied with the server's words.
@@ -86,7 +87,7 @@ class KubeClient:
         self._seconds = seconds
         self._attempts = attempts
         self._manager = manager
-        self._api: ApiClient | None = None
+        self._connection: _Connection | None = None
         self._opening = asyncio.Lock()
         self.hub = WatchHub(self)
 
@@ -98,9 +99,9 @@ class KubeClient:
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        api, self._api = self._api, None
-        if api is not None:
-            await api.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.api.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         return await self._call("GET", resource.path(namespace, name))
@@ -117,11 +118,18 @@ class KubeClient:
     ) -> list[Object]:
         """All objects of a namespace, or of the cluster, whose labels ``selector`` and whose ``fields`` choose."""
         found: list[Object] = []
-        more = ""
+        more, anew = "", False
         while True:
-            query = [("limit", "500"), *([("labelSelector", selector)] if selector else [])]
+            query = [("limit", str(PAGE)), *([("labelSelector", selector)] if selector else [])]
             query += [("fieldSelector", fields)] if fields else []
-            page = await self._call("GET", resource.path(namespace), [*query, *([("continue", more)] if more else [])])
+            query += [("continue", more)] if more else []
+            try:
+                page = await self._call("GET", resource.path(namespace), query)
+            except Expired:  # the server has forgotten the list that these pages are of
+                if anew or not more:
+                    raise
+                found, more, anew = [], "", True
+                continue
             found += page.get("items", [])
             more = page.get("metadata", {}).get("continue", "")
             if not more:
@@ -222,10 +230,12 @@ class KubeClient:
         query: Sequence[tuple[str, str]] = (),
         body: Object | list[Operation] | None = None,
     ) -> Object:
-        status, data = await self._request(method, path, query, body)
-        if status == 401:  # a token that has expired: whoever renews it has put another one in its place
-            await self.close()
-            status, data = await self._request(method, path, query, body)
+        async with self._connected() as connection:
+            status, data = await _request(connection.api, self._seconds, method, path, query, body)
+        if status == HTTPStatus.UNAUTHORIZED:  # a token that has expired: another one is in its place by now
+            await self._retire(connection)
+            async with self._connected() as connection:
+                status, data = await _request(connection.api, self._seconds, method, path, query, body)
         if status < 400:
             return data
         reason, message = str(data.get("reason", "")), str(data.get("message", f"status {status}"))
@@ -233,11 +243,13 @@ class KubeClient:
             raise NotFound(f"{path}: {message}")
         if status == 409 or (status == 422 and _FAILED_TEST in message):
             raise Changed(f"{path}: {message}")
+        if status == HTTPStatus.GONE:
+            raise Expired(f"{path}: {message}")
         if status == 429 or status >= 500:
             raise Unreachable(f"the API server cannot do {method} {path} now ({status} {reason}): {message}")
         named = (data.get("details") or {}).get("causes") or []
         causes = frozenset(str(cause.get("reason", "")) for cause in named)
-        for_good = status != HTTPStatus.FORBIDDEN or bool(causes)
+        for_good = status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} or bool(causes)
         raise Denied(
             f"the API server refuses {method} {path} ({status} {reason}): {message}", causes, for_good=for_good
         )
@@ -246,102 +258,112 @@ class KubeClient:
         """The lines of an answer that goes on; ends when the server ends it."""
         import aiohttp
 
-        api = await self._opened()
         headers = {"Accept": "application/json"}
-        serialized = await api.param_serialize(
-            "GET", path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
-        )
         limits = aiohttp.ClientTimeout(sock_connect=self._seconds, sock_read=WATCH_SECONDS + self._seconds)
-        try:
-            response = (await api.call_api(*serialized, _request_timeout=limits)).response
-            async with response:
-                if response.status == HTTPStatus.UNAUTHORIZED:
-                    await self.close()
-                if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-                    raise Denied(f"the API server refuses to watch {path} ({response.status})")
-                if response.status >= HTTPStatus.BAD_REQUEST:
-                    said = {"code": response.status, "message": f"status {response.status}"}
-                    yield {"type": "ERROR", "object": said}
-                    return
-                async for line in response.content:
-                    yield json.loads(line)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            why = str(error) or type(error).__name__
-            raise Unreachable(f"the watch of {path} broke off: {why}") from None
-
-    async def _request(
-        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Object | list[Operation] | None
-    ) -> tuple[int, Object]:
-        import aiohttp
-
-        api = await self._opened()
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json-patch+json" if method == "PATCH" else "application/json"
-        serialized = await api.param_serialize(
-            method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        try:
-            response = await api.call_api(*serialized, _request_timeout=aiohttp.ClientTimeout(total=self._seconds))
-            text = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise Unreachable(f"the API server {api.configuration.host} does not answer: {said}") from None
-        try:
-            data = json.loads(text)
-        except ValueError:
-            data = {}
-        return response.status, data if isinstance(data, dict) else {}
+        async with self._connected() as connection:
+            api = connection.api
+            serialized = await api.param_serialize(
+                "GET", path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
+            )
+            try:
+                response = (await api.call_api(*serialized, _request_timeout=limits)).response
+                async with response:
+                    if response.status == HTTPStatus.UNAUTHORIZED:
+                        await self._retire(connection)
+                    if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                        raise Denied(f"the API server refuses to watch {path} ({response.status})")
+                    if response.status >= HTTPStatus.BAD_REQUEST:
+                        said = {"code": response.status, "message": f"status {response.status}"}
+                        yield {"type": "ERROR", "object": said}
+                        return
+                    async for line in response.content:
+                        yield json.loads(line)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                why = str(error) or type(error).__name__
+                raise Unreachable(f"the watch of {path} broke off: {why}") from None
 
     def _write_query(self, dry_run: bool) -> list[tuple[str, str]]:
         # Without Strict a misspelt field is dropped silently, and what was meant to be matched matches everything.
         query = [("fieldManager", self._manager), ("fieldValidation", "Strict")]
         return [*query, ("dryRun", "All")] if dry_run else query
 
-    async def _opened(self) -> "ApiClient":
+    @asynccontextmanager
+    async def _connected(self) -> "AsyncGenerator[_Connection]":
+        """The connection of this client, for as long as a call takes."""
         async with self._opening:
-            if self._api is None:
-                self._api = await self._open()
-            return self._api
+            if self._connection is None:
+                self._connection = await self._open()
+            connection = self._connection
+        connection.calls += 1
+        try:
+            yield connection
+        finally:
+            connection.calls -= 1
+            await connection.close_if_idle()
 
-    async def _open(self) -> "ApiClient":
+    async def _retire(self, connection: "_Connection") -> None:
+        """Use it for no further call; those that are under way keep it."""
+        connection.retired = True
+        if self._connection is connection:  # else another call has met the same refusal, and begun anew
+            self._connection = None
+        await connection.close_if_idle()
+
+    async def _open(self) -> "_Connection":
         from kubernetes.aio.client import ApiClient, Configuration
 
+        from activities.kube.access import configure
         from activities.kube.patience import HonourRetryAfter
 
         configuration: Configuration = Configuration()
         configuration.retries = HonourRetryAfter(self._attempts)
-        await self._load(configuration)
-        api = ApiClient(configuration)
-        api.user_agent = self._manager
-        return api
-
-    async def _load(self, configuration: "Configuration") -> None:
-        from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
-
+        await configure(configuration, self._kubeconfig, self._context)
         try:
-            if self._kubeconfig is None and self._context is None and _in_cluster():
-                load_incluster_config(client_configuration=configuration)
-            else:
-                _check_there(self._kubeconfig)
-                await load_kube_config(
-                    config_file=None if self._kubeconfig is None else str(self._kubeconfig),
-                    context=self._context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-        except (ConfigException, OSError, ValueError) as error:
-            raise Unreachable(f"there is no way to the Kubernetes API: {error}") from None
+            api = ApiClient(configuration)
+        except OSError as error:  # a certificate or a key that is none
+            raise Unreachable(f"there is no way to the Kubernetes API {configuration.host}: {error}") from None
+        api.user_agent = self._manager
+        return _Connection(api)
 
 
-def _check_there(given: Path | None) -> None:
-    """The library logs a missing file and then complains of what is not in it.  Raises Unreachable."""
-    named = os.environ.get("KUBECONFIG") if given is None else str(given)
-    paths = [Path(path).expanduser() for path in (named or "~/.kube/config").split(os.pathsep) if path]
-    if not any(path.exists() for path in paths):
-        names = ", ".join(map(str, paths))
-        raise Unreachable(f"there is no way to the Kubernetes API: no file {names}. KUBECONFIG names it")
+@dataclass
+class _Connection:
+    """What was opened with one set of credentials, and how many ``calls`` use it now."""
+
+    api: "ApiClient"
+    calls: int = 0
+    retired: bool = False
+
+    async def close_if_idle(self) -> None:
+        if self.retired and not self.calls:
+            await self.api.close()
 
 
-def _in_cluster() -> bool:
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and _SERVICE_ACCOUNT_TOKEN.is_file()
+async def _request(
+    api: "ApiClient",
+    seconds: float,
+    method: str,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    body: Object | list[Operation] | None,
+) -> tuple[int, Object]:
+    """Status and body of an answer.  Raises Unreachable if none comes within ``seconds``."""
+    import aiohttp
+    from kubernetes.aio.config import ConfigException
+
+    headers = {"Accept": "application/json"}
+    if body is not None:
+        headers["Content-Type"] = "application/json-patch+json" if method == "PATCH" else "application/json"
+    try:
+        serialized = await api.param_serialize(
+            method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        response = await api.call_api(*serialized, _request_timeout=aiohttp.ClientTimeout(total=seconds))
+        text = await response.read()
+    except (aiohttp.ClientError, ConfigException, TimeoutError, OSError) as error:
+        said = str(error) or type(error).__name__
+        raise Unreachable(f"the API server {api.configuration.host} does not answer: {said}") from None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = {}
+    return response.status, data if isinstance(data, dict) else {}

@@ -133,6 +133,24 @@ def test_a_main_ingress_that_is_a_canary_itself_is_refused() -> None:
     assert "is a canary itself" in words(PLANNER, ingress(**{CANARY: "true"}))
 
 
+@pytest.mark.parametrize("said", ["true", "True", "TRUE", "t", "T", "1"])
+def test_a_canary_is_one_by_every_word_that_the_controllers_take_for_true(said: str) -> None:
+    assert "is a canary itself" in words(PLANNER, ingress(**{CANARY: said}))
+    assert "is a canary on the same host" in words(PLANNER, ingress(), ingress("x", slot="x", **{CANARY: said}))
+
+
+@pytest.mark.parametrize("slot", ["blue", "green"])
+def test_a_service_that_answers_what_no_path_matches_is_refused(slot: str) -> None:
+    """The canary belongs to the Service, whatever leads to it; and a promotion changes paths alone."""
+    backend = {"service": {"name": f"chat-{slot}", "port": {"number": 8000}}}
+    main = ingress()
+    main["spec"]["defaultBackend"] = backend
+    assert f"to the Service chat-{slot} by spec.defaultBackend" in words(PLANNER, main)
+    other = ingress("other", host="other.example.com", slot="other")
+    other["spec"]["defaultBackend"] = backend
+    assert f"ingress llm/other uses the Service chat-{slot} too" in words(PLANNER, ingress(), other)
+
+
 def test_affinity_by_cookie_is_refused_since_the_cookie_comes_before_the_bucket() -> None:
     assert "by a cookie" in words(PLANNER, ingress(**{AFFINITY: "cookie"}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -162,6 +163,32 @@ async def test_a_sentinel_says_once_that_it_cannot_look(route: LivingKube, caplo
     refused = [line for line in caplog.messages if "cannot get" in line]
     assert len(refused) == 1
     assert [str(place) for place in await sentinel.routes()] == [f"{route.namespace}/chat"], "it goes on trying"
+
+
+async def test_a_record_that_contradicts_itself_costs_no_other_route_its_sentinel(
+    route: LivingKube, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has edited a Lease: its record says blue, and no backend of that name is known."""
+    now = 0.0
+    await route.serve(on_green("00-49"))
+    lease = await route.admin.get(LEASES, route.namespace, "tailramp-chat")
+    annotations = dict(lease["metadata"]["annotations"])
+    binding = json.loads(annotations["tailramp/binding"])
+    del binding["backends"]["blue"]
+    annotations |= {
+        "tailramp/binding": json.dumps(binding),
+        "tailramp/record": annotations["tailramp/record"].replace(f"{route.namespace}/chat", f"{route.namespace}/abc"),
+    }
+    metadata = {"name": "tailramp-abc", "labels": lease["metadata"]["labels"], "annotations": annotations}
+    await route.admin.create(LEASES, route.namespace, {"metadata": metadata})
+    async with KubeClient(route.within.kubeconfig) as client:
+        sentinel = Sentinel([f"kubernetes:{route.namespace}"], monotonic=lambda: now, kube=client)
+        await sentinel.look()
+        now = 91.0
+        (sentence,) = await sentinel.look()
+        assert f"{route.namespace}/chat: green is out" in sentence
+        await sentinel.look()
+    assert len([line for line in caplog.messages if "KeyError" in line]) == 1
 
 
 async def test_the_sentinel_process_clears_a_lapsed_lease(route: LivingKube, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Taking candidates out, whatever the API server says to it.
 
 Everything is sent at once: the deletion of each canary, the main route's way back where its default may have moved, and
-the closed record.  A canary that cannot be deleted, or that a finalizer keeps, is pointed at the baseline, and if that is
-refused too it is told to match nobody.  Then the main route is written once more, after the record: see ``engine`` for why.
+the closed record.  A canary that cannot be deleted, or that a finalizer keeps, is pointed at the baseline, and if that
+is refused too it is told to match nobody.  Then the main route is written once more, after the record: see ``engine``
+for why.
 """
 
 import asyncio

@@ -101,7 +101,7 @@ class IngressNginx:
         return self._with_backend(canary, self._binding.backends[slot])
 
     def problems(self, main: Object, around: Surroundings, plan: Plan) -> list[Problem]:
-        if annotations_of(main).get(CANARY) == "true":
+        if _is_canary(main):
             reason = f"{names(main)} is a canary itself, so nothing would be the main route"
             return [Problem("router.ingress", reason, "Name the main Ingress, or take the annotation away")]
         return [
@@ -122,6 +122,12 @@ class IngressNginx:
         if not main.get("spec", {}).get("ingressClassName") and _CLASS not in annotations_of(main):
             reason = f"{names(main)} has no class, so it depends on the controller whether anybody reads it"
             problems.append(Problem("router.ingress", reason, "Set spec.ingressClassName"))
+        if (name := _default_service(main)) in {reference.name for reference in self._binding.backends.values()}:
+            reason = (
+                f"{names(main)} sends what no path matches to the Service {name} by spec.defaultBackend: those users "
+                "would be canaried as well, and a promotion would leave them behind"
+            )
+            problems.append(Problem("router.ingress", reason, "Write it as the path / of pathType Prefix instead"))
         return problems
 
     def _problems_of_others(self, main: Object, around: Surroundings) -> list[Problem]:
@@ -138,8 +144,8 @@ class IngressNginx:
             if ours:
                 reason = f"{names(other)} is there already and is not tailramp's"
                 problems.append(Problem("router.ingress", reason, "Rename it: this is the name that tailramp needs"))
-            shared = sorted({name for _, _, name in _places_of(other)} & own_names)
-            if annotations_of(other).get(CANARY) == "true" and own_hosts & {host for host, _, _ in _places_of(other)}:
+            shared = sorted({*(name for _, _, name in _places_of(other)), _default_service(other)} & own_names)
+            if _is_canary(other) and own_hosts & {host for host, _, _ in _places_of(other)}:
                 reason = f"{names(other)} is a canary on the same host: only the older of two is looked at"
                 problems.append(Problem("router.ingress", reason, f"Delete it; {_ALTERNATIVES} have several"))
             elif shared:
@@ -229,6 +235,17 @@ def _paths(rule: Object) -> list[Object]:
 def _service(reference: Reference) -> Object:
     port = {"number": reference.port} if isinstance(reference.port, int) else {"name": reference.port}
     return {"service": {"name": reference.name, "port": port}}
+
+
+def _is_canary(found: Object) -> bool:
+    """As the controllers read it, which take whatever Go takes for true."""
+    return annotations_of(found).get(CANARY) in {"true", "True", "TRUE", "t", "T", "1"}
+
+
+def _default_service(found: Object) -> str:
+    """Whom an Ingress sends what no path matches to; "" if nobody."""
+    backend = found.get("spec", {}).get("defaultBackend") or {}
+    return str((backend.get("service") or {}).get("name", ""))
 
 
 def _places_of(found: Object) -> set[tuple[str, str, str]]:
