@@ -87,7 +87,8 @@ def _where(scene: "Scene") -> str:
 def _why_ended(scene: "Scene") -> list[str]:
     if scene.result is None:
         return ["the workflow was ended from outside: nobody takes the candidate out"]
-    return [scene.result.detail, *scene.result.problems]
+    # The sentence of a refusal is its problems, one after the other.
+    return list(scene.result.problems) or [scene.result.detail]
 
 
 def _waits(scene: "Scene") -> list[str]:

@@ -39,6 +39,16 @@ async def test_explain_says_where_why_next_and_what_would_take_it_back(
     assert "rolled back: unhealthy" in shown.out
 
 
+async def test_explain_says_each_reason_of_a_refused_ramp_once(ramp_folder: Folder, world: ScriptedWorld) -> None:
+    problems = "canary.model: was taken out before (unhealthy). Use --override", "prometheus: knows nothing of blue"
+    world.script.problems = problems
+    assert (await ramp_folder.run("start")).code == 5
+    shown = await ramp_folder.run("explain")
+    assert "is REFUSED" in shown.out
+    assert [shown.out.count(problem) for problem in problems] == [1, 1]
+    assert (await ramp_folder.run("explain", "-o", "json")).data["why"] == list(problems)
+
+
 async def test_each_alert_that_holds_a_ramp_is_told_by_status_explain_and_history(
     ramp_folder: Folder, world: ScriptedWorld
 ) -> None:
