@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-TERMINATE_SECONDS = 10.0
+TERMINATE_SECONDS = 20.0
 POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
 

@@ -90,7 +90,7 @@ async def test_a_user_may_do_what_rbac_says_and_no_more(plane: ControlPlane, adm
             "subjects": [{"apiGroup": ROLES.group, "kind": "Group", "name": "readers"}],
         }
         await admin.create(ROLE_BINDINGS, HERE, bound)
-        await wait_until(lambda: ada.review(LEASES, HERE, "get"), 10, "the binding is taken up")
+        await wait_until(lambda: ada.review(LEASES, HERE, "get"), 40, "the binding is taken up")
         assert await ada.find(LEASES, HERE, "none") is None
         assert not await ada.review(LEASES, HERE, "delete")
 

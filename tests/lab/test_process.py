@@ -46,7 +46,7 @@ def sleeper(tmp_path: Path) -> ManagedProcess:
 
 
 async def child_of(process: ManagedProcess) -> int:
-    await wait_until(lambda: process.tail().startswith("child "), 10, "the program has started its child")
+    await wait_until(lambda: process.tail().startswith("child "), 40, "the program has started its child")
     return int(process.tail().split()[1])
 
 
@@ -55,7 +55,7 @@ async def test_a_program_that_ends_by_itself_gives_its_exit_code_and_its_log(tmp
     process = ManagedProcess.start(
         ["sh", "-c", script], tmp_path / "logs" / "sh.log", env={"GREETING": "hello"}, cwd=tmp_path
     )
-    assert await process.wait_exit(10) == 7
+    assert await process.wait_exit(40) == 7
     assert process.tail() == f"hello\n{tmp_path}\noops"
     assert process.tail(lines=1) == "oops"
     assert not process.is_running
@@ -83,29 +83,29 @@ async def test_a_program_that_ignores_the_request_is_killed_after_the_bound_and_
     began = time.monotonic()
     assert await process.terminate(timeout=0.3) == -signal.SIGKILL
     assert time.monotonic() - began >= 0.3
-    await wait_until(lambda: state_of(child) == "Z", 10, "the child is dead too")
+    await wait_until(lambda: state_of(child) == "Z", 40, "the child is dead too")
 
 
 async def test_children_that_a_program_leaves_behind_end_with_it(tmp_path: Path) -> None:
     process = ManagedProcess.start(["sh", "-c", "sleep 600 & echo child $!"], tmp_path / "log")
-    assert await process.wait_exit(10) == 0
+    assert await process.wait_exit(40) == 0
     child = await child_of(process)
-    await wait_until(lambda: state_of(child) == "Z", 10, "the child is dead too")
+    await wait_until(lambda: state_of(child) == "Z", 40, "the child is dead too")
 
 
 async def test_a_suspended_program_stands_still_until_it_is_thawed(tmp_path: Path) -> None:
     async with sleeper(tmp_path) as process:
         process.suspend()
-        await wait_until(lambda: state_of(process.pid) == "T", 10, "the program is stopped")
+        await wait_until(lambda: state_of(process.pid) == "T", 40, "the program is stopped")
         assert process.is_running
         process.thaw()
-        await wait_until(lambda: state_of(process.pid) == "S", 10, "the program goes on")
+        await wait_until(lambda: state_of(process.pid) == "S", 40, "the program goes on")
 
 
 async def test_a_suspended_program_still_ends_in_good_order(tmp_path: Path) -> None:
     process = sleeper(tmp_path)
     process.suspend()
-    await wait_until(lambda: state_of(process.pid) == "T", 10, "the program is stopped")
+    await wait_until(lambda: state_of(process.pid) == "T", 40, "the program is stopped")
     assert await process.terminate() == -signal.SIGTERM
 
 
@@ -121,7 +121,7 @@ async def test_a_program_dies_when_whoever_started_it_is_killed(tmp_path: Path) 
     pid = await child_of(starter)
     assert state_of(pid) != "Z"
     await starter.kill()
-    await wait_until(lambda: state_of(pid) == "Z", 10, "the program is dead")
+    await wait_until(lambda: state_of(pid) == "Z", 40, "the program is dead")
 
 
 async def test_waiting_for_the_end_is_bounded_and_says_for_whom(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_a_program_that_ends_before_it_is_ready_shows_its_log_at_once(tmp_
 
 async def test_a_program_that_never_becomes_ready_shows_its_log_after_the_bound(tmp_path: Path) -> None:
     async with ManagedProcess.start(["sh", "-c", "echo thinking; sleep 600"], tmp_path / "log") as process:
-        await wait_until(process.tail, 10, "the program has spoken")
+        await wait_until(process.tail, 40, "the program has spoken")
         with pytest.raises(ProcessError, match=r"sh: waited 0.1 s in vain until it answers\. .*:\nthinking"):
             await process.wait_ready(lambda: False, 0.1, "it answers")
 
@@ -151,7 +151,7 @@ async def test_a_condition_may_be_plain_or_async_and_is_asked_at_least_once() ->
     async def later() -> bool:
         return next(answers)
 
-    await wait_until(later, 10, "the third answer is there", interval=0.001)
+    await wait_until(later, 40, "the third answer is there", interval=0.001)
     await wait_until(lambda: True, 0, "it is so")
     assert next(answers, None) is None
 
@@ -166,7 +166,7 @@ async def test_what_a_condition_raises_is_not_swallowed() -> None:
         raise TimeoutError("of the condition itself")
 
     with pytest.raises(TimeoutError, match="of the condition itself"):
-        await wait_until(ask, 10, "never mind")
+        await wait_until(ask, 40, "never mind")
 
 
 def test_two_processes_are_never_given_the_same_port() -> None:

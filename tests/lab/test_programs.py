@@ -178,9 +178,9 @@ async def test_whoever_asks_during_a_build_waits_for_it_and_says_so(
     (go / "slow").touch()
     said: list[str] = []
     async with start_building(tmp_path / "builder.log") as builder:
-        await wait_until(has_called(go), 10, "the first process builds")
+        await wait_until(has_called(go), 60, "the first process builds")
         waiter = asyncio.create_task(asyncio.to_thread(ensure, "prometheus", said.append))
-        await wait_until(lambda: said, 10, "the waiter says what it waits for")
+        await wait_until(lambda: said, 60, "the waiter says what it waits for")
         (go / "slow").unlink()
         assert await waiter == cached_prometheus
         assert await builder.wait_exit(10) == 0
@@ -195,9 +195,9 @@ async def test_when_the_builder_dies_the_waiter_builds_itself(
     (go / "slow").touch()
     said: list[str] = []
     async with start_building(tmp_path / "builder.log") as builder:
-        await wait_until(has_called(go), 10, "the first process builds")
+        await wait_until(has_called(go), 60, "the first process builds")
         waiter = asyncio.create_task(asyncio.to_thread(ensure, "prometheus", said.append))
-        await wait_until(lambda: said, 10, "the waiter waits")
+        await wait_until(lambda: said, 60, "the waiter waits")
         assert await builder.kill() == -signal.SIGKILL
         (go / "slow").unlink()
         assert await waiter == cached_prometheus
@@ -217,7 +217,7 @@ async def test_a_background_build_returns_at_once_and_outlives_its_caller(go: Pa
     assert "building in the background" in answer.stderr
     assert find("prometheus") is None
     (go / "slow").unlink()
-    await wait_until(cached_prometheus.exists, 20, "the background build is done")
+    await wait_until(cached_prometheus.exists, 60, "the background build is done")
 
 
 def test_the_command_prints_only_the_path(

@@ -18,7 +18,7 @@ async def address(process: ManagedProcess, name: str) -> str:
 async def ask(url: str) -> tuple[int, str]:
     """Status and body of a GET; status 0 if nobody answers."""
     try:
-        timeout = aiohttp.ClientTimeout(total=2)
+        timeout = aiohttp.ClientTimeout(total=10)
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
             return response.status, await response.text()
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -143,7 +143,7 @@ async def test_a_clear_trusts_no_rules_that_it_takes_back(tmp_path: Path, envoy:
         await gateway.follower.confirm()
         return gateway.trusted_until > gateway.clocks.wall()
 
-    await wait_until(trusts_again, 10, "Envoy has loaded that nobody is on a candidate")
+    await wait_until(trusts_again, 40, "Envoy has loaded that nobody is on a candidate")
 
 
 async def test_a_route_without_a_record_is_trusted_once_envoy_has_loaded_its_routes(
@@ -158,4 +158,4 @@ async def test_a_route_without_a_record_is_trusted_once_envoy_has_loaded_its_rou
         await gateway.follower.confirm()
         return gateway.lease_file.exists()
 
-    await wait_until(trusts, 10, "Envoy has loaded the first routes")
+    await wait_until(trusts, 40, "Envoy has loaded the first routes")

@@ -39,7 +39,7 @@ class Supervised:
         """The children, once both of them serve."""
         await self.process.wait_ready(
             lambda: len(self.children()) == 2 and set(self.children().values()) <= set(self.serving()),
-            40,
+            80,
             "both roles serve",
         )
         return self.children()
@@ -56,7 +56,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-async def ended(*pids: int, within: float = 20) -> None:
+async def ended(*pids: int, within: float = 40) -> None:
     await wait_until(lambda: not any(runs(pid) for pid in pids), within, f"{pids} have ended")
 
 
@@ -84,7 +84,7 @@ async def test_a_child_that_is_killed_is_started_again_and_the_other_goes_on(sta
     before = await worker.serves()
     assert set(before) == {"control", "watch"}
     os.kill(before["watch"], signal.SIGKILL)
-    await wait_until(lambda: worker.children()["watch"] != before["watch"], 10, "watch is started again")
+    await wait_until(lambda: worker.children()["watch"] != before["watch"], 40, "watch is started again")
     after = await worker.serves()
     assert after["control"] == before["control"]
     assert runs(before["control"])
@@ -96,7 +96,7 @@ async def test_a_polite_end_takes_the_children_down_and_succeeds(start: Start) -
     worker = start()
     children = await worker.serves()
     os.kill(worker.process.pid, signal.SIGTERM)  # to it alone, not to its group
-    assert await worker.process.wait_exit(20) == 0
+    assert await worker.process.wait_exit(40) == 0
     assert not any(runs(pid) for pid in children.values())
     assert worker.log.count("shuts down") == 2
 
@@ -105,9 +105,9 @@ async def test_with_json_every_line_of_all_three_processes_is_an_object_and_says
     start: Start,
 ) -> None:
     worker = start("--json")
-    await worker.process.wait_ready(lambda: worker.log.count('"event": "started"') == 2, 40, "both roles serve")
+    await worker.process.wait_ready(lambda: worker.log.count('"event": "started"') == 2, 80, "both roles serve")
     os.kill(worker.process.pid, signal.SIGTERM)
-    assert await worker.process.wait_exit(20) == 0
+    assert await worker.process.wait_exit(40) == 0
     lines = [json.loads(line) for line in worker.log.splitlines()]
     said = {event: {line["pid"] for line in lines if line.get("event") == event} for event in ("started", "ended")}
     assert len(said["started"]) == 2
@@ -119,7 +119,7 @@ async def test_children_of_a_supervisor_that_is_killed_do_not_live_on(start: Sta
     worker = start()
     children = await worker.serves()
     os.kill(worker.process.pid, signal.SIGKILL)
-    await wait_until(lambda: not runs(worker.process.pid), 5, "the supervisor has ended")
+    await wait_until(lambda: not runs(worker.process.pid), 40, "the supervisor has ended")
     await ended(*children.values())
 
 
@@ -136,7 +136,7 @@ async def test_a_frozen_child_is_killed_when_its_time_is_over(start: Start) -> N
     children = await worker.serves()
     os.kill(children["control"], signal.SIGSTOP)
     os.kill(worker.process.pid, signal.SIGTERM)
-    await worker.process.wait_exit(20)
+    await worker.process.wait_exit(40)
     assert not any(runs(pid) for pid in children.values())
 
 
@@ -145,12 +145,12 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet_and_leaves_when
     await worker.process.wait_ready(lambda: "cannot be reached" in worker.log, 30, "it says what it waits for")
     assert "trying again" in worker.log
     os.kill(worker.process.pid, signal.SIGTERM)
-    assert await worker.process.wait_exit(20) == 0
+    assert await worker.process.wait_exit(40) == 0
 
 
 async def test_bad_settings_end_it_at_once_with_exit_code_5_and_no_traceback(start: Start) -> None:
     worker = start(TAILRAMP_MAX_RAMPS="none")
-    assert await worker.process.wait_exit(20) == 5
+    assert await worker.process.wait_exit(40) == 5
     assert "TAILRAMP_MAX_RAMPS = none" in worker.log
     assert "Traceback" not in worker.log
     assert worker.children() == {}
