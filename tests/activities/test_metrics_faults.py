@@ -1,7 +1,6 @@
 """Whatever stands where Prometheus should: the answer says why it is none, in time, and nothing is raised."""
 
 import asyncio
-import socket
 import threading
 
 import pytest
@@ -10,11 +9,11 @@ from false_prometheus import AT, Serve, says, success
 from scraped_service import BLUE, CHECKS, GREEN
 
 from activities.metrics import PrometheusMetrics
-from lab.process import wait_until
+from lab.process import free_port, wait_until
 from tailramp.errors import Unreachable
 
 
-async def faults(url: str, timeout: float = 2.0) -> set[str]:
+async def faults(url: str, timeout: float = 30.0) -> set[str]:
     """The reasons of an instant and of a range reading, which must all be blind."""
     metrics = PrometheusMetrics(url, timeout)
     try:
@@ -30,9 +29,7 @@ async def faults(url: str, timeout: float = 2.0) -> set[str]:
 
 
 async def test_a_closed_port_is_named_with_its_address_and_not_with_its_password() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = free_port()
     [fault] = await faults(f"http://user:secret@127.0.0.1:{port}/prom/")
     assert fault == f"Prometheus at http://127.0.0.1:{port}/prom cannot be reached (Connection refused)"
 
@@ -92,7 +89,7 @@ async def test_a_server_that_never_answers_costs_no_more_than_the_time_limit(ser
     begun = loop.time()
     [fault] = await faults(await serve(hang), timeout=0.3)
     assert fault.endswith("did not answer within 0.3 s")
-    assert loop.time() - begun < 5.0
+    assert loop.time() - begun < 30.0
 
 
 async def test_a_server_that_drips_is_given_up_in_time_and_its_threads_do_not_pile_up(serve: Serve) -> None:
@@ -116,7 +113,7 @@ async def test_a_server_that_drips_is_given_up_in_time_and_its_threads_do_not_pi
     for _ in range(100):
         begun = loop.time()
         reading = await metrics.read(CHECKS, [GREEN, BLUE], AT)
-        assert loop.time() - begun < 5.0
+        assert loop.time() - begun < 30.0
         assert all(answer.fault for answer in reading.answers.values())
         assert threading.active_count() - before <= 32
         told |= {answer.fault for answer in reading.answers.values()}
@@ -139,7 +136,7 @@ async def test_one_refused_query_does_not_spoil_the_others(serve: Serve) -> None
         bad = "toxic" in request.query["query"]
         return await (says(500, "{}") if bad else success([]))(request)
 
-    metrics = PrometheusMetrics(await serve(moody), timeout=2)
+    metrics = PrometheusMetrics(await serve(moody), timeout=30)
     reading = await metrics.read(CHECKS, [GREEN, BLUE], AT)
     metrics.close()
     assert {query: bool(answer.fault) for query, answer in reading.answers.items()} == {
@@ -154,10 +151,10 @@ async def test_every_query_carries_the_same_time_a_limit_and_the_headers(serve: 
         seen.append((request.query["time"], request.query["timeout"], request.headers["Authorization"]))
         return await success([])(request)
 
-    metrics = PrometheusMetrics(await serve(note), timeout=1.5, headers={"Authorization": "Bearer of the token"})
+    metrics = PrometheusMetrics(await serve(note), timeout=15, headers={"Authorization": "Bearer of the token"})
     await metrics.read(CHECKS, [GREEN, BLUE], AT)
     metrics.close()
-    assert seen == [(str(AT), "1500ms", "Bearer of the token")] * 6
+    assert seen == [(str(AT), "15000ms", "Bearer of the token")] * 6
 
 
 async def test_a_long_range_is_asked_in_pieces_that_prometheus_accepts(serve: Serve) -> None:
@@ -167,7 +164,7 @@ async def test_a_long_range_is_asked_in_pieces_that_prometheus_accepts(serve: Se
         pieces.append(tuple(int(request.query[name]) for name in ("start", "end", "step")))
         return await success([])(request)
 
-    metrics = PrometheusMetrics(await serve(note), timeout=5)
+    metrics = PrometheusMetrics(await serve(note), timeout=30)
     ticks = 25_000
     readings = await metrics.read_range(CHECKS[:1], [GREEN], AT, AT + 5 * (ticks - 1), 5)
     metrics.close()
@@ -178,7 +175,7 @@ async def test_a_long_range_is_asked_in_pieces_that_prometheus_accepts(serve: Se
 
 
 async def test_a_recount_is_not_made_from_half_of_the_scrapes(serve: Serve) -> None:
-    metrics = PrometheusMetrics(await serve(says(503, "{}")), timeout=2)
+    metrics = PrometheusMetrics(await serve(says(503, "{}")), timeout=30)
     with pytest.raises(Unreachable, match="the scrapes cannot be read"):
         await metrics.read_scrapes(CHECKS, [GREEN], AT, AT + 60)
     metrics.close()

@@ -13,7 +13,10 @@ from lab.prometheus_server import PrometheusServer
 from tailramp.evidence import CheckBook, Grid, Reading, Verdict, VerdictKind, latency, recount, toxicity
 from tailramp.presets import SERVERS, ServerName
 
-LAG = 0.5
+LAG = 1.5
+"""Seconds in which a scrape is stored on a busy machine, too."""
+MOST_TICKS = 60
+"""After which a verdict must be there."""
 SLOTS = [GREEN, BLUE]
 
 
@@ -31,13 +34,13 @@ async def prometheus(tmp_path: Path, service: ScrapedService) -> AsyncIterator[P
 
 @pytest.fixture
 async def metrics(prometheus: PrometheusServer) -> AsyncIterator[PrometheusMetrics]:
-    metrics = PrometheusMetrics(prometheus.url, timeout=2)
+    metrics = PrometheusMetrics(prometheus.url, timeout=20)
 
     async def measured() -> bool:
         reading = await metrics.read(CHECKS, SLOTS, int(time.time()))
         return all(answer.samples for answer in reading.answers.values())
 
-    await wait_until(measured, 20, "both slots are scraped")
+    await wait_until(measured, 60, "both slots are scraped")
     yield metrics
     metrics.close()
 
@@ -67,13 +70,19 @@ async def test_instant_and_range_queries_give_the_same_values_through_resets_and
 ) -> None:
     grid = new_grid()
     events = {2: lambda: service.hidden.add("b"), 4: lambda: service.restart("green", "a"), 5: service.hidden.clear}
-    instant = []
-    for index in range(8):
+    instant = {}
+    index = 0
+    for number in range(8):
         await due(grid, index)
-        events.get(index, lambda: None)()
-        instant.append(await metrics.read(CHECKS, SLOTS, grid.time(index)))
-    ranged = await metrics.read_range(CHECKS, SLOTS, grid.time(0), grid.time(7), grid.tick)
-    assert [unordered(reading) for reading in ranged] == [unordered(reading) for reading in instant]
+        instant[grid.time(index)] = unordered(await metrics.read(CHECKS, SLOTS, grid.time(index)))
+        last, index = index, index + 1
+        if number in events:
+            events[number]()
+            seen = dict(service.scrapes)
+            await wait_until(lambda seen=seen: all(service.scrapes[s] > seen[s] + 4 for s in seen), 60, "it is scraped")
+            index = max(index, grid.index(int(time.time())))
+    ranged = await metrics.read_range(CHECKS, SLOTS, grid.time(0), grid.time(last), grid.tick)
+    assert {one.at: unordered(one) for one in ranged if one.at in instant} == instant
     assert all(not answer.fault for reading in ranged for answer in reading.answers.values())
     series = {len(answer.samples) for reading in ranged for answer in reading.answers.values()}
     assert series >= {1, 2, 4}  # with pod b and without it; two edges of each in the histogram
@@ -93,12 +102,12 @@ async def test_a_bad_candidate_fails_and_the_recount_names_the_scrape_that_showe
             assert VerdictKind.FAIL not in kinds(verdicts)
             service.bad["green"] = True
         verdicts = await advance(metrics, book, index)
-        assert index < 20
+        assert index < MOST_TICKS
     scrapes = await metrics.read_scrapes(CHECKS, SLOTS, grid.time(-5), grid.time(index))
     counted = recount(CHECKS, [GREEN], BLUE, grid, scrapes, until=index, run_up=5)
     assert counted.tick == index
     assert counted.trigger is not None
-    assert grid.time(index) - 0.5 < counted.trigger <= grid.time(index)
+    assert grid.time(index - 1) < counted.trigger <= grid.time(index)
     assert list(counted.verdicts) == verdicts
     assert "baseline 0.0 %" in next(verdict.reason for verdict in verdicts if verdict.kind is VerdictKind.FAIL)
 
@@ -113,7 +122,9 @@ async def test_a_crash_and_an_outage_of_prometheus_change_no_verdict(
 
     prometheus.suspend()
     await due(grid, 2)
-    blind = await advance(metrics, steady, 2)
+    hurried = PrometheusMetrics(prometheus.url, timeout=2)
+    blind = await advance(hurried, steady, 2)
+    hurried.close()
     assert kinds(blind) == [VerdictKind.BLIND, VerdictKind.BLIND]
     assert blind[0].reason.endswith("did not answer within 2 s")
     prometheus.thaw()
@@ -122,6 +133,10 @@ async def test_a_crash_and_an_outage_of_prometheus_change_no_verdict(
     index = grid.last_due(time.time(), LAG) + 6
     await due(grid, index)
     made_up = await advance(metrics, steady, index)
+    while VerdictKind.FAIL not in kinds(made_up) and index < MOST_TICKS:
+        index += 1
+        await due(grid, index)
+        made_up = await advance(metrics, steady, index)
     rebuilt = new_book(grid)
     assert await advance(metrics, rebuilt, index) == made_up
     assert VerdictKind.FAIL in kinds(made_up)
@@ -155,7 +170,7 @@ async def test_a_series_without_new_scrapes_is_gone_after_the_lookback(
     metrics: PrometheusMetrics, prometheus: PrometheusServer
 ) -> None:
     """The server itself would show its last value for five minutes: as if nobody had asked anything meanwhile."""
-    impatient = PrometheusMetrics(prometheus.url, timeout=2, lookback=1.5)
+    impatient = PrometheusMetrics(prometheus.url, timeout=20, lookback=1.5)
 
     async def is_there(at: int) -> bool:
         reading = await impatient.read(CHECKS, SLOTS, at)
@@ -165,9 +180,9 @@ async def test_a_series_without_new_scrapes_is_gone_after_the_lookback(
         return not await is_there(int(time.time()))
 
     seen = int(time.time()) + 1
-    await wait_until(lambda: is_there(seen), 20, "the series are there")
+    await wait_until(lambda: is_there(seen), 60, "the series are there")
     prometheus.scrape({})
-    await wait_until(is_gone, 30, "the series are gone")
+    await wait_until(is_gone, 60, "the series are gone")
     ranged = await impatient.read_range(CHECKS, SLOTS, seen, int(time.time()), 1)
     impatient.close()
     assert any(answer.samples for answer in ranged[0].answers.values())
@@ -177,7 +192,7 @@ async def test_a_series_without_new_scrapes_is_gone_after_the_lookback(
 async def test_a_candidate_that_hangs_fails_while_its_scrapes_go_on_and_can_be_recounted(
     metrics: PrometheusMetrics, service: ScrapedService
 ) -> None:
-    await wait_until(lambda: service.scrapes["blue"] > 20, 20, "the gauge has been scraped for a while")
+    await wait_until(lambda: service.scrapes["blue"] > 20, 60, "the gauge has been scraped for a while")
     assert await metrics.preflight([HANGING], BLUE, int(time.time())) == []
     grid = new_grid()
     book = CheckBook([HANGING], [GREEN], BLUE, grid, run_up=0)
@@ -186,11 +201,11 @@ async def test_a_candidate_that_hangs_fails_while_its_scrapes_go_on_and_can_be_r
     while VerdictKind.FAIL not in kinds(verdicts):
         index += 1
         await due(grid, index)
-        if index == 4:
-            assert kinds(verdicts) == [VerdictKind.PASS]
+        if kinds(verdicts) == [VerdictKind.PASS]:
             service.hung.add("green")
         verdicts = await advance(metrics, book, index)
-        assert index < 20
+        assert index < MOST_TICKS
+    assert service.hung == {"green"}, "it failed before it hung"
     assert verdicts[0].reason.startswith("requests in flight for more than 2 s: ")
     scrapes = await metrics.read_scrapes([HANGING], SLOTS, grid.time(0) - 5, grid.time(index))
     counted = recount([HANGING], [GREEN], BLUE, grid, scrapes, until=index, run_up=0)
@@ -246,7 +261,7 @@ async def test_preflight_names_what_prometheus_refuses_and_what_cannot_be_counte
 
 async def test_preflight_names_an_unreachable_prometheus_once(prometheus: PrometheusServer) -> None:
     await prometheus.kill()
-    metrics = PrometheusMetrics(prometheus.url, timeout=1)
+    metrics = PrometheusMetrics(prometheus.url, timeout=20)
     [problem] = await metrics.preflight(CHECKS, BLUE, int(time.time()))
     metrics.close()
     assert problem.field == "prometheus.url"

@@ -47,7 +47,7 @@ async def scraped(folder: Path, users: Users) -> AsyncIterator[tuple[PrometheusS
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     address = "{}:{}".format(*runner.addresses[0][:2])
     async with PrometheusServer(folder, {"gateway": [(address, {})]}, 0.2) as prometheus:
-        metrics = PrometheusMetrics(prometheus.url, timeout=2)
+        metrics = PrometheusMetrics(prometheus.url, timeout=20)
         try:
             yield prometheus, metrics
         finally:
@@ -62,7 +62,7 @@ async def test_a_share_of_the_users_that_the_buckets_do_not_explain_is_named(tmp
             one = Division("green", QUERIES, share=0.05, window=3, anchor=anchor, needed=100.0)
             watch = UsersWatch(metrics, [one], 3)
             assert await watch.amiss(anchor - 1) == ""
-            await wait_until(lambda: time.time() >= one.start + 7.5, 20, "two windows and a half")
+            await wait_until(lambda: time.time() >= one.start + 7.5, 60, "two windows and a half")
             told = await watch.amiss(int(time.time()))
             assert sum(one.users) > 50
             assert ("users are not divided as their buckets are" in told) is amiss
@@ -79,7 +79,7 @@ async def test_what_came_before_is_read_again_until_it_is_answered(
     async with scraped(tmp_path, Users(2)) as (_, metrics):
         one = Division("green", QUERIES, share=0.05, window=2, anchor=int(time.time()) + 1, needed=100.0)
         watch = UsersWatch(metrics, [one], 2)
-        await wait_until(lambda: time.time() >= one.start + 4.5, 20, "two windows")
+        await wait_until(lambda: time.time() >= one.start + 4.5, 60, "two windows")
         with monkeypatch.context() as refused:
             refused.setattr(metrics, "_range", no_answer)
             assert await watch.amiss(int(time.time())) == ""

@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,14 @@ async def served(toy: ToyServer) -> AsyncIterator[Client]:
         await runner.cleanup()
 
 
+async def least(measured: Callable[[], Awaitable[float]], enough: float) -> float:
+    """The least of some measurements, until one is less than `enough`: a busy machine only adds to each."""
+    found = [await measured()]
+    while found[-1] >= enough and len(found) < 8:
+        found.append(await measured())
+    return min(found)
+
+
 def test_a_healthy_server_has_the_latencies_that_the_policy_was_simulated_for() -> None:
     drawn = sample_latencies(np.random.default_rng(11), 1_000_000)
     assert np.quantile(drawn, 0.99) == pytest.approx(1.60, rel=0.01)
@@ -110,14 +118,16 @@ def test_a_healthy_server_has_the_latencies_that_the_policy_was_simulated_for() 
 
 
 async def test_a_users_answer_takes_as_long_as_was_drawn() -> None:
-    speed = 20.0
-    drawn = sample_latencies(np.random.default_rng(5), 1024)[:60] / speed
-    async with served(server(seed=5, speed=speed)) as client:
-        await asyncio.gather(*(client.chat() for _ in range(60)))
-        found = await client.metrics()
-    assert found["llm_inference_duration_seconds_count", None] == 60
-    measured = found["llm_inference_duration_seconds_sum", None]
-    assert drawn.sum() <= measured < drawn.sum() + 60 * 0.05
+    drawn = sample_latencies(np.random.default_rng(5), 1024)[:60].sum()
+
+    async def measured() -> float:
+        async with served(server(seed=5, speed=1.0)) as client:
+            await asyncio.gather(*(client.chat() for _ in range(60)))
+            found = await client.metrics()
+        assert found["llm_inference_duration_seconds_count", None] == 60
+        return found["llm_inference_duration_seconds_sum", None]
+
+    assert drawn <= await least(measured, 1.5 * drawn) < 1.5 * drawn
 
 
 async def test_an_answer_is_openai_shaped_and_names_the_version_behind_the_public_name() -> None:
@@ -157,12 +167,17 @@ async def test_a_streamed_answer_comes_in_pieces_and_says_the_same_as_a_whole_on
 
 
 async def test_the_first_token_comes_long_before_the_last_one() -> None:
-    async with served(server(seed=5, speed=4.0)) as client:
-        _, times = await client.stream()
-        metrics = await client.metrics()
-    assert times[0] < 0.4 * times[-1]
-    first, whole = (metrics[f"llm_{name}_seconds_sum", None] for name in ("time_to_first_token", "inference_duration"))
-    assert first == pytest.approx(0.15 * whole, rel=0.5)
+    async def distance() -> float:
+        """By how much the first token's share of the time is not what it should be."""
+        async with served(server(seed=5, speed=1.0)) as client:
+            _, times = await client.stream()
+            metrics = await client.metrics()
+        first, whole = (
+            metrics[f"llm_{name}_seconds_sum", None] for name in ("time_to_first_token", "inference_duration")
+        )
+        return max(abs(first / whole - 0.15), times[0] / times[-1] - 0.325)
+
+    assert await least(distance, 0.075) < 0.075
 
 
 async def test_only_streamed_answers_have_a_time_to_first_token() -> None:
@@ -178,12 +193,14 @@ async def test_a_generation_of_one_token_is_one_token_and_quicker() -> None:
             _, answer = await client.chat(**{field: 1})
             assert answer["usage"]["completion_tokens"] == 1
             assert answer["choices"][0]["finish_reason"] == "length"
-    slow = server(seed=9, speed=2.0)
     whole = float(sample_latencies(np.random.default_rng(9), 1024)[0]) / 2.0
-    async with served(slow) as client:
-        await client.chat(max_tokens=1)
-        found = await client.metrics()
-    assert found["llm_inference_duration_seconds_sum", None] < 0.6 * whole
+
+    async def of_one_token() -> float:
+        async with served(server(seed=9, speed=2.0)) as client:
+            await client.chat(max_tokens=1)
+            return (await client.metrics())["llm_inference_duration_seconds_sum", None]
+
+    assert await least(of_one_token, 0.6 * whole) < 0.6 * whole
 
 
 @pytest.mark.parametrize(
@@ -249,21 +266,29 @@ async def test_the_counters_add_up_to_the_answers() -> None:
 
 
 async def test_slow_stretches_every_latency_and_none_takes_it_back(tmp_path: Path) -> None:
-    speed = 100.0
+    speed = 10.0
     log = tmp_path / "faults.jsonl"
     drawn = sample_latencies(np.random.default_rng(2), 1024) / speed
     async with served(server(seed=2, speed=speed, fault_log=log)) as client:
         status, switched = await client.fault("slow")
         assert (status, switched["kind"], switched["at"]) == (200, "slow", 1_800_000_000.25)
-        for _ in range(20):
+        for _ in range(10):
             await client.chat()
         slow = (await client.metrics())["llm_inference_duration_seconds_sum", None]
-        assert slow >= 3 * drawn[:20].sum()
+        assert slow >= 3 * drawn[:10].sum()
         await client.fault("none")
-        for _ in range(20):
-            await client.chat()
-        after = (await client.metrics())["llm_inference_duration_seconds_sum", None] - slow
-        assert after < 3 * drawn[20:40].sum()
+        answered, told = 10, slow
+
+        async def stretched() -> float:
+            """The next ten answers' time, as a multiple of what was drawn for them."""
+            nonlocal answered, told
+            for _ in range(10):
+                await client.chat()
+            before, told = told, (await client.metrics())["llm_inference_duration_seconds_sum", None]
+            answered += 10
+            return float((told - before) / drawn[answered - 10 : answered].sum())
+
+        assert await least(stretched, 3.0) < 3.0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["kind"] for line in lines] == ["slow", "none"]
     assert lines[0] == switched
@@ -345,7 +370,7 @@ async def started(*options: str) -> AsyncIterator[tuple[asyncio.subprocess.Proce
     )
     try:
         assert process.stdout is not None
-        said = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        said = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         yield process, said.rpartition(" ")[2].strip()
     finally:
         if process.returncode is None:
@@ -367,7 +392,7 @@ async def test_sigterm_lets_the_open_requests_finish() -> None:
         await in_flight(session, 5)
         process.send_signal(signal.SIGTERM)
         assert [status for status, _ in await asyncio.gather(*asking)] == [200] * 5
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_dead_is_dead_at_once_and_open_requests_are_cut(tmp_path: Path) -> None:
@@ -379,7 +404,7 @@ async def test_dead_is_dead_at_once_and_open_requests_are_cut(tmp_path: Path) ->
         _, switched = await Client(session).fault("dead")
         with pytest.raises(aiohttp.ClientConnectionError):
             await asking
-        assert await asyncio.wait_for(process.wait(), 20) == 70
+        assert await asyncio.wait_for(process.wait(), 60) == 70
     assert json.loads(log.read_text()) == switched
 
 
@@ -390,7 +415,7 @@ async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
             *(sys.executable, "-m", "lab.toy_llm", "--port", port, "--model", "m", "--slot", "blue", "--seed", "1"),
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await asyncio.wait_for(second.communicate(), 20)
+        _, said = await asyncio.wait_for(second.communicate(), 60)
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in said.decode()
     assert b"Traceback" not in said

@@ -54,7 +54,7 @@ async def drive(
     schedule: Sequence[Arrival],
     path: Path,
     *,
-    timeout: float = 5.0,
+    timeout: float = 30.0,
     most_in_flight: int = 4000,
     streamed_share: float = 0.0,
 ) -> list[ClientRequest]:
@@ -74,7 +74,7 @@ async def drive(
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return
@@ -113,15 +113,18 @@ async def test_a_stream_that_was_cut_is_a_failed_request(tmp_path: Path, end: st
 
 async def test_requests_leave_when_the_schedule_says_on_a_wall_clock(tmp_path: Path) -> None:
     schedule = [Arrival(0.05 * number, f"u{number}", None) for number in range(10)]
-    before = time.time()
-    async with served(Gateway().answer) as url:
-        log = await drive(url, schedule, tmp_path / "log")
-    sent = {request.user: request.sent for request in log}
-    start = sent["u0"]
-    assert before <= start <= time.time()
-    for arrival in schedule:
-        assert -0.05 < sent[arrival.user] - start - arrival.due < 0.3
-    assert all(request.sent <= request.answered for request in log)
+    for attempt in range(8):  # on a machine that is busy some may be late, also the one from which the others count
+        before = time.time()
+        async with served(Gateway().answer) as url:
+            log = await drive(url, schedule, tmp_path / f"log-{attempt}")
+        sent = {request.user: request.sent for request in log}
+        start = sent["u0"]
+        assert before <= start <= time.time()
+        assert all(request.sent <= request.answered for request in log)
+        late = [sent[arrival.user] - start - arrival.due for arrival in schedule]
+        if on_time := min(late) > -0.05 and max(late) < 0.3:
+            break
+    assert on_time, late
 
 
 async def test_ids_reach_the_server_as_their_utf8_bytes(tmp_path: Path) -> None:
@@ -234,9 +237,13 @@ async def test_a_client_that_cannot_keep_up_says_so_loudly(tmp_path: Path) -> No
 
 
 async def test_a_client_that_keeps_up_says_nothing(tmp_path: Path) -> None:
-    async with served(Gateway().answer) as url:
-        await drive(url, [Arrival(0.01 * n, "u1", None) for n in range(20)], tmp_path / "log")
-    assert read_log(tmp_path / "log").behind == []
+    for attempt in range(8):  # on a machine that is busy it may be behind, and must say so
+        async with served(Gateway().answer) as url:
+            log = tmp_path / f"log-{attempt}"
+            await drive(url, [Arrival(0.01 * n, "u1", None) for n in range(20)], log)
+        if not (behind := read_log(log).behind):
+            break
+    assert behind == []
 
 
 class DiskThatFillsUp(io.StringIO):
@@ -299,7 +306,7 @@ async def test_a_reader_can_follow_and_sigterm_waits_for_what_is_open(tmp_path: 
         await eventually(lambda: time.monotonic() - last_arrival > 0.4)
         assert process.returncode is None
         release.set()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         log = read_log(path)
         assert log.stopped
         assert len(log.requests) == arrived < 60 * 100
@@ -320,7 +327,7 @@ async def test_a_run_that_cannot_keep_its_promise_is_refused_in_words(
     tmp_path: Path, changes: dict[str, object], reason: str
 ) -> None:
     async with started(*options("http://127.0.0.1:9", tmp_path / "log", **changes)) as process:
-        _, said = await asyncio.wait_for(process.communicate(), 20)
+        _, said = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert reason in " ".join(said.decode().split())
     assert not (tmp_path / "log").exists()

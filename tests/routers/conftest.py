@@ -9,14 +9,6 @@ import aiohttp
 import pytest
 from living_route import LivingRoute
 
-from activities.routers import envoy_admin
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An admin interface that does not answer is given up after less than the usual two seconds."""
-    monkeypatch.setattr(envoy_admin, "_SECONDS", 0.3)
-
 
 @pytest.fixture
 async def route(tmp_path: Path) -> AsyncIterator[LivingRoute]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 from aiohttp import web
@@ -14,7 +15,7 @@ from route_samples import BLUE, RAMP, ROUTE, SLOTS, serve, take_over
 
 from activities.clients import Clients
 from activities.probe import Prober
-from activities.routers import Router, make_router
+from activities.routers import Router, envoy_admin, make_router
 from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
@@ -133,7 +134,15 @@ class LivingRoute(Lasting):
         async def loaded() -> bool:
             return (await self.router.read()).loaded.answer is Answer.YES
 
-        await wait_until(loaded, 5, "Envoy has taken up the route file")
+        await wait_until(loaded, 40, "Envoy has taken up the route file")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Envoy answers nothing until the block is left, and who asks its admin interface gives up sooner than else."""
+        with patch.object(envoy_admin, "_SECONDS", 0.3):
+            self.envoy.suspend()
+            yield
+        self.envoy.thaw()
 
     def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Somebody else edits the route file."""

@@ -31,7 +31,7 @@ from tailramp.ramp import Began
 from tailramp.spec import CanaryFile, PlatformFile, RampSpec
 
 _HOURS = 4
-_LIVE = 480
+_LIVE = 900
 KNOWN = "its users are known from before the ramp"
 
 
@@ -100,16 +100,16 @@ def evidence_at(watch: RunningWatch) -> dict[str, tuple[float, str]]:
     }
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_watch_that_comes_back_knows_the_users_as_one_that_never_died(
     route: LivingRoute, prometheus: PrometheusServer
 ) -> None:
     request = await request_of(route, prometheus)
     async with watching(route, request) as straight:
-        await wait_until(lambda: straight.tables, 30, "the first watch looks")
+        await wait_until(lambda: straight.tables, 60, "the first watch looks")
         async with watching(route, request) as again:
             await wait_until(
-                lambda: len(evidence_at(straight).keys() & evidence_at(again).keys()) > 1, 40, "both have looked"
+                lambda: len(evidence_at(straight).keys() & evidence_at(again).keys()) > 1, 60, "both have looked"
             )
             told, retold = evidence_at(straight), evidence_at(again)
             assert not straight.task.done()
@@ -127,7 +127,7 @@ async def asked_first(route: LivingRoute, request: WatchRequest) -> str | None:
     return found
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_every_watch_of_a_ramp_is_told_what_was_answered_before_it_moved_anybody(
     route: LivingRoute, prometheus: PrometheusServer
 ) -> None:
@@ -143,7 +143,7 @@ async def test_every_watch_of_a_ramp_is_told_what_was_answered_before_it_moved_a
         for attempt in (1, 2):
             told = other.model_copy(update={"users": users})
             async with watching(route, told, attempt=attempt) as watch:
-                await wait_until(lambda watch=watch: evidence_at(watch), 30, "the watch judges")
+                await wait_until(lambda watch=watch: evidence_at(watch), 60, "the watch judges")
                 seen[users, attempt] = evidence_at(watch)
     for users in (known, ""):
         first, second = seen[users, 1], seen[users, 2]
@@ -152,7 +152,7 @@ async def test_every_watch_of_a_ramp_is_told_what_was_answered_before_it_moved_a
     assert await asked_first(route, request) == ""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_users_are_told_apart_by_the_label_and_only_if_there_is_one(
     route: LivingRoute, prometheus: PrometheusServer
 ) -> None:
@@ -196,7 +196,7 @@ async def test_users_are_told_apart_by_the_label_and_only_if_there_is_one(
     assert "label" in missed.mend
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_who_only_observes_knows_the_users_if_the_candidate_serves_those_of_the_first_step_alone(
     route: LivingRoute, prometheus: PrometheusServer
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
@@ -12,6 +12,7 @@ import pytest
 from living_route import LivingRoute
 from running_watch import put_around, request_for, watching
 
+from activities import watch as watch_module
 from activities.routers.protocol import Change, Renewal
 from activities.users import UsersWatch
 from activities.watched_route import WatchedRoute
@@ -20,6 +21,10 @@ from tailramp.activity_contract import WatchRequest
 from tailramp.evidence.ledger import Ledger
 from tailramp.ramp import WatchOutcome
 from tailramp.route_record import looked
+
+COUNTED = threading.Event()
+LATE = 40.0
+"""What a busy machine may need for anything that is waited for."""
 
 
 async def for_ever(*_: object) -> NoReturn:
@@ -32,7 +37,7 @@ def no_counts(_: Ledger) -> NoReturn:
 
 
 def late_counts(_: Ledger) -> str:
-    time.sleep(1.5)  # in the thread that writes, where no time limit can end it
+    COUNTED.wait(30)  # in the thread that writes, where no time limit can end it
     return "counts"
 
 
@@ -50,16 +55,16 @@ async def test_a_watch_that_is_begun_anew_goes_on_being_blind_and_one_that_saw_d
     """Nobody answers at Prometheus's address.  A message ends a watch, and the next one begins."""
     request = await request_for(route, maxBlind="30s", onBlind="rollback")
     async with watching(route, request, scheduled_time=datetime.now(UTC) - timedelta(minutes=1)) as watch:
-        await wait_until(lambda: watch.ticked_after(0), 15, "a tick is over")
+        await wait_until(lambda: watch.ticked_after(0), LATE, "a tick is over")
         since = await blind_since(route)
         assert since is not None
         assert since > datetime.now(UTC) - timedelta(seconds=30), "until now somebody had an answer, for all we know"
     async with watching(route, request) as watch:
-        await wait_until(lambda: watch.ticked_after(1), 15, "a tick is over")
+        await wait_until(lambda: watch.ticked_after(1), LATE, "a tick is over")
         assert await blind_since(route) == since
     await has_been_blind(route, request, timedelta(seconds=29))
     async with watching(route, request) as watch:
-        assert (await asyncio.wait_for(watch.task, 15)).outcome is WatchOutcome.BLIND
+        assert (await asyncio.wait_for(watch.task, LATE)).outcome is WatchOutcome.BLIND
 
 
 @pytest.mark.parametrize("written", [no_counts, late_counts])
@@ -69,10 +74,12 @@ async def test_a_rollback_waits_for_no_counts_and_does_not_fail_of_them(
     monkeypatch.setattr(Ledger, "written", written)
     request = await request_for(route, maxBlind="30s", onBlind="rollback")
     await has_been_blind(route, request, timedelta(minutes=1))
-    began = time.monotonic()
-    async with watching(route, request) as watch:
-        result = await watch.task
-    assert time.monotonic() - began < 1.4
+    COUNTED.clear()
+    try:
+        async with watching(route, request) as watch:
+            result = await asyncio.wait_for(watch.task, 25)
+    finally:
+        COUNTED.set()
     assert (result.outcome, result.counts) == (WatchOutcome.BLIND, "")
     lease = (await route.router.record()).leases["green"]
     assert (lease.seconds, lease.reason) == (5, "blind")
@@ -87,12 +94,13 @@ async def test_counts_are_written_while_the_lease_is(route: LivingRoute, monkeyp
         return "counts"
 
     async def renew_then(change: Change) -> Renewal:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LATE):
             await writing.wait()
         return await router.renew(change)
 
     router = route.router
     monkeypatch.setattr(Ledger, "written", write)
+    monkeypatch.setattr(watch_module, "_ROLLBACK_WAITS_SECONDS", LATE)
     put_around(monkeypatch, router, renew=renew_then)
     request = await request_for(route, maxBlind="30s", onBlind="rollback")
     await has_been_blind(route, request, timedelta(minutes=1))
@@ -121,7 +129,7 @@ async def test_what_else_may_hold_the_ramp_is_asked_at_once(
     monkeypatch.setattr(WatchedRoute, "_baseline_short", short)
     monkeypatch.setattr(UsersWatch, "amiss", amiss)
     async with watching(route, await request_for(route)) as watch:
-        result = await asyncio.wait_for(watch.task, 20)
+        result = await asyncio.wait_for(watch.task, LATE)
     assert result.outcome is WatchOutcome.BLOCKS_CHANGED
     assert result.sentence.endswith("the baseline blue has no ready server")
 
@@ -145,8 +153,8 @@ async def test_a_look_between_two_ticks_that_hangs_delays_no_tick(
 
     put_around(monkeypatch, router, renew=renew, disturbances=disturbances)
     async with watching(route, await request_for(route)) as watch:
-        await wait_until(looked.is_set, 10, "the look hangs")
-        await wait_until(lambda: watch.ticked_after(0), 15, "the next tick is over")
+        await wait_until(looked.is_set, LATE, "the look hangs")
+        await wait_until(lambda: watch.ticked_after(0), LATE, "the next tick is over")
 
 
 async def test_a_watch_of_the_route_that_breaks_is_told_and_every_tick_still_looks(
@@ -158,5 +166,5 @@ async def test_a_watch_of_the_route_that_breaks_is_told_and_every_tick_still_loo
 
     put_around(monkeypatch, route.router, disturbances=disturbances)
     async with watching(route, await request_for(route)) as watch:
-        await wait_until(lambda: watch.ticked_after(0), 15, "the next tick is over")
+        await wait_until(lambda: watch.ticked_after(0), LATE, "the next tick is over")
     assert [line for line in caplog.records if "nobody tells of changes" in line.message and line.exc_info]

@@ -43,7 +43,7 @@ async def without_blue(route: LivingRoute) -> LivingRoute:
     async def seen() -> bool:
         return await route.router.ready("blue") is False
 
-    await wait_until(seen, 15, "Envoy sees that blue is gone")
+    await wait_until(seen, 40, "Envoy sees that blue is gone")
     return route
 
 
