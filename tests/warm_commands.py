@@ -82,8 +82,10 @@ def serve(path: str) -> None:
         del sys.modules[module]  # each command reads it anew, since it keeps what KUBECONFIG says then
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for commands
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+        # Whoever sees the path may connect at once.
+        listener.bind(f"{path}.new")
         listener.listen(64)
+        Path(f"{path}.new").rename(path)
         while True:
             connection, _ = listener.accept()
             if os.fork() == 0:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from impatient_command import PATIENT
 from project_folder import Folder
 from scripted_world import ScriptedWorld
 
@@ -40,7 +41,7 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempor
 @pytest.fixture
 def ramp_folder(folder: Folder, temporal_server: TemporalServer) -> Folder:
     """As ``folder``, with a Temporal server that answers and no worker."""
-    return Folder(folder.path, folder.route, temporal_server.address, folder.warm)
+    return Folder(folder.path, folder.route, temporal_server.address, folder.warm, PATIENT)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The command with limits of time that are a test's own: to learn that nobody answers takes it no five seconds.
+"""The command with limits of time that are a test's own.
+
+To learn that nobody answers takes it no five seconds; and where a server and a worker are there, they are waited for
+however busy the machine is.
 
 Run as a program, this module is the command from cold: its first argument holds the limits.
 """
@@ -18,6 +21,17 @@ LIMITS: Final[Mapping[str, float]] = {
     "cli.temporal._CONNECT_SECONDS": 1.0,
 }
 """Seconds by the name of the constant.  For tests without a worker: one that is busy may need more to answer."""
+
+PATIENT: Final[Mapping[str, float]] = {
+    "cli.act_commands.CONFIRM_SECONDS": 40.0,
+    "cli.following.IDLE_SECONDS": 40.0,
+    "cli.following.looks.IDLE_SECONDS": 40.0,
+    "cli.ramps._QUERY_TIMEOUT": 20.0,
+    "cli.ramps.RPC_TIMEOUT": 20.0,
+    "cli.temporal.RPC_TIMEOUT": 20.0,
+    "cli.temporal._CONNECT_SECONDS": 40.0,
+}
+"""The same for tests in which everybody is there who is asked."""
 
 
 def command_line(limits: Mapping[str, float], *arguments: str) -> list[str]:

@@ -93,13 +93,13 @@ class Folder:
         if self.warm is None:
             return await finished(await self.start(*arguments, **environment))
         running = warm_commands.run(self.warm, arguments, self._environment(environment), self.path, self.limits)
-        return Finished(*await asyncio.wait_for(running, 50))
+        return Finished(*await asyncio.wait_for(running, 100))
 
 
 async def finished(process: asyncio.subprocess.Process) -> Finished:
     """Await the end of a started command."""
     try:
-        out, err = await asyncio.wait_for(process.communicate(), 50)
+        out, err = await asyncio.wait_for(process.communicate(), 100)
     except BaseException:
         process.kill()
         await process.wait()

@@ -49,10 +49,10 @@ async def test_a_server_that_stays_away_ends_the_stream(
     temporal_server: TemporalServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ramps, "RPC_TIMEOUT", timedelta(seconds=1))
     assert (await ramp_folder.run("start")).code == 0
     changes = Follower(Ramp(lonely_world.client, ramp_folder.route)).changes(patience=timedelta(seconds=1))
     assert (await anext(changes)).kind is ChangeKind.DECISION
+    monkeypatch.setattr(ramps, "RPC_TIMEOUT", timedelta(seconds=1))
     temporal_server.suspend()
     try:
         with pytest.raises(Unreachable, match="does not answer"):

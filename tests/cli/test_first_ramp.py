@@ -13,6 +13,7 @@ from project_folder import Folder
 from scripted_world import ScriptedWorld
 from test_look_and_act import phase_is
 
+from lab.process import wait_until
 from tailramp.ramp import WatchOutcome
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -74,8 +75,11 @@ async def test_from_an_empty_folder_to_everyone_on_the_new_model(ramp_folder: Fo
 
     world.script.hold = WatchOutcome.PASSED
     await phase_is(ramp_folder, world, "HOLDING", step=2)
-    waiting = await ramp_folder.run("watch", "--timeout", "3s")
-    assert waiting.code == 8  # for the approval
+
+    async def waits_for_the_approval() -> bool:
+        return (await ramp_folder.run("watch", "--timeout", "1s")).code == 8
+
+    await wait_until(waits_for_the_approval, 60, "the hold of step 2 is over")
     assert (await ramp_folder.run("promote")).code == 0
 
     watched = await ramp_folder.run("watch")
