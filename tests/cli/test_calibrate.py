@@ -45,7 +45,7 @@ def canary(tmp_path: Path, prometheus: PrometheusServer, monkeypatch: pytest.Mon
     return file
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_known_noise_is_found_and_written_between_the_comments(
     canary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,7 +36,7 @@ def looks_as_kept(name: str, text: str, folder: Folder) -> None:
     assert seen == file.read_text(encoding="utf-8"), f"{file.name} differs: see this module's docstring"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_from_an_empty_folder_to_everyone_on_the_new_model(ramp_folder: Folder, world: ScriptedWorld) -> None:
     ramp_folder.canary.unlink()
     ramp_folder.platform.unlink()

@@ -68,7 +68,7 @@ async def test_what_needs_no_ramp_answers_with_the_documented_objects(folder: Fo
         assert json.loads((await folder.run(*words.split(), "-o", "json")).out), words
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_what_looks_at_a_ramp_and_acts_on_it_answers_with_the_documented_objects(
     ramp_folder: Folder, world: ScriptedWorld
 ) -> None:

@@ -26,7 +26,7 @@ from lab.prometheus_server import PrometheusServer
 from tailramp.errors import Refused, Unreachable
 from tailramp.replay.recording import Header, Span
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 MINUTES = 45
 Run = Callable[..., tuple[int, str, str]]
