@@ -28,7 +28,7 @@ def expected_bucket(uid: str | bytes, salt: str = SALT) -> str:
     return f"{int.from_bytes(hashlib.sha256(salt.encode() + b':' + uid).digest()[:6], 'big') % 10000:04d}"
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, limit: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, limit: float = 40.0) -> None:
     deadline = asyncio.get_running_loop().time() + limit
     while not await condition():
         if asyncio.get_running_loop().time() > deadline:
@@ -238,7 +238,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
         return
     process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), 5)
+        await asyncio.wait_for(process.wait(), 30)
     except TimeoutError:
         process.kill()
         await process.wait()

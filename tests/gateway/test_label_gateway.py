@@ -73,7 +73,7 @@ async def test_a_lease_that_has_run_out_sends_everybody_to_the_original_default_
         await until(named, f"user 03 is for {label}")
 
     await becomes("green")
-    trust(lease_file, 0.6)
+    trust(lease_file, 3.0)
     assert await labels(envoy, user("03")) == ["green"]
     await becomes("blue")
     trust(lease_file, 60)
