@@ -5,6 +5,10 @@ forget nothing, so the subtraction is done here, per series: a series that was t
 its value there, one that appears later counts from zero, one that goes down has restarted, and one that vanishes
 keeps its last value for the case that it comes back.
 
+Behind one address there may be two servers of Prometheus, each with scrapes of its own, and whoever asks gets now the
+one's, now the other's. Then a counter goes down a little because an older scrape answered. Taken for a restart it
+would count its whole life anew, so what has lost less than half is taken for old, and says nothing.
+
 A value that cannot be a counter is never guessed at: it is left out, the arm is reported as faulty for that tick, and
 the next good value of the series brings the whole difference.
 """
@@ -35,14 +39,18 @@ class SeriesCounter:
         self._common: frozenset[float] | None = None
 
     def take(self, key: Labels, values: Mapping[float, float], *, starting: bool) -> None:
-        last = self._last.get(key)
-        self._last[key] = values
         self._keep_common(values)
+        last = self._last.get(key)
+        if last is not None and _went_down(last, values):
+            if _is_older(last, values):
+                return
+            last = None
+        self._last[key] = values
         if starting or key in self._start_unknown:
             self._start_unknown.discard(key)
             return
         growth = self.growth
-        if last is None or _went_down(last, values):
+        if last is None:
             for counter in growth:
                 growth[counter] += values[counter]
         else:
@@ -66,12 +74,9 @@ class SeriesCounter:
         order = list(self.growth)
         grown = np.zeros((len(values), len(order)))
         for key, counters, places in sets:
-            own = values[:, places]
-            before = np.vstack([[self._last[key][counter] for counter in counters], own[:-1]])
-            restarted = np.less(own, before).any(axis=1, keepdims=True)
-            more = np.where(restarted, own, own - before)
+            more, last = _grown_from(np.array([self._last[key][counter] for counter in counters]), values[:, places])
             grown += more[:, [counters.index(counter) for counter in order]]
-            self._last[key] = dict(zip(counters, own[-1].tolist(), strict=True))
+            self._last[key] = dict(zip(counters, last.tolist(), strict=True))
         total: NDArray[np.float64] = np.array(list(self.growth.values())) + grown.cumsum(axis=0)
         self.growth = dict(zip(order, total[-1].tolist(), strict=True))
         return total
@@ -95,6 +100,11 @@ class SeriesCounter:
             self.growth = {counter: grown for counter, grown in self.growth.items() if counter in self._common}
 
 
+_OLD = 0.5
+"""Of its last value. A process that restarts has lost more, unless it had lived for hardly longer than a scrape: what it
+had counted in that time is then what is lost."""
+
+
 def _went_down(last: Mapping[float, float], values: Mapping[float, float]) -> bool:
     """A counter that went down was restarted, and with it all that the same process counts."""
     before = last.get
@@ -102,6 +112,36 @@ def _went_down(last: Mapping[float, float], values: Mapping[float, float]) -> bo
         if value < before(counter, 0.0):
             return True
     return False
+
+
+def _is_older(last: Mapping[float, float], values: Mapping[float, float]) -> bool:
+    """Of counters of which some went down: whether this is no restart, but a scrape from before the last one."""
+    if any(value > last.get(counter, 0.0) for counter, value in values.items()):
+        return False
+    return max(values.values()) >= _OLD * max(last.values())
+
+
+def _grown_from(
+    last: "NDArray[np.float64]", values: "NDArray[np.float64]"
+) -> tuple["NDArray[np.float64]", "NDArray[np.float64]"]:
+    """By how much one set's counters grew from `last` on at each time, `values` of shape (times, counters), and where
+    they stand in the end. The same as taking them one after the other.
+    """
+    import numpy as np  # only who counts many times at once waits for it
+
+    more: NDArray[np.float64] = np.diff(values, axis=0, prepend=[last])
+    if not (more < 0.0).any():
+        return more, values[-1]
+    for place, row in enumerate(values):
+        if not (row < last).any():
+            more[place] = row - last
+        elif (row <= last).all() and row.max() >= _OLD * last.max():
+            more[place] = 0.0
+            continue
+        else:
+            more[place] = row
+        last = row
+    return more, last
 
 
 class Sifted(NamedTuple):

@@ -10,6 +10,7 @@ from tailramp.errors import InvalidFile, Problem, Refused
 from tailramp.evidence.book import RUN_UP
 from tailramp.evidence.checks import Check, HangingCheck, HistogramCheck, SlotMatch, queries_of
 from tailramp.evidence.columns import Column, Readings
+from tailramp.evidence.counters import SeriesCounter
 from tailramp.evidence.grid import Grid
 from tailramp.evidence.kept import TimeBefore
 from tailramp.evidence.reading import Answer, Reading
@@ -280,13 +281,11 @@ def _flat(answers: Answers) -> Iterable[Series]:
 
 def _growth(series: Series) -> float:
     """How much a counter grew, its restarts with it."""
-    grown, before = 0.0, None
-    for value in series.values:
-        if value is not None and value >= 0:
-            if before is not None:
-                grown += value - before if value >= before else value
-            before = value
-    return grown
+    counter = SeriesCounter()
+    known = [value for value in series.values if value is not None and value >= 0]
+    for place, value in enumerate(known):
+        counter.take(series.labels, {0.0: value}, starting=place == 0)
+    return counter.growth.get(0.0, 0.0)
 
 
 def run_up(step: int) -> int:

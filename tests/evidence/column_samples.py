@@ -43,16 +43,20 @@ def labels(**given: str) -> Labels:
 
 @st.composite
 def series(draw: st.DrawFn, many: int) -> Values:
-    """A counter that mostly grows by whole numbers, restarts now and then, and is away or broken for a while."""
+    """A counter that mostly grows by whole numbers, restarts now and then, is away or broken for a while, or is told by
+    an older scrape.
+    """
     step = draw(st.sampled_from([1.0, 1.0, 1.0, 0.1]))
     values: Values = [step * float(one) for one in np.cumsum([draw(st.integers(0, 9)) for _ in range(many)])]
     for _ in range(draw(st.integers(0, 2))):
         begin = draw(st.integers(0, many - 1))
-        match draw(st.sampled_from(["restart", "away", "broken"])):
+        match draw(st.sampled_from(["restart", "older", "away", "broken"])):
             case "restart":
                 values[begin:] = [
                     None if one is None else max(0.0, one - (values[begin] or 0.0)) for one in values[begin:]
                 ]
+            case "older":
+                values[begin] = values[max(0, begin - draw(st.integers(1, 3)))]
             case "away":
                 end = draw(st.integers(begin, many))
                 values[begin:end] = [None] * (end - begin)

@@ -39,6 +39,22 @@ def test_a_counter_that_goes_down_was_restarted_and_its_new_value_counts() -> No
     assert arm.total == ArmCounts(30, 1)
 
 
+def test_a_counter_that_goes_down_a_little_was_scraped_earlier_by_another_prometheus() -> None:
+    arm = started()
+    for total, bad in [(1040, 14), (1020, 13), (1060, 13), (1055, 15), (1070, 16)]:
+        arm.take(ratio([sample(total, pod="a")], [sample(bad, pod="a")]), starting=False)
+    assert arm.total == ArmCounts(70, 6)
+    arm.take(ratio([sample(500, pod="a")], [sample(7, pod="a")]), starting=False)
+    assert arm.total == ArmCounts(70 + 500, 6 + 7), "half of it is gone: that was a restart"
+
+
+def test_an_older_scrape_at_the_starting_point_leaves_what_was_known_already() -> None:
+    arm = started()
+    arm.take(ratio([sample(980, pod="a")], [sample(9, pod="a")]), starting=True)
+    arm.take(ratio([sample(1010, pod="a")], [sample(11, pod="a")]), starting=False)
+    assert arm.total == ArmCounts(10, 1)
+
+
 def test_a_series_that_vanishes_and_comes_back_loses_nothing() -> None:
     arm = started()
     other = [sample(5, pod="b")]
@@ -208,6 +224,15 @@ def test_an_edge_that_a_new_pod_does_not_have_is_counted_no_more_and_the_others_
     assert arm.edges == EdgeCounts(15, {2.0: 4})
     arm.take({"buckets": buckets}, starting=False)
     assert arm.edges == EdgeCounts(15, {2.0: 4})
+
+
+def test_a_histogram_is_older_as_a_whole_or_not_at_all() -> None:
+    arm = HistogramArm(edge=2.0, others=None)
+    arm.take({"buckets": whole({"1": 100, "2": 190, "+Inf": 200})}, starting=True)
+    arm.take({"buckets": whole({"1": 90, "2": 190, "+Inf": 195})}, starting=False)
+    assert arm.edges == EdgeCounts(0, {1.0: 0, 2.0: 0})
+    arm.take({"buckets": whole({"1": 101, "2": 195, "+Inf": 206})}, starting=False)
+    assert arm.edges == EdgeCounts(6, {1.0: 5, 2.0: 1})
 
 
 def test_a_restart_that_only_one_edge_shows_is_one_of_the_whole_histogram() -> None:

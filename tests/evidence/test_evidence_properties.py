@@ -121,8 +121,8 @@ def test_missed_broken_and_restarted_scrapes_lose_only_what_a_restart_took_along
             counter, unscraped = 0, 0
         counter, unscraped, true = counter + grown, unscraped + grown, true + grown
         seen: list[Sample] = [] if what == "missed" else [sample(math.nan if what == "nan" else counter)]
-        if what == "restarted" and counter >= last_scraped:
-            return  # nobody can tell a restart that has outgrown the last scrape from growth
+        if what == "restarted" and counter >= last_scraped / 2:
+            return  # nobody can tell it from growth, nor from a scrape that is older than the last one
         arm.take({"total": seen, "bad": []}, starting=False)
         if what in ("seen", "restarted"):
             unscraped, last_scraped = 0, counter

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from replay_samples import START, as_counters, as_plain, as_range_json, bound, counted, policy
 
@@ -132,6 +133,32 @@ def test_a_restart_of_a_server_loses_and_invents_nothing(tmp_path: Path) -> None
     answers.write_text(json.dumps(as_range_json(counters)), encoding="utf-8")
     course = play(spec, plan, read(tmp_path, answers))
     assert course.failed_checks == ("latency",)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_servers_of_prometheus_behind_one_address_invent_no_answers(tmp_path: Path, seed: int) -> None:
+    """Each scrapes every 30 s at times of its own, and each query at each tick of 15 s is answered by one of them."""
+    random = np.random.default_rng(seed)
+
+    def of_pair(lines: Iterator[str]) -> Path:
+        answers = as_range_json(as_counters(spec, plan, lines))
+        for answer in answers.values():
+            of_first = random.random(10_000) < 0.5
+            for series in answer["data"]["result"]:
+                known = [value for _, value in series["values"]]
+                for index, point in enumerate(series["values"]):
+                    scrape = index // 2 * 2 if of_first[index] else (index - 1) // 2 * 2 + 1
+                    point[1] = known[max(0, scrape)]
+        file = tmp_path / "answers.json"
+        file.write_text(json.dumps(answers), encoding="utf-8")
+        return file
+
+    spec, plan = policy(tmp_path)
+    healthy = play(spec, plan, read(tmp_path, of_pair(counted(46))))
+    assert healthy.failed_checks == ()
+    assert healthy.promoted_at is not None
+    bad = play(spec, plan, read(tmp_path, of_pair(bad_candidate())))
+    assert bad.failed_checks == ("latency",)
 
 
 def test_series_of_plain_selectors_are_found_by_their_labels(tmp_path: Path) -> None:
