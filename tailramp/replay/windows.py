@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from tailramp.assignment import Assignment
@@ -36,6 +37,9 @@ _AT_ONCE = 120
 """Ticks that are made ready in one go."""
 
 _AS_ABOVE = f"Write the columns {','.join(COLUMNS)}"
+
+_ROUNDED = 1.1
+"""Estimates of what was counted, as PromQL's increase() makes them, may be so many times as large."""
 
 Series = dict[int, float]
 """Counts by the unix time at which their window ends."""
@@ -63,8 +67,10 @@ class CsvCounts:
 def read_csv(lines: Iterable[str], file: Path) -> CsvCounts:
     """Raises InvalidFile, with line and column, for what are no counts."""
     reader = csv.reader(lines)
-    columns: dict[tuple[str, str, str], dict[str, float]] = {}
+    # By what is written; what is the same, spelt in two ways, is one.
+    columns: dict[tuple[str, str, str], Series] = {}
     times: dict[str, int] = {}
+    series: dict[tuple[str, str, str | float], tuple[tuple[str, str, str], Series]] = {}
     try:
         _check_header(tuple(cell.strip().lower() for cell in next(reader, [])))
         for cells in reader:
@@ -73,19 +79,23 @@ def read_csv(lines: Iterable[str], file: Path) -> CsvCounts:
             if len(cells) != len(COLUMNS):
                 raise Wrong("(columns)", f"this line has {len(cells)} columns", _AS_ABOVE)
             at, arm, metric, edge, count = cells
-            if at not in times:
-                times[at] = _time(at)
+            end = times.get(at)
+            if end is None:
+                end = times[at] = _time(at)
             column = columns.get((arm, metric, edge))
             if column is None:
-                _check_series(arm.strip(), metric.strip(), edge.strip())
-                column = columns[arm, metric, edge] = {}
-            if at in column:
+                name = arm.strip(), metric.strip(), edge.strip()
+                _check_series(*name)
+                same = (*name[:2], name[2] if name[2] in {ALL, BAD} else float(name[2]))
+                _, column = series.setdefault(same, (name, {}))
+                columns[arm, metric, edge] = column
+            if end in column:
                 mend = "Add up what several servers counted, one line for each window"
                 raise Wrong("time", f"{arm} {metric} {edge}".strip() + " has this window twice", mend, at)
             value = _number(count)
             if value is None:
-                raise Wrong("count", "this is no count", "Write a number of 0 or more", count)
-            column[at] = value
+                raise Wrong("count", "this is no count", f"Write a number from 0 to {LARGEST_EXACT:,.0f}", count)
+            column[end] = value
             if reader.line_num > _MOST_LINES:
                 raise Wrong("(file)", f"the file has more than {_MOST_LINES:,} lines", "Split it by time")
         if not columns:
@@ -97,11 +107,7 @@ def read_csv(lines: Iterable[str], file: Path) -> CsvCounts:
     except csv.Error as error:
         reason = f"this line cannot be read: {error}"
         raise InvalidFile([Problem("(file)", reason, _AS_ABOVE, file=file, line=reader.line_num)]) from None
-    series: dict[tuple[str, str, str], Series] = {}
-    for (arm, metric, edge), column in columns.items():
-        key = arm.strip(), metric.strip(), edge.strip()
-        series.setdefault(key, {}).update({times[at]: value for at, value in column.items()})
-    return CsvCounts(file, series)
+    return CsvCounts(file, dict(series.values()))
 
 
 def _check_header(header: tuple[str, ...]) -> None:
@@ -173,6 +179,12 @@ class _Columns:
         self.all, self.bad, self._above = all_of_them, bad, above
         self.whole = self.edges(list(all_of_them))
 
+    @property
+    def nested(self) -> list[tuple[str, Series]]:
+        """What is counted, each with what is a part of it behind it."""
+        above = [(f"answers above edge {edge:g}", column) for edge, column in self._above.items()]
+        return [("answers", self.all), *(above or [("bad answers", self.bad)])]
+
     def counts(self, times: Iterable[int]) -> ArmCounts:
         """Of the windows that end at ``times``."""
         return ArmCounts(_total(self.all, times), _total(self.bad, times))
@@ -233,7 +245,8 @@ class Windows:
             for check in of_slot:
                 self._complete(check, slot)
                 for own, arm in ((True, arms[slot]), (False, arms[plan.baseline])):
-                    self._columns[slot, check.name, own] = _columns_of(counts, check, arm)
+                    columns = self._columns[slot, check.name, own] = _columns_of(counts, check, arm)
+                    self._believe(columns, f"{arm} {check.name}")
 
     def _complete(self, check: Check, slot: SlotName) -> None:
         """Raises InvalidFile if what the check counts is not there."""
@@ -254,6 +267,16 @@ class Windows:
                 problem = Problem("edge", f"{arm} {check.name} has no line of the bad answers, with edge bad", mend)
             if problem is not None:
                 raise InvalidFile([Problem(problem.field, problem.reason, problem.mend, file=self._counts.file)])
+
+    def _believe(self, columns: _Columns, whose: str) -> None:
+        """Raises InvalidFile if a part is larger than the whole."""
+        for (of, whole), (name, part) in pairwise(columns.nested):
+            for end, count in part.items():
+                known = whole.get(end, 0.0)
+                if count > _ROUNDED * known + 1.0:
+                    reason = f"{whose} has more {name} than {of} in the window that ends at {end}, {known:.0f}"
+                    mend = "Count both in the same windows"
+                    raise InvalidFile([Problem("count", reason, mend, value=f"{count:.0f}", file=self._counts.file)])
 
     def show(self, shelf: Shelf, grid: Grid, index: int) -> None:
         """See ``Source``."""

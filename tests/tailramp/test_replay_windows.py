@@ -1,5 +1,6 @@
 """Counts as CSV: what is read, and what is refused with its line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ LINE = f"{START},candidate,errors,,10"
         (f"{HEADER}\n1,2,3", 2, "(columns)", "this line has 3 columns"),
         (f"{HEADER}\n{LINE},1", 2, "(columns)", "this line has 6 columns"),
         (f"{HEADER}\n{LINE}\n{LINE}", 3, "time", "has this window twice"),
+        (f"{HEADER}\n{START},blue,errors,,3\n2026-01-05T16:00:00+08:00, blue,errors,,4", 3, "time", "twice"),
+        (f"{HEADER}\n{START},blue,latency,2,3\n{START}.0,blue,latency,2.0,3", 3, "time", "twice"),
         (f"{HEADER}\nsoon,candidate,errors,,10", 2, "time", "this is no time"),
         (f"{HEADER}\n2026-01-05T12:00:00,candidate,errors,,10", 2, "time", "has no zone"),
         (f"{HEADER}\n{START}000,candidate,errors,,10", 2, "time", "no window ends at this time"),
@@ -71,6 +74,34 @@ def test_what_a_policy_asks_for_and_the_file_lacks_is_named(
     (problem,) = refused.value.problems
     assert problem.field == field
     assert words in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"errors,bad": 5000}, "candidate errors has more bad answers than answers in the window that ends at"),
+        ({"latency,0.5": 5000}, "candidate latency has more answers above edge 0.5 than answers in the window"),
+        (
+            {"latency,1.0": 60, "latency,2.0": 70},
+            "candidate latency has more answers above edge 2 than answers above edge 1.6 in the",
+        ),
+    ],
+)
+def test_a_part_that_is_more_than_the_whole_is_no_count_and_no_reason_to_take_anybody_back(
+    tmp_path: Path, counts: dict[str, int], said: str
+) -> None:
+    def changed() -> Iterator[str]:
+        for line in counted(2):
+            known = [count for series, count in counts.items() if f"candidate,{series}," in line]
+            yield line.rpartition(",")[0] + f",{known[0]}" if known else line
+
+    spec, plan = policy(tmp_path)
+    with pytest.raises(InvalidFile) as refused:
+        bound(spec, plan, changed())
+    (problem,) = refused.value.problems
+    assert problem.field == "count"
+    assert said in problem.reason
+    assert problem.value == str(max(counts.values()))
 
 
 def test_times_may_be_written_with_a_zone_and_stand_for_the_same_windows(tmp_path: Path) -> None:
