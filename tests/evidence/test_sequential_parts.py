@@ -148,6 +148,22 @@ def test_what_is_no_count_says_nothing_against_the_limit_nor_for_it(counts: tupl
     assert process.observe(*counts, 15.0, 1.0) == nobody.observe(0.0, 0.0, 15.0, 1.0)
 
 
+def test_a_bad_answer_without_an_answer_breaks_no_limit() -> None:
+    process, nobody = (LimitProcess(0.05, alpha=0.01) for _ in range(2))
+    for _ in range(100):
+        process.observe(0.0, 50.0, 15.0, 1.0)
+        nobody.observe(0.0, 0.0, 15.0, 1.0)
+    assert process.evidence == nobody.evidence
+
+
+def test_a_bad_answer_that_is_seen_before_its_answer_breaks_a_limit_with_it() -> None:
+    early, in_time = (LimitProcess(0.05, alpha=0.01) for _ in range(2))
+    for each, first, second in ((early, (0.0, 3.0), (10.0, 0.0)), (in_time, (0.0, 0.0), (10.0, 3.0))):
+        each.observe(*first, 15.0, 1.0)
+        each.observe(*second, 15.0, 1.0)
+    assert early.evidence == in_time.evidence > 1.0
+
+
 def test_metrics_share_the_promise_by_their_parts() -> None:
     weights = weights_of({"latency": 2.0, "errors": 1.0, "toxicity": 1.0})
     assert weights == {"latency": 0.5, "errors": 0.25, "toxicity": 0.25}

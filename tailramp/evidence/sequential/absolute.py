@@ -28,6 +28,7 @@ class LimitProcess:
         rates = [min(limit * factor, (HIGHEST_RATE + limit) / (1.0 + HIGHEST_RATE)) for factor in FACTORS]
         self._told = [(math.log(rate / limit), math.log((1.0 - rate) / (1.0 - limit))) for rate in rates]
         self._change_time = change_time or ChangeTime()
+        self._waiting = 0.0
         self._most = 100.0 / alpha
         self.renew()
 
@@ -41,11 +42,14 @@ class LimitProcess:
     def observe(self, n: float, x: float, seconds: float, eta: float) -> float:
         """Take `n` answers of which `x` were bad, and return the e-value; `eta`, 0 to 1, tempers them.
 
-        Numbers that are no counts say nothing.
+        Numbers that are no counts say nothing. A bad answer that is seen a tick before the answer that it belongs to is
+        counted waits for it, one tick.
         """
         if not (0.0 <= n < math.inf and 0.0 <= x < math.inf):
             n = x = 0.0
-        n = max(n, x)
+        seen = x + self._waiting
+        self._waiting = min(x, max(0.0, seen - n))
+        x = min(seen, n)
         weight = min(self._due + self._change_time.over_day * seconds / DAY, self._unplaced)
         self._due = 0.0
         self._unplaced -= weight
