@@ -104,6 +104,9 @@ CATALOG: Final[dict[str, str]] = {
         "明显比基线差：从本步开始之前算起，{n} 个{unit}中有 {counts} 个{bad}（{share}）"
     ),
     "{ratio} times as often ({low} to {high})": "出现频率是基线的 {ratio} 倍（{low} 到 {high}）",
+    "{ratio} times as often ({low} to {high}) since the ramp began, about {since} times since it became worse": (
+        "自灰度开始以来出现频率是基线的 {ratio} 倍（{low} 到 {high}），自变差以来约为 {since} 倍"
+    ),
     "evidence {evidence}, a rollback needs {needed}": "证据 {evidence}，回滚需要 {needed}",
     "its users are known from before the ramp": "已用放量前的数据修正用户差异",
     "its users are not known from before": "没有放量前的数据，未修正用户差异",

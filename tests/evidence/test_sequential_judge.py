@@ -1,6 +1,7 @@
 """The sequential judge: its verdicts, its memory over steps and crashes, and its company of other judges."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -44,6 +45,36 @@ def test_the_verdict_explains_itself() -> None:
     assert numbers.ratio_high is not None
     assert numbers.ratio_low < numbers.ratio < numbers.ratio_high
     assert shown.healthy(100) == verdict
+
+
+@pytest.mark.parametrize("healthy", [0, 2000])
+def test_a_late_regression_is_told_by_how_bad_it_is_since_it_began(healthy: int) -> None:
+    shown = Shown(errors())
+    shown.healthy(healthy)
+    while shown.verdict.kind is not VerdictKind.FAIL:
+        shown.tick((25, 2), (475, 2))
+    told = re.search(r"\((\S+) to (\S+)\)(?: since the ramp began, about (\S+) times since)?", shown.verdict.reason)
+    assert told is not None
+    if healthy:
+        assert float(told[2]) < float(told[3])
+        assert 4 < float(told[3]) < 20
+    else:
+        assert told[3] is None
+
+
+def test_a_candidate_that_has_stopped_answering_passes_nothing_until_it_answers_again() -> None:
+    shown = Shown(errors())
+    assert shown.healthy(200).kind is VerdictKind.PASS
+    kinds = [shown.tick((0, 0), (475, 2)).kind for _ in range(4)]
+    assert kinds == [VerdictKind.PASS] * 2 + [VerdictKind.INCONCLUSIVE] * 2
+    assert shown.verdict.reason.startswith("no answers for 20 s; baseline ")
+    assert shown.tick((25, 0), (475, 2)).kind is VerdictKind.PASS
+
+
+def test_where_nobody_asks_anything_a_candidate_is_not_to_blame_for_its_silence() -> None:
+    shown = Shown(errors())
+    shown.healthy(200)
+    assert {shown.tick((0, 0), (0, 0)).kind for _ in range(20)} == {VerdictKind.PASS}
 
 
 def test_it_says_how_many_bad_answers_would_flip_it() -> None:

@@ -38,8 +38,9 @@ _AGAINST = 1.01
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a dossier says about its most telling row: a bucket edge (None: the check's own bad answers), the counts
-    that its evidence rests on, and how many times as often the candidate has bad answers, with its interval. `more` are
-    the bad answers in a row, beyond what is usual, after which the candidate would be taken back.
+    that its evidence rests on, and how many times as often the candidate has bad answers since the ramp began, with its
+    interval; `since` is how many times as often since it became worse, if it did. `more` are the bad answers in a row,
+    beyond what is usual, after which the candidate would be taken back.
 
     Counts of `earlier` stretches are among them if those ended with evidence against the candidate: what the last
     ticks of a hold have found is known only when the next step, or the bake, has counted nothing yet.
@@ -53,6 +54,7 @@ class Finding:
     low: float
     high: float
     upper: float
+    since: float
     more: int
 
 
@@ -257,6 +259,7 @@ class Dossier:
             low=float(found.low[0]),
             high=float(found.high[0]),
             upper=float(found.upper[0]),
+            since=process.ratio_since(row),
             more=self._more(row),
         )
 

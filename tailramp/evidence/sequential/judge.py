@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _TOO_MUCH_TO_GO_ON = 0.2
 """Of the evidence that a rollback needs: with so much of it nothing passes."""
 
+_TICKS_OF_SILENCE = 3
+"""Without an answer of the candidate, but with some of the baseline."""
+
 
 class Filing:
     """Only fills a dossier: of stretches of time that are over nobody wants to know any more."""
@@ -50,6 +53,7 @@ class Heard(NamedTuple):
     all: tuple[ArmCounts, ArmCounts]  # of the candidate and of the baseline, since the anchor
     evidence: float
     adjusted: bool | None  # see `Dossier.adjusted`
+    silent: int = 0  # seconds since the candidate's last answer, once that are too many
     finding: "Finding | None" = None
     risks: tuple[tuple[float, float], ...] = ()
 
@@ -60,6 +64,7 @@ class Doubt(StrEnum):
     NOTHING_YET = "nothing yet"
     TOO_FEW = "too few"
     NO_BASELINE = "no baseline"
+    SILENT = "silent"
     TOO_MUCH_EVIDENCE = "too much evidence"
 
 
@@ -68,7 +73,7 @@ class SequentialJudge:
 
     - A breach of the limit that is certain, without such evidence, is shared with the baseline: hold, blame nobody.
     - PASS needs `floor` answers of the candidate since the anchor, answers of the baseline beside them, and little
-      evidence.
+      evidence. A candidate that has stopped answering, while the baseline answers, passes nothing.
     - While it is only `listening` (a step that settles, a check that cold caches explain) ticks add nothing to the
       dossier.
     """
@@ -100,6 +105,8 @@ class SequentialJudge:
         """Whether verdicts come without the ratio, its interval and the risks; see `Jury.brief`."""
         self._last_index: int | None = None
         self._last_at = 0
+        self._last_answer = 0
+        self._silent_ticks = 0
         self._all = (NOTHING, NOTHING)
         self._failed: Saying | None = None
 
@@ -127,7 +134,7 @@ class SequentialJudge:
         if self._last_index is None or tick.index > self._last_index:
             self._last_index = tick.index
             self._last_at = tick.at
-            self._all = (self._all[0].plus(_sound(tick.candidate)), self._all[1].plus(_sound(tick.baseline)))
+            self._count(tick.at, _sound(tick.candidate), _sound(tick.baseline))
             if not self._listening:
                 self._dossier.take(tick)
         if not self._listening and self.evidence >= self._dossier.rule.needed:
@@ -140,12 +147,20 @@ class SequentialJudge:
         """See `Judge.restate`."""
         return (self._failed or self._say(self.heard(self._last_at))).verdict
 
+    def _count(self, at: int, candidate: ArmCounts, baseline: ArmCounts) -> None:
+        self._all = (self._all[0].plus(candidate), self._all[1].plus(baseline))
+        if candidate.n > 0:
+            self._last_answer, self._silent_ticks = at, 0
+        elif baseline.n > 0:
+            self._silent_ticks += 1
+
     def heard(self, at: int) -> Heard:
         """What is known now, at unix time `at`."""
         dossier = self._dossier
+        silent = at - self._last_answer if self._silent_ticks >= _TICKS_OF_SILENCE else 0
         if self.brief:
-            return Heard(at, self._all, dossier.evidence, dossier.adjusted)
-        return Heard(at, self._all, dossier.evidence, dossier.adjusted, dossier.finding(), dossier.risks())
+            return Heard(at, self._all, dossier.evidence, dossier.adjusted, silent)
+        return Heard(at, self._all, dossier.evidence, dossier.adjusted, silent, dossier.finding(), dossier.risks())
 
     def remark(self, heard: Heard) -> str:
         """Return the evidence for the end of a sentence."""
@@ -190,6 +205,8 @@ class SequentialJudge:
             return Doubt.TOO_FEW
         if baseline.n <= 0:
             return Doubt.NO_BASELINE
+        if heard.silent:
+            return Doubt.SILENT
         return Doubt.TOO_MUCH_EVIDENCE if heard.evidence >= _TOO_MUCH_TO_GO_ON * self._dossier.rule.needed else None
 
     def _told(self, heard: Heard) -> str:
@@ -207,6 +224,8 @@ class SequentialJudge:
                 doubt += f", {count(candidate.bad)} of them {self._words.bad}"
             case Doubt.NO_BASELINE:
                 doubt = f"no {unit} of the baseline to compare with"
+            case Doubt.SILENT:
+                doubt = f"no {unit} for {heard.silent} s"
         return f"{doubt}; {beside(baseline)}; {self.remark(heard)}"
 
     def _shared_told(self, heard: Heard) -> str:
@@ -273,4 +292,8 @@ def _share(counts: ArmCounts) -> str:
 
 
 def _times(finding: "Finding") -> str:
-    return f"{finding.ratio:.1f} times as often ({finding.low:.1f} to {finding.high:.1f})"
+    told = f"{finding.ratio:.1f} times as often ({finding.low:.1f} to {finding.high:.1f})"
+    if finding.since <= finding.high:
+        return told
+    # A late regression is hidden in the ratio of the whole ramp, and that alone would not say why anybody is taken back.
+    return f"{told} since the ramp began, about {finding.since:.1f} times since it became worse"

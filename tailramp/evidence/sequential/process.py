@@ -90,6 +90,14 @@ class EvidenceProcess:
         """Log-ratios, shape (200,), and the log-likelihood of each, shape (rows, 200): see `ratios`."""
         return self._log_ratios[RATIO_SLICE], self._ratio
 
+    def ratio_since(self, row: int) -> float:
+        """How many times as often the candidate of a row has bad answers since it became worse, if it did: the mean over
+        all effects and times at which that may have been. A ratio of the two rates, above 0.
+        """
+        weight = self._b[row]
+        total = float(weight.sum())
+        return float(np.exp((weight * self._log_ratios[CHANGED]).sum() / total)) if total > 0 else 1.0
+
     @property
     def spread(self) -> Array:
         """Standard deviation of the log-ratio of the two sets of users before the day's counts, shape (rows,)."""
