@@ -101,8 +101,8 @@ class SeriesCounter:
 
 
 _OLD = 0.5
-"""Of its last value. A process that restarts has lost more, unless it had lived for hardly longer than a scrape: what it
-had counted in that time is then what is lost."""
+"""Of its last value. A process that restarts has lost more, unless it had lived for hardly longer than a scrape: then
+what it had counted in that time is lost."""
 
 
 def _went_down(last: Mapping[float, float], values: Mapping[float, float]) -> bool:

@@ -295,5 +295,5 @@ def _times(finding: "Finding") -> str:
     told = f"{finding.ratio:.1f} times as often ({finding.low:.1f} to {finding.high:.1f})"
     if finding.since <= finding.high:
         return told
-    # A late regression is hidden in the ratio of the whole ramp, and that alone would not say why anybody is taken back.
+    # A late regression is hidden in the ratio of the whole ramp, which alone does not say why anybody is taken back.
     return f"{told} since the ramp began, about {finding.since:.1f} times since it became worse"

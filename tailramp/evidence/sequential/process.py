@@ -91,8 +91,8 @@ class EvidenceProcess:
         return self._log_ratios[RATIO_SLICE], self._ratio
 
     def ratio_since(self, row: int) -> float:
-        """How many times as often the candidate of a row has bad answers since it became worse, if it did: the mean over
-        all effects and times at which that may have been. A ratio of the two rates, above 0.
+        """How many times as often the candidate of a row has bad answers since it became worse, if it did: the mean
+        over all effects and times at which that may have been. A ratio of the two rates, above 0.
         """
         weight = self._b[row]
         total = float(weight.sum())
