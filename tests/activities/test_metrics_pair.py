@@ -70,7 +70,8 @@ async def test_answers_of_now_the_one_and_now_the_other_are_counted_once(
     last = GRID.ticks_in(60 * MINUTES - 120) - 2
     for index in range(-4, last + 1):
         verdicts = book.observe(await pair[turns[index % len(turns)]].read(CHECKS, [GREEN, BLUE], GRID.time(index)))
-        assert {verdict.kind for verdict in verdicts} <= {VerdictKind.PASS, VerdictKind.INCONCLUSIVE}
+        if index >= 0:
+            assert {verdict.kind for verdict in verdicts} <= {VerdictKind.PASS, VerdictKind.INCONCLUSIVE}, verdicts
     for verdict in verdicts:
         since = ANSWERS["green"] * (GRID.time(last) - GRID.anchor)
         assert since - ANSWERS["green"] * EVERY <= verdict.numbers.seen <= since + ANSWERS["green"] * EVERY
