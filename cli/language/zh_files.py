@@ -130,6 +130,8 @@ CATALOG: Final[dict[str, str]] = {
     '1 % of the users is one bucket, "00"': '1 % 的用户是一个分桶 "00"',
     "the file names no candidate, or names them twice": "文件没有写候选版本，或写了两处",
     "Write either canary: with one candidate, or canaries: with a list of them": "请写 canary:（一个候选版本）或 canaries:（一个列表）",
+    "has {#n} numbers, which is neither one for all edges nor one for each": "有 {n} 个数，既不是所有边界共用一个，也不是每个边界一个",
+    "Write one number, or {#n}: of p50, p75, p90, p95, p99 and the limit": "请写一个数，或写 {n} 个：依次为 p50、p75、p90、p95、p99 和上限",
     "a judge is named twice": "同一个判定方法写了两次",
     "Name each once": "每个只写一次",
     "{model} is listed twice": "{model} 列出了两次",

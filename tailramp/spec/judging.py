@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tailramp.errors import WrongValue
 from tailramp.evidence.judge import JudgeName
@@ -18,6 +18,9 @@ Ratio = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
 Edge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+_EDGES = 6
+
+
 class NoiseSettings(FileModel):
     """How much two groups of users and servers differ although nothing is wrong, as ``tailramp calibrate`` finds it.
 
@@ -28,31 +31,40 @@ class NoiseSettings(FileModel):
     tau: tuple[Spread, ...] | None = Field(
         default=None,
         min_length=1,
-        max_length=6,
+        max_length=_EDGES,
         description="standard deviation of the log-rate between buckets of 1 % of the users",
         examples=[[0.17]],
     )
     phi0: tuple[Sessions, ...] | None = Field(
         default=None,
         min_length=1,
-        max_length=6,
+        max_length=_EDGES,
         description="bad answers of one session: sum of squares over sum",
         examples=[[1.0]],
     )
     sigma0: tuple[Spread, ...] | None = Field(
         default=None,
         min_length=1,
-        max_length=6,
+        max_length=_EDGES,
         description="standard deviation of the log-ratio of two groups of servers over five minutes",
         examples=[[0.1]],
     )
     carry: tuple[Carry, ...] | None = Field(
         default=None,
         min_length=1,
-        max_length=6,
+        max_length=_EDGES,
         description="how much of the difference between buckets is the same a day later; matters with history alone",
         examples=[[0.85]],
     )
+
+    @field_validator("tau", "phi0", "sigma0", "carry")
+    @classmethod
+    def _one_or_of_all_edges(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        """With fewer the outer edges, whose noise is the largest, would have the last one's."""
+        if value is not None and len(value) not in {1, _EDGES}:
+            mend = f"Write one number, or {_EDGES}: of p50, p75, p90, p95, p99 and the limit"
+            raise WrongValue(f"has {len(value)} numbers, which is neither one for all edges nor one for each", mend)
+        return value
 
 
 class HistorySettings(FileModel):

@@ -52,6 +52,7 @@ ONLY_TOGETHER = {
         "weights that nobody says where they are",
         "an id in two places",
         "no salt",
+        "noise of some edges",
         "a check that estimates",
         "a hang of no time",
         "a hang that no scrape sees",
