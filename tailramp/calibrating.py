@@ -25,8 +25,10 @@ from tailramp.evidence.sequential.calibration import (
     LEAST_BUCKETS,
     LEAST_DAYS,
     LEAST_EVENTS,
+    LEAST_OF_EACH,
     Estimate,
     carry_estimate,
+    comparable,
     noise_estimates,
     spread_estimate,
 )
@@ -384,15 +386,18 @@ def _no_carry(buckets: BucketCounts | None) -> str:
 
 
 def _too_few_answers(pairs: Sequence[PairCounts], rows: int, per_block: int) -> str:
-    windows = [pair.windows(row) for pair in pairs for row in range(rows)]
-    windows = [one for one in windows if one[:, 0].any() and one[:, 2].any()]
-    if not windows:
+    found = [comparable(pair.windows(row), per_block) for pair in pairs for row in range(rows)]
+    blocks = max((len(one) for one in found), default=0)
+    if not blocks:
         return "there is nothing to compare: two slots, two servers or a label that names a bucket"
-    blocks = max(len(one) // per_block for one in windows)
     if blocks < LEAST_BLOCKS:
         return f"{blocks} of the {LEAST_BLOCKS} blocks of five minutes that are needed"
-    most = max(float(one[:, 1::2].sum()) for one in windows)
-    return f"{most:,.0f} of the {LEAST_BAD:g} bad answers that are needed"
+    bad = [one[:, :, 1::2].sum(axis=(0, 1)) for one in found]
+    most = max(float(both.sum()) for both in bad)
+    if most < LEAST_BAD:
+        return f"{most:,.0f} of the {LEAST_BAD:g} bad answers that are needed"
+    fewer = max(float(both.min()) for both in bad)
+    return f"{fewer:,.0f} of the {LEAST_OF_EACH:g} bad answers of either group that are needed"
 
 
 def assumed_of(check: Check) -> dict[str, tuple[float, ...]]:

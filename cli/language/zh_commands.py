@@ -177,6 +177,7 @@ CATALOG: Final[dict[str, str]] = {
     "{#have} of the {#need} blocks of five minutes that are needed": "有 {have} 个五分钟时段，需要 {need} 个",
     "{#have} of the {#need} whole days that are needed": "有 {have} 个整天，需要 {need} 个",
     "the buckets differ by hardly more than chance": "各分桶之间的差异与偶然波动相差无几",
+    "{#have} of the {#need} bad answers of either group that are needed": "较少的一组有 {have} 个坏回答，每组需要 {need} 个",
     "{#have} of the {#need} bad answers that are needed": "有 {have} 个坏回答，需要 {need} 个",
     "{bad} bad against the baseline's {base}: noticed after {#n} answers": (
         "坏回答在基线占 {base}、在候选占 {bad} 时，候选 {n} 个回答后发现"

@@ -107,6 +107,26 @@ def test_few_data_make_a_careful_test() -> None:
     assert noise_estimates(np.tile([100.0, 0.0, 100.0, 0.0], (1000, 1)), 20) is None
 
 
+@pytest.mark.parametrize("other", [(0.0, 0.0), (100.0, 0.0)])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_group_that_nothing_can_be_compared_with_is_no_proof_that_there_is_no_noise(
+    other: tuple[float, float], first: bool
+) -> None:
+    counts = np.tile([*other, 100.0, 3.0] if first else [100.0, 3.0, *other], (1000, 1))
+    assert noise_estimates(counts, 20) is None
+
+
+def test_only_the_time_in_which_both_groups_were_answered_tells_anything() -> None:
+    random = np.random.default_rng(5)
+    counts = windows(random, 288, session=1, sigma=0.1)
+    idle = counts.copy()
+    idle[20 * 23 :, :2] = 0.0
+    assert noise_estimates(idle, 20) is None
+    idle = counts.copy()
+    idle[20 * 100 :, :2] = 0.0
+    assert noise_estimates(idle, 20) == noise_estimates(counts[: 20 * 100], 20)
+
+
 def test_the_same_counts_give_the_same_estimate() -> None:
     counts = windows(np.random.default_rng(4), 50, 2, 0.1)
     assert noise_estimates(counts, 20) == noise_estimates(counts, 20)

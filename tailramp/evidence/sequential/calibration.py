@@ -24,6 +24,8 @@ LEAST_BLOCKS = 24
 """Blocks of five minutes, below which noise that lasts for minutes has hardly shown itself."""
 LEAST_BAD = 100.0
 """Bad answers of two groups together, below which their scatter tells nothing."""
+LEAST_OF_EACH = 10.0
+"""Of these, of either group: one that hardly has any is nothing to compare the other with."""
 
 _LEAST_SIGMA = 0.01
 _RESAMPLED = 300
@@ -161,21 +163,29 @@ def carry_estimate(n: ArrayLike, x: ArrayLike, phi0: float = 1.0) -> Estimate | 
     return _with_interval((value,), n.shape[1], again)[0]
 
 
+def comparable(windows: Array, per_block: int) -> Array:
+    """The blocks of five minutes in which both groups have answers, shape (blocks, `per_block`, 4)."""
+    by_block = windows[: len(windows) // per_block * per_block].reshape(-1, per_block, 4)
+    found: Array = by_block[(by_block[:, :, 0::2].sum(axis=1) > 0).all(axis=1)]
+    return found
+
+
 def noise_estimates(windows: Array, per_block: int) -> tuple[Estimate, Estimate] | None:
     """Return phi0 and sigma0 as `count_noise` does, with intervals from resampled blocks of five minutes.
 
-    None for fewer than `LEAST_BLOCKS` blocks or `LEAST_BAD` bad answers.
+    None for fewer than `LEAST_BLOCKS` blocks in which both groups have answers, or fewer bad answers than `LEAST_BAD`
+    and `LEAST_OF_EACH`.
     """
-    blocks = len(windows) // per_block
-    if blocks < LEAST_BLOCKS or windows[:, 1::2].sum() < LEAST_BAD:
+    by_block = comparable(windows, per_block)
+    kept = by_block.reshape(-1, 4)
+    bad = kept[:, 1::2].sum(axis=0)
+    if len(by_block) < LEAST_BLOCKS or bad.sum() < LEAST_BAD or bad.min() < LEAST_OF_EACH:
         return None
-    kept = windows[: blocks * per_block]
-    by_block = kept.reshape(blocks, per_block, 4)
 
     def again(chosen: NDArray[np.int64]) -> tuple[float, ...]:
         return count_noise(by_block[chosen].reshape(-1, 4), per_block)
 
-    phi0, sigma0 = _with_interval(count_noise(kept, per_block), blocks, again)
+    phi0, sigma0 = _with_interval(count_noise(kept, per_block), len(by_block), again)
     return phi0, sigma0
 
 
