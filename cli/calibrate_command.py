@@ -6,6 +6,7 @@ import difflib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,47 @@ if TYPE_CHECKING:
 
 _PLACE: Final = ("checks", "sequential", "noise")
 _LONGEST: Final = timedelta(days=14)
+
+_Noise = dict[str, dict[str, tuple[float, ...]]]
+"""Numbers of the platform file, by check and size."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was ``found`` of the ``checks`` in the ``chosen`` slots, from ``since`` before unix time ``end`` to it.
+
+    ``same_model``: whether those were named for having served the same; ``sizes``: which of each check are told.
+    """
+
+    chosen: tuple[str, ...]
+    same_model: bool
+    since: timedelta
+    end: int
+    checks: "Sequence[Check]"
+    found: "Sequence[Found]"
+    sizes: "Sequence[str]"
+
+    @property
+    def noise(self) -> _Noise:
+        """Of each check what is told of it; nothing of a check that nothing is told of."""
+        from tailramp.calibrating import assumed_of
+
+        noise = {}
+        for check, one in zip(self.checks, self.found, strict=True):
+            told = {size: numbers for size, numbers in one.noise(assumed_of(check)).items() if size in self.sizes}
+            if told:
+                noise[one.check] = told
+        return noise
+
+    @property
+    def missing(self) -> list[str]:
+        """What is not told of each check, and why."""
+        return [
+            f"{one.check}: {size}: {why}"
+            for one in self.found
+            for size, why in one.missing.items()
+            if size in self.sizes
+        ]
 
 
 def _label_option(option: str, default: str, text: str) -> Callable[[Callable[..., ExitCode]], Callable[..., ExitCode]]:
@@ -77,7 +119,6 @@ def calibrate_command(
 
     What there are too few data for is named, and stays at 1.5 times the usual. Exits with 5 if that is everything.
     """
-    from tailramp.calibrating import SIZES
     from tailramp.spec import load_spec
 
     path = files.platform_beside(file, platform)
@@ -88,22 +129,13 @@ def calibrate_command(
     labels = (_label(bucket_label, "--bucket-label"), _label(server_label, "--server-label"))
     if not timedelta(minutes=10) <= since <= _LONGEST:
         raise click.BadParameter("write between 10m and 14d", param_hint="--since")
-    chosen, found, end = asyncio.run(_measured(console, spec, checks, same_model, since, labels))
-    sizes = SIZES if spec.platform.checks.sequential.history is not None else SIZES[:-1]  # nobody else uses the carry
-    noise = _noise(checks, found, sizes)
-    if not noise:
-        raise RefusedRamp(
-            "there are too few data to estimate anything; 1.5 times the usual noise stays in use",
-            tuple(_missing(found, sizes)),
-        )
-    after = _with_noise(before, noise)
+    measured = asyncio.run(_measure(console, spec, checks, same_model, since, labels))
+    after = _with_noise(before, _enough(measured))
     diff = "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(path), str(path)))
     if not dry_run and after != before:
         _write(path, before, after)
-    head = _head(chosen, same_model, since, end)
-    text = "\n".join(_lines(console, head, checks, found, sizes, path, diff if dry_run else None))
-    data = _as_data(chosen, since, end, checks, found, sizes, noise, path, diff, dry_run=dry_run)
-    console.answer(text, data, said=True)
+    text = "\n".join(_lines(console, measured, path, diff if dry_run else None))
+    console.answer(text, _as_data(measured, path, diff, dry_run=dry_run), said=True)
     return ExitCode.DONE
 
 
@@ -137,16 +169,17 @@ def _label(name: str, option: str) -> str:
     return name
 
 
-async def _measured(
+async def _measure(
     console: Console,
     spec: "RampSpec",
     checks: "Sequence[Check]",
     same_model: tuple[str, ...],
     since: timedelta,
     labels: tuple[str, str],
-) -> "tuple[tuple[str, ...], list[Found], int]":
+) -> _Measured:
     from activities.calibrating import Calibration, Labels, Period
     from activities.metrics import PrometheusMetrics
+    from tailramp.calibrating import SIZES
     from tailramp.checks import slot_match
 
     settings = spec.platform.prometheus
@@ -161,25 +194,19 @@ async def _measured(
         chosen, found = await calibration.run(checks, slots, same_model)
     finally:
         metrics.close()
-    return chosen, found, end
+    # Nobody else uses the carry.
+    sizes = SIZES if spec.platform.checks.sequential.history is not None else SIZES[:-1]
+    return _Measured(chosen, bool(same_model), since, end, checks, found, sizes)
 
 
-def _noise(
-    checks: "Sequence[Check]", found: "Sequence[Found]", sizes: "Sequence[str]"
-) -> dict[str, dict[str, tuple[float, ...]]]:
-    from tailramp.calibrating import assumed_of
-
-    noise = {}
-    for check, one in zip(checks, found, strict=True):
-        told = {size: numbers for size, numbers in one.noise(assumed_of(check)).items() if size in sizes}
-        if told:
-            noise[one.check] = told
-    return noise
-
-
-def _missing(found: "Sequence[Found]", sizes: "Sequence[str]") -> list[str]:
-    """What is not told of each check, and why."""
-    return [f"{one.check}: {size}: {why}" for one in found for size, why in one.missing.items() if size in sizes]
+def _enough(measured: _Measured) -> _Noise:
+    """The noise that was measured.  Raises RefusedRamp, with what is missing, if there is none."""
+    if noise := measured.noise:
+        return noise
+    raise RefusedRamp(
+        "there are too few data to estimate anything; 1.5 times the usual noise stays in use",
+        tuple(measured.missing),
+    )
 
 
 def _text_of(path: Path) -> str:
@@ -191,7 +218,7 @@ def _text_of(path: Path) -> str:
         raise Refused(f"{path} cannot be read: {error}") from None
 
 
-def _with_noise(text: str, noise: dict[str, dict[str, tuple[float, ...]]]) -> str:
+def _with_noise(text: str, noise: _Noise) -> str:
     from tailramp.yaml_insertion import with_value
 
     for check, sizes in noise.items():
@@ -219,44 +246,25 @@ def _write(path: Path, before: str, after: str) -> None:
         raise Refused(f"{path} cannot be written: {error.strerror}. --dry-run prints the change") from None
 
 
-def _head(chosen: "Sequence[str]", same_model: "Sequence[str]", since: timedelta, end: int) -> str:
+def _head(measured: _Measured) -> str:
     from tailramp.units import format_duration
 
-    whose = f"{' and '.join(chosen)}, the same model" if same_model else f"{chosen[0]}, the busiest slot"
-    return f"{whose}: {format_duration(since)} up to {datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M} UTC"
+    chosen = measured.chosen
+    whose = f"{' and '.join(chosen)}, the same model" if measured.same_model else f"{chosen[0]}, the busiest slot"
+    until = datetime.fromtimestamp(measured.end, UTC)
+    return f"{whose}: {format_duration(measured.since)} up to {until:%Y-%m-%d %H:%M} UTC"
 
 
-def _lines(
-    console: Console,
-    head: str,
-    checks: "Sequence[Check]",
-    found: "Sequence[Found]",
-    sizes: "Sequence[str]",
-    path: Path,
-    diff: str | None,
-) -> list[str]:
-    from cli.tables import table
-
+def _lines(console: Console, measured: _Measured, path: Path, diff: str | None) -> list[str]:
+    """What a person reads; ``diff`` of the platform file if it was left as it is."""
     say = console.say
-    rows = [[say("check"), say("above"), say("answers"), say("bad"), *sizes]]
-    for check, one in zip(checks, found, strict=True):
-        rows += [
-            [
-                one.check,
-                _edge_said(check, row),
-                f"{row.n:,.0f}",
-                f"{row.bad:,.0f}",
-                *(_estimate_said(getattr(row, size)) for size in sizes),
-            ]
-            for row in one.rows
-        ]
-    lines = [say(head), "", *table(rows, right=frozenset({1, 2, 3})), ""]
-    missing = _missing(found, sizes)
+    missing = measured.missing
+    lines = [say(_head(measured)), "", *_estimates(console, measured), ""]
     if not missing:
         lines.append(say("Of each size the upper end is used."))
     else:
         lines.append(say("Of each size the upper end is used; ? is not told, and stays at 1.5 times the usual:"))
-    if "carry" in sizes:
+    if "carry" in measured.sizes:
         lines.append(say("Of carry it is the lower end; where it is not told, 0.5."))
     lines += map(say, missing)
     if diff is None:
@@ -264,6 +272,26 @@ def _lines(
     else:
         lines += ["", diff.rstrip("\n") or say(f"{path} would not change.")]
     return lines
+
+
+def _estimates(console: Console, measured: _Measured) -> list[str]:
+    """The table of all estimates."""
+    from cli.tables import table
+
+    say = console.say
+    rows = [[say("check"), say("above"), say("answers"), say("bad"), *measured.sizes]]
+    for check, one in zip(measured.checks, measured.found, strict=True):
+        rows += [
+            [
+                one.check,
+                _edge_said(check, row),
+                f"{row.n:,.0f}",
+                f"{row.bad:,.0f}",
+                *(_estimate_said(getattr(row, size)) for size in measured.sizes),
+            ]
+            for row in one.rows
+        ]
+    return table(rows, right=frozenset({1, 2, 3}))
 
 
 def _edge_said(check: "Check", row: "Row") -> str:
@@ -278,46 +306,32 @@ def _estimate_said(estimate: "Estimate | None") -> str:
     return "?" if estimate is None else f"{estimate.value:.2g} ({estimate.low:.2g}-{estimate.high:.2g})"
 
 
-def _as_data(
-    chosen: "Sequence[str]",
-    since: timedelta,
-    end: int,
-    checks: "Sequence[Check]",
-    found: "Sequence[Found]",
-    sizes: "Sequence[str]",
-    noise: dict[str, dict[str, tuple[float, ...]]],
-    path: Path,
-    diff: str,
-    *,
-    dry_run: bool,
-) -> dict[str, Any]:
-    from tailramp.calibrating import SIZES
-
+def _as_data(measured: _Measured, path: Path, diff: str, *, dry_run: bool) -> dict[str, Any]:
+    noise = measured.noise
     return {
-        "slots": list(chosen),
-        "from": end - since.total_seconds(),
-        "to": end,
+        "slots": list(measured.chosen),
+        "from": measured.end - measured.since.total_seconds(),
+        "to": measured.end,
         "checks": [
             {
                 "check": one.check,
-                "rows": [
-                    {
-                        "edge": row.edge,
-                        "answers": row.n,
-                        "bad": row.bad,
-                        **{size: _estimate_as_data(getattr(row, size)) for size in SIZES},
-                    }
-                    for row in one.rows
-                ],
+                "rows": [_row_as_data(row) for row in one.rows],
                 "noise": {size: list(numbers) for size, numbers in noise.get(one.check, {}).items()},
-                "missing": {size: why for size, why in one.missing.items() if size in sizes},
+                "missing": {size: why for size, why in one.missing.items() if size in measured.sizes},
             }
-            for check, one in zip(checks, found, strict=True)
+            for one in measured.found
         ],
         "file": str(path),
         "written": not dry_run,
         "diff": diff,
     }
+
+
+def _row_as_data(row: "Row") -> dict[str, Any]:
+    from tailramp.calibrating import SIZES
+
+    estimates = {size: _estimate_as_data(getattr(row, size)) for size in SIZES}
+    return {"edge": row.edge, "answers": row.n, "bad": row.bad, **estimates}
 
 
 def _estimate_as_data(estimate: "Estimate | None") -> dict[str, float] | None:
