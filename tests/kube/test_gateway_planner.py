@@ -13,6 +13,7 @@ from activities.routers.kube.gateway_api import GatewayApi
 from activities.routers.kube.planner import NOBODY
 from tailramp.assignment import Rule
 from tailramp.buckets import BucketSet
+from tailramp.proof import Answer
 
 PLANNER = GatewayApi(binding("gateway-api"))
 EXACT = GatewayApi(binding("gateway-api", exact=True))
@@ -181,6 +182,31 @@ def test_a_backend_that_the_gateway_does_not_find_is_a_no() -> None:
     (finding,) = PLANNER.conditions(main)
     assert (finding.answer, "no such Service" in finding.seen) == ("no", True)
     assert "no such Service" in words(PLANNER, main)
+
+
+def test_a_status_that_spells_out_what_the_route_leaves_to_its_defaults_is_of_the_same_gateway() -> None:
+    """NGINX Gateway Fabric writes the namespace, and Traefik copies the reference as it is."""
+    main = http_route()
+    (parent,) = main["spec"]["parentRefs"]
+    (said,) = main["status"]["parents"]
+    said["parentRef"] = {"kind": "Gateway", "name": parent["name"], "namespace": "llm"}
+    main["spec"]["parentRefs"] = [{"name": parent["name"]}]
+    assert [finding.answer for finding in PLANNER.conditions(main)] == [Answer.YES]
+    said["parentRef"]["namespace"] = "elsewhere"
+    assert [finding.answer for finding in PLANNER.conditions(main)] == [Answer.UNKNOWN]
+
+
+def test_a_gateway_that_has_not_said_yet_whether_it_accepts_is_not_believed_to() -> None:
+    main = http_route()
+    (said,) = main["status"]["parents"]
+    said["conditions"] = [{"type": "Programmed", "status": "True", "reason": "Programmed"}]
+    assert [finding.answer for finding in PLANNER.conditions(main)] == [Answer.UNKNOWN]
+
+
+def test_what_a_gateway_says_beside_the_conditions_of_the_api_needs_no_generation() -> None:
+    main = http_route()
+    main["status"]["parents"][0]["conditions"].append({"type": "Priced", "status": "False", "reason": "TooMuch"})
+    assert [finding.answer for finding in PLANNER.conditions(main)] == [Answer.YES]
 
 
 def test_a_route_that_no_gateway_has_taken_up_is_unknown() -> None:

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from kube_namespace import Namespace
 from kube_objects import Kind, Objects
-from record_changes import renew, serve
+from record_changes import LATER_RAMP, renew, roll_back, serve, take_over
 
 from activities.kube import Denied, KubeClient
 from activities.kube.client import Event, EventKind
@@ -101,6 +101,35 @@ async def test_a_look_between_two_ticks_writes_nothing(objects: Objects) -> None
     assert await version() == before
     await objects.router.renew(renew(2))
     assert await version() != before
+
+
+async def test_a_gateway_whose_status_goes_away_changes_nothing_of_a_ramp_that_runs(namespace: Namespace) -> None:
+    """Whether it reads patterns was told by that status in preflight: a new one may be long in coming."""
+    async with Objects(namespace, "gateway-api") as objects:
+        auto = objects.router_with(objects.admin, objects.binding.model_copy(update={"exact": None}))
+
+        async def say(parents: list[dict[str, object]]) -> None:
+            change = {"op": "add", "path": "/status", "value": {"parents": parents}}
+            await objects.admin.patch(objects.resource, objects.namespace, "chat", [change], subresource="status")
+
+        condition = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
+        condition["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+        traefik = {"controllerName": "traefik.io/gateway-controller", "parentRef": {"name": "public"}}
+        await say([{**traefik, "conditions": [condition]}])
+        await auto.prepare(take_over(), ["green"])
+        await auto.apply(serve(on_green("00-09"), 2))
+        await say([])
+        assert (await auto.renew(renew(2))).drift == ()
+        await auto.apply(serve(on_green("00-49"), 3))
+        canary = await objects.canary()
+        assert canary is not None
+        assert "^(?:[0-4][0-9])$" in str(canary["spec"])
+        await auto.clear(roll_back(9))
+        await auto.prepare(take_over(LATER_RAMP, override="again"), ["green"])
+        await auto.apply(serve(on_green("00"), (await auto.record()).epoch + 1, LATER_RAMP))
+        canary = await objects.canary()
+        assert canary is not None
+        assert "'type': 'Exact'" in str(canary["spec"]), "the next ramp finds no gateway that it knows"
 
 
 @pytest.mark.own_api_server

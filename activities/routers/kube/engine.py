@@ -34,7 +34,7 @@ from activities.routers.kube.planner import (
     labels_of,
     names,
 )
-from activities.routers.kube.planners import planner_of
+from activities.routers.kube.planners import planner_of, settled
 from activities.routers.kube.record_lease import ATTEMPTS, Stored, restless
 from activities.routers.kube.rights import rights_on_routes, rights_problems
 from activities.routers.kube.writers import held_by, others, owner_of, written_by_us
@@ -159,14 +159,17 @@ class KubernetesRouter(Leased):
             binding = await self._binding()
             seen = await self._look(binding)
             stored = await self._stored()
-            planner = planner_of(binding)
-            record = _described(change(stored.record), planner, binding, self._namespace, slots)
-            await refuse_new_ramp(self._client, self._namespace, stored.record, record)
             if seen.main is None:
                 raise Refused(_no_main(binding, self._namespace))
             before = stored.record
+            after = change(before)
+            # How a gateway is spoken to is decided once for a ramp: what it says of itself comes and goes with it.
+            fixed = settled(stored.binding if after.ramp == before.ramp else binding, seen.main)
+            planner = planner_of(fixed)
+            record = _described(after, planner, fixed, self._namespace, slots)
+            await refuse_new_ramp(self._client, self._namespace, before, record)
             try:
-                stored = await self._lease.write(stored, record, stored.binding)
+                stored = await self._lease.write(stored, record, fixed.model_copy(update={"uids": stored.binding.uids}))
                 await refuse_unserved_ramp(self._client, self._namespace, before, record)
                 uids = await self._make_canaries(planner, seen, record, slots)
                 await self._send(planner, [Write(seen.main, annotate(seen.main, marks_of(record)))])
@@ -181,7 +184,7 @@ class KubernetesRouter(Leased):
             binding = await self._binding()
             seen = await self._look(binding)
             stored = await self._stored()
-            planner = planner_of(binding)
+            planner = planner_of(stored.binding)
             record = change(stored.record)
             stages = writes_of(planner, seen, record)
             try:
@@ -206,7 +209,7 @@ class KubernetesRouter(Leased):
                 await self._lease.write(stored, record, stored.binding)
             except Changed:
                 continue
-            return Renewal(record, drift_of(planner_of(binding), binding, seen, record))
+            return Renewal(record, drift_of(planner_of(stored.binding), binding, seen, record))
         raise restless(self._full_name)
 
     async def clear(self, change: Clear) -> RouteRecord:
@@ -321,8 +324,10 @@ class KubernetesRouter(Leased):
         if stored is not None:
             if self._given is None:
                 return stored
-            binding = self._given.model_copy(update={"uids": stored.binding.uids})
-            return replace(stored, binding=binding)
+            kept: dict[str, object] = {"uids": stored.binding.uids}
+            if self._given.exact is None:
+                kept["exact"] = stored.binding.exact
+            return replace(stored, binding=self._given.model_copy(update=kept))
         if self._given is None:
             raise self._lease.missing()
         main = await self._main(self._given)

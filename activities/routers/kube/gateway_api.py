@@ -100,21 +100,26 @@ class GatewayApi:
 
         Not a proof: there are gateways that accept what they then leave out.  But a no is a no.
         """
-        generation = found["metadata"].get("generation")
+        generation, namespace = found["metadata"].get("generation"), found["metadata"].get("namespace", "")
         findings = []
         for parent in found.get("spec", {}).get("parentRefs") or []:
             question = f"{names(found)} is accepted by gateway {parent['name']}"
-            said = [entry for entry in found.get("status", {}).get("parents") or [] if entry.get("parentRef") == parent]
-            conditions = [condition for entry in said for condition in entry.get("conditions") or []]
-            stale = [c["type"] for c in conditions if c.get("observedGeneration") != generation]
+            conditions = [
+                condition
+                for entry in found.get("status", {}).get("parents") or []
+                if _parent(entry.get("parentRef") or {}, namespace) == _parent(parent, namespace)
+                for condition in entry.get("conditions") or []
+                if condition["type"] in {"Accepted", "ResolvedRefs"}
+            ]
             bad = [
                 f"{c['type']} is {c['status']}: {c.get('message') or c.get('reason')}"
                 for c in conditions
-                if c["type"] in {"Accepted", "ResolvedRefs"} and c["status"] != "True"
+                if c["status"] != "True"
             ]
-            if not said or stale:
-                seen = "no gateway has said anything" if not said else "not at this generation yet"
-                findings.append(Finding(question=question, answer=Answer.UNKNOWN, seen=seen))
+            if all(condition["type"] != "Accepted" for condition in conditions):
+                findings.append(Finding(question=question, answer=Answer.UNKNOWN, seen="no gateway has said anything"))
+            elif any(condition.get("observedGeneration") != generation for condition in conditions):
+                findings.append(Finding(question=question, answer=Answer.UNKNOWN, seen="not at this generation yet"))
             else:
                 answer = Answer.NO if bad else Answer.YES
                 findings.append(Finding(question=question, answer=answer, seen="; ".join(bad) or "yes"))
@@ -135,13 +140,17 @@ class GatewayApi:
 
     def _header_matches(self, main: Object, rule: Rule | None) -> list[Object]:
         name = SEGMENT_HEADER if rule is not None and rule.segments else BUCKET_HEADER
-        if not self._lists_values(main):
+        if not self.lists_values(main):
             value = NOBODY if rule is None else rule.pattern
             return [{"type": "RegularExpression", "name": name, "value": value}]
         values = [_NO_VALUE] if rule is None else _values(rule)
         return [{"type": "Exact", "name": name, "value": value} for value in values]
 
-    def _lists_values(self, main: Object) -> bool:
+    def lists_values(self, main: Object) -> bool:
+        """Whether values are listed, since not all of the route's gateways are known to read a pattern as it is meant.
+
+        Unless the binding says so it follows from the status of the main route, which comes and goes with a gateway.
+        """
         if self._binding.exact is not None:
             return self._binding.exact
         controllers = {entry.get("controllerName") for entry in main.get("status", {}).get("parents") or []}
@@ -203,7 +212,7 @@ class GatewayApi:
                     f"{matches} matches in {count} rules: an HTTPRoute holds at most {MATCHES_PER_ROUTE} matches and "
                     f"{RULES_PER_ROUTE} rules"
                 )
-            elif len(pattern) > VALUE_LENGTH and not self._lists_values(main):
+            elif len(pattern) > VALUE_LENGTH and not self.lists_values(main):
                 limit = f"a pattern of {len(pattern)} characters: a header value ends at {VALUE_LENGTH}"
         if not limit:
             return []
@@ -233,6 +242,18 @@ class GatewayApi:
 
     def _slot_of(self, ref: Object) -> SlotName | None:
         return next((slot for slot, known in self._binding.backends.items() if _is(ref, known)), None)
+
+
+def _parent(ref: Object, namespace: str) -> tuple[object, ...]:
+    """What a reference means: some gateways write into a status what the route left to its defaults."""
+    return (
+        ref.get("group", HTTP_ROUTES.group),
+        ref.get("kind", "Gateway"),
+        ref.get("namespace", namespace),
+        ref.get("name"),
+        ref.get("sectionName"),
+        ref.get("port"),
+    )
 
 
 def _values(rule: Rule) -> list[str]:

@@ -1,5 +1,6 @@
 """The planner of each kind of route."""
 
+from activities.kube.client import Object
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.gateway_api import GatewayApi
 from activities.routers.kube.ingress_nginx import IngressNginx
@@ -15,3 +16,10 @@ def planner_of(binding: Binding) -> Planner:
             return GatewayApi(binding)
         case "gateway-label":
             raise Refused("this route is made of no objects: its gateways follow the record itself")
+
+
+def settled(binding: Binding, main: Object) -> Binding:
+    """The binding with everything that is told by the main route now and must stay so for a whole ramp."""
+    if binding.kind != "gateway-api" or binding.exact is not None:
+        return binding
+    return binding.model_copy(update={"exact": GatewayApi(binding).lists_values(main)})
