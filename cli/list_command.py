@@ -52,7 +52,9 @@ def list_command(
     Live ramps by default, from Temporal. Where Temporal does not answer, or with --records, the route records say who
     is served by what: those of --records, else of $TAILRAMP_ROUTES.
     """
-    chosen = files or tuple(part for part in os.environ.get(_ROUTES_VARIABLE, "").split(",") if part)
+    from activities.routers.kube.record_lease import place_patterns
+
+    chosen = files or tuple(place_patterns(os.environ.get(_ROUTES_VARIABLE, "")))
     _check_phases(phases)
     if files:
         return _show_records(console, chosen, context)

@@ -11,12 +11,24 @@ from cli.console import Console
 from cli.exit_codes import ExitCode
 from cli.where import Where
 from tailramp.errors import Unreachable
+from tailramp.forms import NAME
 
 if TYPE_CHECKING:
     from activities.kube import KubeClient
     from activities.routers.kube.namespace_freeze import Marking
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class NamespaceType(click.ParamType[str]):
+    """Of the cluster; a name that the API server cannot know is told apart from one that it does not."""
+
+    name = "namespace"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not NAME.fits(str(value)):
+            self.fail(f"{value!r} is no namespace: write its name, in a-z, 0-9 and -", param, ctx)
+        return str(value)
 
 
 def namespaces_options(function: Function) -> Function:
@@ -33,6 +45,7 @@ def namespaces_options(function: Function) -> Function:
     )(with_namespaces)
     return click.option(
         "--namespace",
+        type=NamespaceType(),
         metavar="NAME",
         multiple=True,
         help="Every route of this namespace of the cluster; may be repeated.",

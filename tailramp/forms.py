@@ -52,17 +52,17 @@ def _as_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-_NAME: Final = Form(
+NAME: Final = Form(
     pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
     words="a name of a-z, 0-9 and -, at most 63 of them",
     example="chat",
     repair=_as_name,
 )
 
-Name = Annotated[str, _NAME]
+Name = Annotated[str, NAME]
 """Of what Kubernetes names too."""
 
-SlotName = Annotated[str, _NAME]
+SlotName = Annotated[str, NAME]
 
 Segment = Annotated[
     str,

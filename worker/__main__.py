@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class NothingToWatch(Exception):
-    """A sentinel was named no route."""
+    """A sentinel was named no route, or what could be none."""
 
 
 def _begin(*, as_json: bool, about: Callable[[], About | None] = lambda: None) -> WorkerSettings:
@@ -57,10 +57,15 @@ def sentinel(routes: Sequence[str], *, as_json: bool = False) -> int:
 
     Raises InvalidFile for bad settings, NothingToWatch where neither names a route.
     """
+    from activities.routers.kube.record_lease import IN_CLUSTER, place_patterns
+    from tailramp.forms import NAME
     from worker.sentinel import run_sentinel
 
     settings = _begin(as_json=as_json)
-    patterns = list(routes) or [pattern for pattern in settings.routes.split(",") if pattern]
+    patterns = list(routes) or place_patterns(settings.routes)
+    for pattern in patterns:  # one that is misspelt would be waited for like a file that is yet to come
+        if pattern.startswith(IN_CLUSTER) and not NAME.fits(pattern.removeprefix(IN_CLUSTER)):
+            raise NothingToWatch(f"{pattern} names no namespace: write kubernetes:NAMESPACE, once for each of them")
     if not patterns:
         raise NothingToWatch(
             "no route is named: give route files or kubernetes:NAMESPACE, or set TAILRAMP_ROUTES to them"

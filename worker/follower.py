@@ -81,23 +81,31 @@ class Follower:
             tasks.create_task(self._confirm())
 
     async def _follow(self) -> None:
-        name = PREFIX + self._followed.route
+        name, told = PREFIX + self._followed.route, ""
         while True:
             try:
                 async with contextlib.aclosing(self._kube.watch(LEASES, self._followed.namespace, name=name)) as events:
                     async for event in events:
                         found = event.objects[-1] if event.objects and event.kind is not EventKind.GONE else None
                         await self.take(found)
+                        if event.kind is not EventKind.LISTED:  # which also those may see who may not watch
+                            told = ""
             except (TailrampError, OSError) as error:
-                log.error("%s/%s cannot be followed: %s", self._followed.namespace, self._followed.route, error)
+                if str(error) != told:
+                    log.error("%s/%s cannot be followed: %s", self._followed.namespace, self._followed.route, error)
+                told = str(error)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _confirm(self) -> None:
+        told: str | None = ""
         while True:
             try:
                 await self.confirm()
+                told = ""
             except OSError as error:
-                log.error("%s cannot be written: %s", self._followed.lease_file, error.strerror)
+                if error.strerror != told:
+                    log.error("%s cannot be written: %s", self._followed.lease_file, error.strerror)
+                told = error.strerror
             await asyncio.sleep(_TICK_SECONDS)
 
     async def take(self, lease: Object | None) -> None:

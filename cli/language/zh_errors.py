@@ -47,6 +47,8 @@ CATALOG: Final[dict[str, str]] = {
     "{value} is no route: write its name, or <namespace>/<name>, in a-z, 0-9 and -": "{value} 不是路由：请写名称或 <命名空间>/<名称>，只用 a-z、0-9 和 -",
     "{value}: a duration is a number with its unit. {said:mend}": "{value}：时长是带单位的数。{mend}",
     "Which route? Name it, as in `default/chat`. {said:why}": "哪条路由？请指明，如 `default/chat`。{why}",
+    "{value} is no namespace: write its name, in a-z, 0-9 and -": "{value} 不是命名空间：请写其名称，只用 a-z、0-9 和 -",
+    "{any:pattern} names no namespace: write kubernetes:NAMESPACE, once for each of them": "{pattern} 没有写明命名空间：请对每个命名空间各写一次 kubernetes:命名空间",
     "no route is named: give route files or kubernetes:NAMESPACE, or set TAILRAMP_ROUTES to them": "没有指明路由：请给出路由文件或 kubernetes:命名空间，或在 TAILRAMP_ROUTES 中写明",
     "Which salt? Give --salt. {said:why}": "哪个盐？请用 --salt 指定。{why}",
     "There is no platform file: {file} does not exist. Name one with --platform or $TAILRAMP_PLATFORM": "没有平台文件：{file} 不存在。请用 --platform 或 $TAILRAMP_PLATFORM 指定",

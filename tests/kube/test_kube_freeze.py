@@ -209,6 +209,12 @@ async def test_options_that_contradict_each_other_are_refused(tmp_path: Path) ->
     assert (code, "choose one" in err) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["聊天", "llm/chat", "../llm", "LLM", "", "a b", "llm?x=y", "x" * 64])
+async def test_what_can_be_no_namespace_is_refused_before_anybody_is_asked(name: str, tmp_path: Path) -> None:
+    code, _, err = await run(tmp_path / "none", "freeze", "--namespace", name, "--reason", "x")
+    assert (code, f"{name!r} is no namespace" in err) == (2, True)
+
+
 async def test_records_of_a_namespace_are_listed_without_temporal(objects: Objects) -> None:
     await objects.begin(on_green("00-04"))
     code, out, err = await run(objects.kubeconfig, "list", "--records", f"kubernetes:{objects.namespace}")

@@ -17,6 +17,7 @@ from lab.process import free_port, wait_until
 from tailramp.assignment import Assignment, Rule
 from tailramp.buckets import BucketSet
 from tailramp.route_record import Clearer, Lease, RouteRecord, cleared
+from worker import follower
 from worker.follower import Followed, Follower
 
 ROUTE = "demo/chat"
@@ -159,3 +160,31 @@ async def test_a_route_without_a_record_is_trusted_once_envoy_has_loaded_its_rou
         return gateway.lease_file.exists()
 
     await wait_until(trusts, 40, "Envoy has loaded the first routes")
+
+
+async def test_what_goes_on_failing_is_said_once_and_not_at_every_try(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no way to the cluster, and the disk is full."""
+    monkeypatch.setattr(follower, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "_TICK_SECONDS", 0.01)
+    gateway = Gateway(tmp_path, "http://127.0.0.1:1")
+    attempts = 0
+
+    async def counted() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gateway.follower, "confirm", counted)
+    running = asyncio.create_task(gateway.follower.run())
+
+    async def often() -> bool:
+        return attempts > 20
+
+    await wait_until(often, 30, "many tries")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    said = [line for line in caplog.messages if "cannot be" in line]
+    assert len([line for line in said if "cannot be written: No space left" in line]) == 1
+    assert len([line for line in said if "demo/chat cannot be followed" in line]) == 1

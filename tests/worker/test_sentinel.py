@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from activities.routers.kube.record_lease import place_patterns
 from activities.routers.route_file import RouteFile
 from cli.__main__ import main
 from cli.exit_codes import ExitCode
@@ -280,6 +281,23 @@ async def test_a_sentinel_without_a_route_says_what_to_give_it(tmp_path: Path) -
     process = ManagedProcess.start(argv, tmp_path / "log", env={"TAILRAMP_ROUTES": ""}, name="sentinel")
     assert await process.wait_exit(LATE) == 2
     assert "TAILRAMP_ROUTES" in process.tail()
+
+
+@pytest.mark.parametrize("named", ["kubernetes:", "kubernetes:llm/chat", "kubernetes:LLM", "kubernetes:llm;search"])
+def test_a_namespace_that_can_be_none_is_refused_and_not_waited_for(
+    named: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAILRAMP_ROUTES", f"kubernetes:chat, {named}")
+    assert main(["sentinel"]) == ExitCode.USAGE
+    assert f"{named} names no namespace" in capsys.readouterr().err
+
+
+def test_routes_are_told_apart_by_commas_with_and_without_spaces() -> None:
+    assert place_patterns("kubernetes:llm, kubernetes:search ,,a/*.json,") == [
+        "kubernetes:llm",
+        "kubernetes:search",
+        "a/*.json",
+    ]
 
 
 async def test_with_json_a_script_reads_start_clear_and_end_from_standard_output(route: Route, tmp_path: Path) -> None:

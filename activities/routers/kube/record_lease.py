@@ -27,6 +27,11 @@ ATTEMPTS = 10
 """How often a write that met somebody else's is begun again."""
 
 
+def place_patterns(text: str) -> list[str]:
+    """``kubernetes:llm, kubernetes:search, routes/*.json`` → each of them."""
+    return [part for part in map(str.strip, text.split(",")) if part]
+
+
 def place_of(namespace: str, lease: str) -> str:
     """A Lease, for people."""
     return f"lease {namespace}/{lease}"
