@@ -33,6 +33,7 @@ class BrokenApi:
         self._verdict: Verdict = lambda *_: None
         self._times = 0
         self.spoilt = 0
+        self.retry_after = "0"
         self.kubeconfig = folder / "broken.kubeconfig"
 
     async def __aenter__(self) -> BrokenApi:
@@ -66,7 +67,7 @@ class BrokenApi:
             if status == HANG:
                 await asyncio.Event().wait()
             body = {"kind": "Status", "status": "Failure", "code": status, "message": f"spoilt with {status}"}
-            headers = {"Retry-After": "0"} if status == 429 else {}
+            headers = {"Retry-After": self.retry_after} if status == 429 else {}
             return web.Response(status=status, text=json.dumps(body), content_type="application/json", headers=headers)
         headers = {
             key: value for key, value in request.headers.items() if key.lower() not in {"host", "content-length"}

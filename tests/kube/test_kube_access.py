@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,20 @@ async def test_a_list_that_the_server_forgets_between_two_pages_is_begun_anew(
         found = await lister.find_all(LEASES, namespace.name)
         assert wire.spoilt == 1
     assert [lease["metadata"]["name"] for lease in found] == [f"lease-{number}" for number in range(5)]
+
+
+async def test_a_call_waits_as_long_as_the_server_says_and_a_rollback_never_longer_than_two_seconds(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    async with (
+        BrokenApi(namespace.plane.api, USER, tmp_path) as wire,
+        KubeClient(wire.kubeconfig, seconds=60) as patient,
+    ):
+        await patient.find_all(LEASES, namespace.name)
+        for said, least in (("1", 1.0), ("3600", 2.0)):
+            wire.retry_after = said
+            wire.spoil(lambda *_: 429, times=1)
+            begun = time.monotonic()
+            await patient.find_all(LEASES, namespace.name)
+            assert wire.spoilt == 1
+            assert least <= time.monotonic() - begun < 60

@@ -66,7 +66,11 @@ async def refusing(objects: Objects, operations: list[str], unless: str = "false
             if await objects.admin.find(objects.resource, objects.namespace, "probe") is None:
                 await objects.admin.create(objects.resource, objects.namespace, probe)
             try:
-                await client.delete(objects.resource, objects.namespace, "probe")
+                if "DELETE" in operations:
+                    await client.delete(objects.resource, objects.namespace, "probe")
+                else:
+                    another = {**probe, "metadata": {"name": "another"}}
+                    await client.create(objects.resource, objects.namespace, another, dry_run=True)
             except TailrampError:
                 return True
             return False
@@ -125,6 +129,27 @@ async def test_a_canary_that_may_not_be_deleted_is_pointed_at_the_baseline(
         assert "still there" in report.foreign[0]
     await wait_until(lambda: restored(objects, before), 30, "the rule is gone", interval=0.2)
     assert await objects.canary() is None
+
+
+async def test_a_rule_that_refuses_the_canary_is_quoted_in_its_own_words_and_nobody_is_moved(objects: Objects) -> None:
+    """Such as the risk level of ingress-nginx, whose annotations are looked at when the canary is made."""
+    await objects.begin(None)
+    async with refusing(objects, ["CREATE"]):
+        with pytest.raises(Denied, match="change freeze of the platform"):
+            await objects.router.prepare(take_over(), ["green"])
+        assert await objects.canary() is None
+        assert await objects.points_at_blue()
+        await objects.router.clear(roll_back(9))
+        await assert_everyone_is_on_blue(objects)
+
+    async def begun() -> bool:
+        try:
+            await objects.router.prepare(take_over(LATER_RAMP, override="again"), ["green"])
+        except Denied:
+            return False
+        return True
+
+    await wait_until(begun, 30, "the rule is gone", interval=0.2)
 
 
 async def test_a_canary_that_a_finalizer_keeps_is_pointed_at_the_baseline_since_it_is_served_until_it_is_gone(
