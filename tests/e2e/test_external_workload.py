@@ -6,34 +6,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from servers_told import servers_told
 
-from cli.ramps import Ramp
-from lab.process import wait_until
 from lab.world import World
-from tailramp.errors import Unreachable
 from tailramp.ramp import Phase
 from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 QUICK = {"steps": ["50%", "100%"], "hold": "1s", "bake": "1s"}
-
-
-async def waits_for(world: World) -> dict[str, str]:
-    """What the ramp says that it waits for."""
-    seen: dict[str, str] = {}
-
-    async def is_told() -> bool:
-        try:
-            sighting = await Ramp(world.client, world.route).look(ask_worker=False)
-        except Unreachable:  # a busy machine
-            return False
-        for pending in sighting.pending:
-            seen.update(pending.servers)
-        return bool(seen)
-
-    await wait_until(is_told, 60, "what is waited for is told", interval=0.1)
-    return seen
 
 
 async def test_a_ramp_waits_until_its_slot_answers_and_says_what_answers_meanwhile(tmp_path: Path) -> None:
@@ -44,7 +25,7 @@ async def test_a_ramp_waits_until_its_slot_answers_and_says_what_answers_meanwhi
         users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
         try:
             handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
-            assert await waits_for(world) == {"green": "serving chat-v0 and not chat-v2"}
+            assert await servers_told(world) == {"green": "serving chat-v0 and not chat-v2"}
             await world.deploy("green", "chat-v2")
             result = await asyncio.wait_for(handle.result(), 90)
         finally:

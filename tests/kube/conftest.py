@@ -13,6 +13,7 @@ import pytest_asyncio
 from kube_namespace import USER, WORKLOAD_RULES, Namespace
 from kube_workload import KINDS, SIZED, WAYS, Slot
 from living_kube import LivingKube
+from living_label import GatewayProgram, LivingLabel
 
 from activities.kube import KubeClient
 from lab import programs
@@ -69,6 +70,22 @@ async def living_route(
 ) -> AsyncIterator[LivingKube]:
     """One data plane for all tests of a file, since its servers take seconds to start."""
     async with Namespace(plane) as made, LivingKube(tmp_path_factory.mktemp("route"), made, request.param) as living:
+        yield living
+
+
+@pytest.fixture(scope="module")
+def gateway_program() -> GatewayProgram:
+    """What our own gateway is, where a route has one; a file may say otherwise."""
+    return "envoy"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def living_label(
+    gateway_program: GatewayProgram, plane: Plane, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LivingLabel]:
+    """One route by label for all tests of a file, which names it its ``living_route``."""
+    folder = tmp_path_factory.mktemp("label")
+    async with Namespace(plane) as made, LivingLabel(folder, made, gateway_program) as living:
         yield living
 
 

@@ -28,6 +28,8 @@ GATEWAY = ROOT / "deploy" / "kubernetes" / "gateway-label"
 GATEWAY_ROLE_FILE = GATEWAY / "common" / "account.yaml"
 _NGINX = "nginx.ingress.kubernetes.io/"
 
+GatewayProgram = Literal["envoy", "nginx"]
+
 
 def role_of(file: Path) -> dict[str, Any]:
     """The one Role in a file of manifests."""
@@ -41,7 +43,7 @@ class LivingLabel(LivingKube):
     ``program`` is our gateway's, and ``follower`` the process beside it.
     """
 
-    def __init__(self, folder: Path, namespace: Namespace, program: Literal["envoy", "nginx"] = "envoy") -> None:
+    def __init__(self, folder: Path, namespace: Namespace, program: GatewayProgram) -> None:
         super().__init__(folder, namespace, "ingress-nginx")
         self._program = program
         self.route_file = folder / "gateway" / "routes.json"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from cluster_command import run
-from kube_namespace import Namespace
 from label_stories import begin, give, lose_the_follower, ramp_among_users, switch_off_and_on
 from living_kube import on_shared_loop, outcome_of
 from living_label import LivingLabel
@@ -22,7 +19,6 @@ from activities.routers import lease_router
 from activities.routers.gateway_label import GatewayLabel
 from activities.routers.kube import lease_records
 from activities.routers.kube.namespace_freeze import freeze_namespace, lift_namespace
-from lab.given_cluster import Plane
 from lab.process import wait_until
 from lab.sample_route import on_green, user_in
 from tailramp.assignment import Assignment
@@ -34,17 +30,9 @@ from worker.sentinel import Sentinel
 pytestmark = [on_shared_loop, pytest.mark.usefixtures("commands")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def living(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivingLabel]:
-    """One gateway for all tests of this file, since its servers take seconds to start."""
-    async with Namespace(plane) as namespace, LivingLabel(tmp_path_factory.mktemp("label"), namespace) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def route(living: LivingLabel) -> LivingLabel:
-    await living.begin_anew()
-    return living
+@pytest.fixture(scope="module")
+def living_route(living_label: LivingLabel) -> LivingLabel:
+    return living_label
 
 
 async def test_users_are_served_as_the_record_says_and_no_request_fails_from_the_first_step_to_the_end(

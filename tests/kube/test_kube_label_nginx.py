@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from cluster_command import run
-from kube_namespace import Namespace
 from label_stories import begin, give, lose_the_follower, ramp_among_users, switch_off_and_on
 from living_kube import on_shared_loop
-from living_label import LivingLabel
+from living_label import GatewayProgram, LivingLabel
 from record_changes import BLUE, GREEN, conclude
 
-from lab.given_cluster import Plane
 from lab.nginx_server import why_no_nginx
 from lab.process import wait_until
 from lab.sample_route import on_green, user_in
@@ -25,18 +20,14 @@ pytestmark = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def living(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivingLabel]:
-    """One gateway for all tests of this file, since its servers take seconds to start."""
-    folder = tmp_path_factory.mktemp("label")
-    async with Namespace(plane) as namespace, LivingLabel(folder, namespace, "nginx") as made:
-        yield made
+@pytest.fixture(scope="module")
+def gateway_program() -> GatewayProgram:
+    return "nginx"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def route(living: LivingLabel) -> LivingLabel:
-    await living.begin_anew()
-    return living
+@pytest.fixture(scope="module")
+def living_route(living_label: LivingLabel) -> LivingLabel:
+    return living_label
 
 
 async def test_users_are_served_as_the_record_says_and_no_request_fails_from_the_first_step_to_the_end(

@@ -15,15 +15,14 @@ import pytest
 from kube_namespace import Namespace
 from kube_workload import waiting
 from ramp_among_users import ramp_among_users
+from servers_told import servers_told
 from workload_world import KINDS, player_of, sizes_and_image, workload_world
 
 from activities.kube import Resource
 from activities.kube.resources import PODS
-from cli.ramps import Ramp
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
 from lab.workload_player import WorkloadPlayer
-from tailramp.errors import Unreachable
 from tailramp.ramp import Phase
 from workflows.starting import start_ramp
 
@@ -68,17 +67,7 @@ async def is_refused_with_the_reason_and_put_back(
     await namespace.admin.patch(PODS, namespace.name, "chat-green-0", change, subresource="status")
     player.at_most["chat-green"] = 0
     handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
-    seen: dict[str, str] = {}
-
-    async def is_told() -> bool:
-        try:
-            sighting = await Ramp(world.client, world.route).look(ask_worker=False)
-        except Unreachable:  # a busy machine
-            return False
-        seen.update(*(pending.servers for pending in sighting.pending if pending.servers))
-        return bool(seen)
-
-    await wait_until(is_told, 60, "how far the servers are is told", interval=0.2)
+    seen = await servers_told(world)
     result = await asyncio.wait_for(handle.result(), 90)
     told = "0 of 1 pods ready, chat-green-0 is in ImagePullBackOff: Back-off pulling image"
     assert seen == {"green": told}
