@@ -12,7 +12,8 @@ from lab.world import World
 from tailramp.assignment import Assignment
 from tailramp.ramp import Phase
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(400)]
+# Alone: a baseline that gets no processor has no ready server for a while, and a ramp beside it waits.
+pytestmark = [pytest.mark.alone, pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(400)]
 
 # What takes minutes to hours at production's numbers: here a rollback takes effect within two seconds, and a ratio of
 # four is close enough.

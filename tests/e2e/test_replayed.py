@@ -47,6 +47,7 @@ def of_watches(decisions: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     ]
 
 
+@pytest.mark.alone  # a gateway that gets no processor for a while serves somebody by the assignment before
 @pytest.mark.faults  # the next one says the same, of checks with and without a day before
 async def test_a_recorded_ramp_is_decided_again_as_it_was_and_its_record_can_be_recomputed(tmp_path: Path) -> None:
     async with World(tmp_path / "world", seed=7, ramp=RAMP, checks=HANG_CHECK) as world:

@@ -27,5 +27,6 @@ class Keeper:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--keep-results", default=False):
+    # Of the processes of a run that is divided, the one that hears from all of them keeps it.
+    if config.getoption("--keep-results", default=False) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Keeper(), "kept-fault-results")

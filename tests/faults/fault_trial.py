@@ -34,6 +34,8 @@ RAMP = {"steps": ["25%", "50%", "100%"], "hold": "1s", "bake": "2s", "maxSettle"
 CHECKS = {"tick": "1s", "window": "1s", "consecutive": 2, "minSample": 4, "floor": 2, "maxErrors": "20%"}
 CANARY: dict[str, object] = {"maxLatency": "8s", "maxToxicity": 0.9}
 """Limits that a healthy toy model never breaks, however few its answers are."""
+LEASE = "90s"
+"""As it is shipped: a role that starts anew on a busy machine serves after half a minute, and must not be missed."""
 REQUESTS_PER_SECOND = 40.0
 SENTINEL_POLL = 0.5
 QUIET_SECONDS = 2.0
@@ -52,7 +54,7 @@ class Trial:
         self,
         directory: Path,
         *,
-        lease: str = "30s",
+        lease: str = LEASE,
         ramp: dict[str, object] | None = None,
         checks: dict[str, object] | None = None,
     ) -> None:

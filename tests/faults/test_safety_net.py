@@ -1,6 +1,6 @@
 """What takes the candidate out when those who should do it cannot: the short lease, the sentinel, the prepared file.
 
-Leases are a tenth of what is shipped and shorter; the sentinel looks every half second.
+Leases are a tenth of what is shipped and shorter where they are to lapse; the sentinel looks every half second.
 """
 
 import asyncio
