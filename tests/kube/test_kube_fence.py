@@ -133,6 +133,32 @@ async def test_the_clear_of_a_ramp_that_is_over_touches_nothing_of_the_next_one(
         await objects.router.apply(serve(on_green("00-49"), 99))
 
 
+@pytest.mark.parametrize("later", [on_green("00-49"), GREEN], ids=["step", "promoted"])
+async def test_a_clear_that_slept_while_the_next_ramp_took_over_touches_nothing_of_it(
+    objects: Objects, later: Assignment
+) -> None:
+    """It may have closed the record of its own ramp before it fell asleep, and deletes and writes the rest after."""
+    point, reached = 1, True
+    while reached:
+        await objects.begin(on_green("00-04"))
+
+        async def next_ramp() -> None:
+            await objects.router.clear(roll_back(9))
+            await objects.router.prepare(take_over(LATER_RAMP, override="again"), ["green"])
+            await objects.router.apply(serve(later, (await objects.router.record()).epoch + 1, LATER_RAMP))
+
+        at = At(point, next_ramp)
+        async with Stepping(objects.kubeconfig, before=at) as client:
+            await objects.router_with(client).clear(roll_back(9))
+        reached, point = at.reached, point + 1
+        if reached:
+            view = await objects.router.read()
+            assert (view.record.ramp, view.record.assignment) == (LATER_RAMP, later)
+            assert [finding.seen for finding in view.loaded.findings if finding.answer == "no"] == []
+            assert (await objects.main())["metadata"]["annotations"]["tailramp/ramp"] == LATER_RAMP
+    assert point > 4
+
+
 async def test_an_orphan_of_a_preflight_that_came_too_late_serves_nobody_and_is_cleaned_up(objects: Objects) -> None:
     """It was frozen before it made its canary; meanwhile its ramp was killed."""
     made = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from activities.kube import Changed, KubeClient, NotFound
 from activities.kube.client import Object, Operation
-from activities.kube.json_patch import annotate, is_that, is_unchanged
+from activities.kube.json_patch import annotate, is_that, is_unchanged, pointer
 from activities.routers.kube.binding import Binding
 from activities.routers.kube.planner import (
     DEFAULT,
@@ -22,6 +22,7 @@ from activities.routers.kube.planner import (
     ROUTE_LABEL,
     SLOT_LABEL,
     Planner,
+    annotations_of,
     labels_of,
     names,
 )
@@ -86,6 +87,7 @@ class _Attempt:
         self._namespace = clearing.namespace
         self._selector = f"{ROUTE_LABEL}={clearing.route}"
         self._lease = clearing.lease
+        self._read_again = clearing.stored
         self._stored = stored
         self._record = record
         self._binding = stored.binding
@@ -129,12 +131,28 @@ class _Attempt:
         except TailrampError as error:
             self.failures.append(f"it cannot be read back: {error}")
             return True
-        if main is not None and self._planner.pointed(main, self._target) and not self.failures:
+        if self.overtaken or (main is not None and self._planner.pointed(main, self._target) and not self.failures):
             return False
         for canary in canaries:
             if self._serves_somebody(main, canary):
-                log.warning("%s serves somebody again: %s", names({**canary, "kind": "canary"}), others(canary))
-                await self._guarded(self._remove(canary["metadata"]["name"], canary["metadata"]["uid"]))
+                await self._guarded(self._take_out_again(canary))
+        return not self.overtaken
+
+    async def _take_out_again(self, canary: Object) -> None:
+        if await self._is_of_a_later_ramp(canary):
+            return
+        log.warning("%s serves somebody again: %s", names({**canary, "kind": "canary"}), others(canary))
+        await self._remove(canary["metadata"]["name"], canary["metadata"]["uid"])
+
+    async def _is_of_a_later_ramp(self, found: Object) -> bool:
+        """Whether a ramp that holds the route by now has written the object: then its record decides anew.
+
+        This process may have been frozen since it closed the record of the ramp before.
+        """
+        ramp = annotations_of(found).get(RAMP)
+        if ramp is None or ramp == self._record.ramp or (await self._read_again()).record.ramp != ramp:
+            return False
+        self.overtaken = True
         return True
 
     def _serves_somebody(self, main: Object | None, canary: Object) -> bool:
@@ -159,13 +177,13 @@ class _Attempt:
         async def write() -> None:
             for _ in range(ATTEMPTS):
                 main = await self._main()
-                if main is None:
+                if main is None or await self._is_of_a_later_ramp(main):
                     return
                 pointed = self._planner.pointed(main, self._target)
                 if not (operations := [*pointed, *annotate(main, marks)]):
                     return
                 try:
-                    await self._patch(main, [*(is_unchanged(main) if pointed else is_that(main)), *operations])
+                    await self._patch(main, [*(is_unchanged(main) if pointed else _is_of_its_ramp(main)), *operations])
                 except Changed:
                     continue
                 return
@@ -197,6 +215,8 @@ class _Attempt:
         """Somebody has put an object of the same name in the place of ours."""
         if ROUTE_LABEL not in labels_of(canary):
             raise Unreachable(f"{names(canary)} is somebody else's: {others(canary)}")
+        if await self._is_of_a_later_ramp(canary):
+            return
         log.warning("%s was put back: %s", names(canary), others(canary))
         name, uid = canary["metadata"]["name"], canary["metadata"]["uid"]
         try:
@@ -251,3 +271,10 @@ class _Attempt:
     async def _patch(self, found: Object, operations: list[Operation]) -> None:
         name = found["metadata"]["name"]
         await self._client.patch(self._planner.resource, self._namespace, name, operations)
+
+
+def _is_of_its_ramp(main: Object) -> list[Operation]:
+    """No other ramp may have taken the route over since it was read."""
+    ramp = annotations_of(main).get(RAMP)
+    path = pointer("metadata", "annotations", RAMP)
+    return [*is_that(main), *([] if ramp is None else [{"op": "test", "path": path, "value": ramp}])]
