@@ -184,7 +184,7 @@ def violations(
 ) -> Violations:
     """Count the broken promises in the log of one ramp.
 
-    `growth_ended` is the trigger of the rollback, or the end of the run if nothing was rolled back (None: all of it).
+    `growth_ended` is when the rollback was triggered or the share first shrank, whichever came first (None: never).
 
     Everybody is on the baseline before a ramp, so a user whom the candidate served, and then the baseline, has been
     moved forth and back, whether or not the log holds an earlier answer of the baseline. Which of two requests the

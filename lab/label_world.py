@@ -63,7 +63,7 @@ class LabelWorld(KubeWorld):
         async def ready() -> bool:
             return all([await admin.ready(slot) is True for slot in self.models])
 
-        await wait_until(ready, 30, "every slot answers to its label")
+        await wait_until(ready, 60, "every slot answers to its label")
 
     # Our gateway counts, as where there is no cluster.
     def _gateway_metrics(self) -> tuple[str, str]:
@@ -100,7 +100,7 @@ class LabelWorld(KubeWorld):
         async def written() -> bool:
             return self.route_file.exists()
 
-        await wait_until(written, 30, "the follower has written the routes")
+        await wait_until(written, 60, "the follower has written the routes")
 
     def _labelled(self, slot: str) -> dict[str, Any]:
         """The Ingress of everyone whose label is ``slot``."""

@@ -1,8 +1,9 @@
 """Which assignment stood in the route file at which time, seen from outside.
 
 Whether a request was served by a slot that was allowed to serve it can only be judged against what really stood in the
-file, not against what the ramp says that it wrote.  The file is replaced by renaming, so a changed inode is a new
-version; it is looked at often enough that no version can pass unseen between two steps.
+file, not against what the ramp says that it wrote.  The file is replaced by renaming, so another inode, or the same one
+with another time of change, is a new version; it is looked at often enough that no version can pass unseen between two
+steps.  A look that is late, because the machine is busy, only makes it less certain when the version before it ended.
 """
 
 import asyncio
@@ -24,9 +25,10 @@ GRACE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Version:
-    """``since`` is the last look at which the file was still the one before: it cannot have stood earlier."""
+    """It began between two looks: not before ``since``, at which the file was still the one before, and by ``seen``."""
 
     since: float
+    seen: float
     assignment: Assignment
     epoch: int
 
@@ -36,36 +38,42 @@ class RouteHistory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = (-1, -1)
+        self._looked = 0.0
         self.versions: list[Version] = []
 
     @contextlib.asynccontextmanager
     async def observed(self) -> AsyncIterator[None]:
-        """Look at the file until the block is left."""
-        task = asyncio.create_task(self._look())
+        """Look at the file until the block is left, and once more then."""
+        task = asyncio.create_task(self._look_on())
         try:
             yield
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            self._look()
 
-    async def _look(self) -> None:
-        seen, before = -1, 0.0
+    async def _look_on(self) -> None:
         while True:
-            now = time.time()
-            inode = self._path.stat().st_ino
-            if inode != seen:
-                record = RouteDocument.parse(self._path.read_text(encoding="utf-8")).record
-                if not self.versions or record.assignment != self.versions[-1].assignment:
-                    self.versions.append(Version(before, record.assignment, record.epoch))
-            seen, before = inode, now
+            self._look()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _look(self) -> None:
+        now, found = time.time(), self._path.stat()
+        # The number of a file that was replaced is soon given to another one.
+        file = (found.st_ino, found.st_ctime_ns)
+        if file != self._file:
+            record = RouteDocument.parse(self._path.read_text(encoding="utf-8")).record
+            if not self.versions or record.assignment != self.versions[-1].assignment:
+                self.versions.append(Version(self._looked, time.time(), record.assignment, record.epoch))
+        self._file, self._looked = file, now
 
     def in_force(self, start: float, end: float) -> list[Assignment]:
         """Every assignment that stood at some time from ``start`` to ``end``."""
         found = []
         for index, version in enumerate(self.versions):
-            until = self.versions[index + 1].since + LOOK_SECONDS if index + 1 < len(self.versions) else float("inf")
+            until = self.versions[index + 1].seen if index + 1 < len(self.versions) else float("inf")
             if version.since <= end and until >= start:
                 found.append(version.assignment)
         return found

@@ -117,10 +117,9 @@ async def play(
     driver = world.start_users(log, **asdict(run))
     async with history.observed():
         try:
-            await driver.wait_ready(lambda: log.exists() and read_log(log).started, 20, "the users")
+            await driver.wait_ready(lambda: log.exists() and read_log(log).started, 60, "the users")
             spec = world.spec(world.models[candidate])
-            baseline = next(slot for slot in world.models if slot != candidate)
-            await wait_until(lambda: _scraped(spec, baseline), 60, "Prometheus has the baseline's counters")
+            await world.counted(spec, next(slot for slot in world.models if slot != candidate))
             handle = await start_ramp(world.client, spec, actor="demo")
             view = asyncio.ensure_future(on_ramp(handle)) if on_ramp else None
             incident = await _unfold(act, world, handle, candidate, fault_step)
@@ -173,17 +172,6 @@ def _fewest(asked: Counter[str | None], core_users: int) -> int:
     """How often the laziest core user has asked: nobody else comes as often as one of them."""
     often = [count for user, count in asked.most_common(core_users + 1) if user is not None]
     return often[:core_users][-1] if often else 0
-
-
-async def _scraped(spec: RampSpec, baseline: str) -> bool:
-    """Whether a ramp that starts now is not refused because nobody has been counted yet."""
-    platform = spec.platform
-    metrics = PrometheusMetrics(platform.prometheus.url, timeout=20)
-    try:
-        checks = checks_of(platform, spec.candidate)
-        return not await metrics.preflight(checks, slot_match(platform, baseline), int(time.time()))
-    finally:
-        metrics.close()
 
 
 async def _end_of(handle: RampHandle, most_seconds: float) -> RampResult:
@@ -280,7 +268,8 @@ def _facts(
         baseline=baseline,
         candidate=candidate,
         admitted=admitted,
-        growth_ended=trigger if trigger is not None else history.first_shrink(candidate),
+        # A recount may find its trigger later than the ramp did, if a scrape failed on a busy machine.
+        growth_ended=min((at for at in (trigger, history.first_shrink(candidate)) if at is not None), default=None),
     )
     last = last_candidate_request_sent(requests, candidate, 0, admitted)
 

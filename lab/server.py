@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from lab.process import ManagedProcess, ProcessError
 
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 
 
 class Server(ABC):
@@ -45,7 +45,7 @@ class Server(ABC):
     async def start(self) -> Self:
         """Start the server and return when it is ready; nothing happens if it runs already.
 
-        Raises ProcessError with the end of the log if it does not become ready within 30 s.
+        Raises ProcessError with the end of the log if it does not become ready within 60 s.
         """
         if self.is_running:
             return self

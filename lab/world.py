@@ -8,6 +8,7 @@ import asyncio
 import json
 import secrets
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,15 +16,17 @@ import aiohttp
 import yaml
 from temporalio.client import Client
 
+from activities.metrics import PrometheusMetrics
 from gateway.envoy import EnvoyGateway
 from gateway.route_document import RouteDocument
 from lab.envoy_server import EnvoyServer
 from lab.lasting import Lasting
 from lab.nginx_server import NginxServer
-from lab.process import ManagedProcess, free_port
+from lab.process import ManagedProcess, free_port, wait_until
 from lab.prometheus_server import PrometheusServer
 from lab.server import Server
 from lab.temporal_server import TemporalServer
+from tailramp.checks import all_checks, slot_match
 from tailramp.route_record import SlotRecord
 from tailramp.spec import RampSpec, load_spec
 from worker.connection import connect
@@ -34,7 +37,8 @@ SCRAPE_SECONDS = 0.5
 STREAMED_SHARE = 0.1
 """Of the requests of all users."""
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
+_QUERY_SECONDS = 20.0
 
 # The evidence that this world can gather in seconds.  A production file keeps the defaults, which are far stricter.
 QUICK_RAMP = {
@@ -224,6 +228,16 @@ class World(Lasting):
         """The labels of a slot's traffic in what the gateway counts."""
         return f'envoy_cluster_name="{slot}"'
 
+    def set_ramp(self, **settings: object) -> None:
+        """Other settings of the platform file's ``ramp``, for ramps that are started from now on."""
+        self._ramp |= settings
+        self._write_platform_file()
+
+    def set_workload(self, slot: str, **settings: object) -> None:
+        """The same of a slot's ``workload``."""
+        self._workloads[slot] = {**self._workloads.get(slot, {}), **settings}
+        self._write_platform_file()
+
     def write_canary(self, model: str, buckets: str = "00-99", **fields: object) -> Path:
         """The researcher's file for ``model``; returns its path."""
         canary = {"model": model, "buckets": buckets, "maxLatency": "2000ms", "maxToxicity": 0.05, **fields}
@@ -315,6 +329,24 @@ class World(Lasting):
         if core_rate is not None:
             argv += ["--core-rate", str(core_rate)]
         return ManagedProcess.start(argv, self.directory / "users.log", name="users")
+
+    async def counted(self, spec: RampSpec, baseline: str | None = None) -> None:
+        """Wait until Prometheus has what a ramp asks of the baseline: before, its preflight would refuse it.
+
+        ``baseline`` is the slot that serves everyone, where it is another than at the start.
+        """
+        asked = slot_match(spec.platform, baseline or self.baseline)
+        settings = spec.platform.prometheus
+        metrics = PrometheusMetrics(settings.url, _QUERY_SECONDS)
+
+        async def answered() -> bool:
+            at = int(time.time() - settings.ingestion_delay.total_seconds())
+            return not await metrics.preflight(all_checks(spec), asked, at)
+
+        try:
+            await wait_until(answered, _READY_SECONDS, "Prometheus has the baseline's counters")
+        finally:
+            metrics.close()
 
 
 def _write_yaml(path: Path, data: object) -> None:

@@ -12,19 +12,21 @@ from lab.world import World
 from tailramp.ramp import Phase
 from workflows.starting import start_ramp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 QUICK = {"steps": ["50%", "100%"], "hold": "1s", "bake": "1s"}
 
 
 async def test_a_ramp_waits_until_its_slot_answers_and_says_what_answers_meanwhile(tmp_path: Path) -> None:
-    workloads = {slot: {"kind": "external", "ready": "60s"} for slot in ("blue", "green")}
+    workloads = {slot: {"kind": "external", "ready": "90s"} for slot in ("blue", "green")}
     models = {"blue": "chat-v1", "green": "chat-v0"}
     async with World(tmp_path / "world", seed=5, models=models, ramp=QUICK, workloads=workloads) as world:
         world.start_worker()
-        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=120, core_users=50)
+        users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=240, core_users=50)
         try:
-            handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+            spec = world.spec("chat-v2")
+            await world.counted(spec)
+            handle = await start_ramp(world.client, spec, actor="test")
             assert await servers_told(world) == {"green": "serving chat-v0 and not chat-v2"}
             await world.deploy("green", "chat-v2")
             result = await asyncio.wait_for(handle.result(), 90)

@@ -44,7 +44,8 @@ async def moved(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
         async with world.start_users(log, rate=60, seconds=290) as users:
             await users.wait_ready(served, 60, "users on both slots")
-            world.write_canary(world.models["green"])
+            # No healthy answer is so late, on a busy machine either.
+            world.write_canary(world.models["green"], maxLatency="8s")
             yield world
 
 
@@ -65,12 +66,13 @@ async def test_a_good_candidate_would_have_succeeded(moved: World) -> None:
     phases = [event["phase"] for event in events(process) if event["event"] == "decision"]
     assert phases[-1] == "SUCCEEDED"
     checks = [event for event in events(process) if event["event"] == "check"]
-    assert not [event for event in checks if event["kind"] in {"BLIND", "FAIL"}]
+    assert checks
+    assert not [event for event in checks if event["kind"] == "FAIL"]
 
 
 async def test_an_observation_ends_when_its_wait_is_over(moved: World) -> None:
     process = observing(moved, "--wait", "2s", "--lang", "zh")
-    assert await process.wait_exit(60) == 7
+    assert await process.wait_exit(90) == 7
     lines = process.log_file.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("开始观察 demo/chat")
     assert lines[-1].startswith("等待时间到")
@@ -82,7 +84,7 @@ async def test_a_bad_candidate_is_told_of_and_nobody_is_moved(moved: World) -> N
     process = observing(moved, "-o", "json")
     await wait_until(lambda: any(event["event"] == "decision" for event in events(process)), 60, "the first step")
     await moved.fault("green", "errors")
-    assert await process.wait_exit(60) == 3
+    assert await process.wait_exit(90) == 3
     told = events(process)
     assert told[0]["event"] == "observing"
     assert told[0]["shares"]["green"] == pytest.approx(0.25, abs=0.12)

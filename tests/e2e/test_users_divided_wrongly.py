@@ -136,7 +136,9 @@ async def test_a_ramp_whose_users_are_divided_wrongly_waits_and_says_so(
     ):
         for process, log in ((users, "clients.jsonl"), (stale, "stale.jsonl")):
             await process.wait_ready(lambda log=log: (tmp_path / log).exists(), 30, "users of both replicas")
-        handle = await start_ramp(world.client, world.spec("chat-v2", maxLatency="10s"), actor="test")
+        spec = world.spec("chat-v2", maxLatency="10s")
+        await world.counted(spec)
+        handle = await start_ramp(world.client, spec, actor="test")
         await until(handle, 60, "the hold of the only step before everyone", lambda s: s.phase is Phase.HOLDING)
         held = asyncio.get_running_loop().time()
         status = await until(handle, 2 * WINDOW + 30, "the ramp to be held", lambda s: AMISS in s.last)

@@ -39,7 +39,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def begin(world: World, history: RouteHistory) -> tuple[RampHandle, ManagedProcess]:
     """A ramp with users on the route, at the moment at which the second step has been written."""
     users = world.start_users(world.directory / "clients.jsonl", rate=60, seconds=290, core_users=100)
-    handle = await start_ramp(world.client, world.spec("chat-v2", **CANARY), actor="test")
+    spec = world.spec("chat-v2", **CANARY)
+    await world.counted(spec)
+    handle = await start_ramp(world.client, spec, actor="test")
     # Until then a busy machine is still starting the worker, which says nothing of how long its steps take.
     await wait_until(lambda: is_taken_over(world), 90, "the ramp holds the route")
     await wait_until(lambda: share_in_file(history) >= 0.10, 40, "the second step in the route file", interval=0.005)

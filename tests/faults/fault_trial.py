@@ -75,7 +75,7 @@ class Trial:
             self.users = self.world.start_users(self._log, rate=REQUESTS_PER_SECOND, seconds=600)
             try:
                 async with self.history.observed():
-                    await self.users.wait_ready(lambda: self._log.exists() and read_log(self._log).started, 20, "users")
+                    await self.users.wait_ready(lambda: self._log.exists() and read_log(self._log).started, 60, "users")
                     yield self
             finally:
                 await self.users.terminate()
@@ -88,6 +88,7 @@ class Trial:
 
     async def start(self, **canary: object) -> RampHandle:
         spec = self.world.spec("chat-v2", "00-99", **{**CANARY, **canary})
+        await self.world.counted(spec)
         self.handle = await start_ramp(self.world.client, spec, actor="test")
         return self.handle
 
@@ -109,7 +110,7 @@ class Trial:
     def share(self) -> float:
         return self.stands.share_of("green") if self.stands else 0.0
 
-    async def until(self, condition: Callable[[RampStatus], bool], what: str, within: float = 40.0) -> None:
+    async def until(self, condition: Callable[[RampStatus], bool], what: str, within: float = 90.0) -> None:
         """Wait for a status; a ramp that has ended otherwise will not get there."""
 
         async def reached() -> bool:
@@ -123,7 +124,7 @@ class Trial:
 
         await wait_until(reached, within, what)
 
-    async def until_file(self, condition: Callable[[Assignment], bool], what: str, within: float = 40.0) -> None:
+    async def until_file(self, condition: Callable[[Assignment], bool], what: str, within: float = 90.0) -> None:
         await wait_until(lambda: self.stands is not None and condition(self.stands), within, what, interval=0.005)
 
     @property
@@ -135,7 +136,7 @@ class Trial:
     async def until_watched(self) -> None:
         """Wait for a completed look of the watch that runs now: before it, nobody but the lease looks at anything."""
         before = self.renewals
-        await wait_until(lambda: self.renewals > before, 20, "a completed look")
+        await wait_until(lambda: self.renewals > before, 60, "a completed look")
 
     async def abort(self) -> None:
         await self.handle.signal(RampWorkflow.abort, Message(actor="test"))
@@ -202,7 +203,7 @@ async def in_preflight(trial: Trial) -> None:
         pending = (await trial.handle.describe()).raw_description.pending_activities
         return any(activity.activity_type.name == PREFLIGHT for activity in pending)
 
-    await wait_until(asked_for, 20, "preflight is asked for")
+    await wait_until(asked_for, 60, "preflight is asked for")
 
 
 async def in_shifting(trial: Trial) -> None:
@@ -242,9 +243,17 @@ async def in_unverified(trial: Trial) -> None:
     async def loaded() -> bool:
         return await envoy.loaded_version(cleared.name) == cleared.version
 
-    await wait_until(loaded, 10, "the cleared route is loaded", interval=0.01)
+    await wait_until(loaded, 30, "the cleared route is loaded", interval=0.01)
     trial.world.envoy.suspend()
     await trial.until(lambda status: status.phase is Phase.ROLLBACK_UNVERIFIED, "the missing proof", within=60)
+
+
+def lasting(moment: Injection) -> dict[str, object]:
+    """The ramp's settings with which it does not leave ``moment`` behind before anything is done to it, however late
+    the machine is: only what is done ends it."""
+    if moment in {in_promoting, in_baking}:
+        return {"bake": "10m"}
+    return {"steps": [{"share": "25%", "hold": "1s"}, {"share": "50%", "hold": "10m"}, "100%"]}
 
 
 async def in_pause(trial: Trial) -> None:

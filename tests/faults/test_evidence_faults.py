@@ -10,7 +10,7 @@ from pathlib import Path
 import broken_prometheus
 import pytest
 from broken_prometheus import Break
-from fault_trial import Injection, Trial, in_baking, in_holding, in_pause, in_settling
+from fault_trial import Injection, Trial, in_baking, in_holding, in_pause, in_settling, lasting
 
 from tailramp.ramp import Phase
 from workflows.messages import Message
@@ -49,7 +49,7 @@ BROKEN_SECONDS = 6.0
 
 @pytest.mark.parametrize(("fault", "moment"), CELLS)
 async def test_evidence_that_stays_away_ends_the_ramp_as_blind(tmp_path: Path, fault: str, moment: str) -> None:
-    async with Trial(tmp_path / "world", ramp={**LONG, "maxBlind": "5s"}).running() as trial:
+    async with Trial(tmp_path / "world", ramp={**lasting(MOMENTS[moment]), "maxBlind": "5s"}).running() as trial:
         await trial.start()
         await MOMENTS[moment](trial)
         async with FAULTS[fault](trial.world):

@@ -29,6 +29,7 @@ from fault_trial import (
     in_settling,
     in_shifting,
     in_unverified,
+    lasting,
 )
 
 from lab.process import ManagedProcess
@@ -110,6 +111,8 @@ def expected(part: Part, fault: Fault, phase: str) -> End:
 LAPSES_SOON = "30s"
 """The lease of a candidate whom nothing else may be watching."""
 
+UNHURRIED = {"steps": [{"share": "25%", "hold": "1s"}, {"share": "50%", "hold": "4s"}, "100%"], "bake": "4s"}
+
 REPRESENTATIVE = {
     (Fault.KILLED, Part.WATCH, "shifting"),
     (Fault.FROZEN, Part.CONTROL, "promoting"),
@@ -129,14 +132,16 @@ CELLS = [
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("fault", "part", "phase"), CELLS)
 async def test_a_broken_part_ends_the_ramp_as_the_table_says(
     tmp_path: Path, fault: Fault, part: Part, phase: str
 ) -> None:
     end = expected(part, fault, phase)
     lease = LAPSES_SOON if end == UNPROVEN else LEASE
-    async with Trial(tmp_path / "world", lease=lease).running() as trial:
+    # Whoever goes on to its end by itself has a few seconds in each phase.
+    ramp = UNHURRIED if end in {SUCCEEDED, REFUSED} else lasting(PHASES[phase])
+    async with Trial(tmp_path / "world", lease=lease, ramp=ramp).running() as trial:
         if phase == "preflight":
             trial.roles["watch"].suspend()
         await trial.start()
@@ -153,7 +158,7 @@ async def test_a_broken_part_ends_the_ramp_as_the_table_says(
             trial.world.envoy.thaw()  # it hung, or runs anew by now
         if phase == "paused":
             await trial.handle.signal(RampWorkflow.resume, Message(actor="test"))
-        result = await trial.result(within=90)
+        result = await trial.result(within=120)
         assert (result.phase, str(result.reason)) in {(end.phase, reason) for reason in end.reasons}, result.detail
         await trial.assert_quiet_after_a_rollback(result)
         await trial.assert_promises()

@@ -15,6 +15,7 @@ from fault_trial import (
     in_promoting,
     in_rolling_back,
     in_shifting,
+    lasting,
 )
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
@@ -46,7 +47,7 @@ async def ended_as(trial: Trial, reason: str) -> RampResult:
 @pytest.mark.faults
 @pytest.mark.parametrize("moment", [in_shifting, in_holding, in_promoting, in_baking, in_rolling_back])
 async def test_two_aborts_are_one_rollback(tmp_path: Path, moment: Injection) -> None:
-    async with Trial(tmp_path / "world").running() as trial:
+    async with Trial(tmp_path / "world", ramp=lasting(moment)).running() as trial:
         await trial.start()
         await moment(trial)
         await asyncio.gather(trial.abort(), trial.abort())
@@ -69,7 +70,7 @@ async def test_an_abort_before_the_first_step_leaves_the_route_as_it_was(tmp_pat
 async def test_cancelling_the_workflow_rolls_back_once_however_often_it_is_cancelled(
     tmp_path: Path, moment: Injection
 ) -> None:
-    async with Trial(tmp_path / "world").running() as trial:
+    async with Trial(tmp_path / "world", ramp=lasting(moment)).running() as trial:
         handle = await trial.start()
         await moment(trial)
         await handle.cancel()
@@ -94,7 +95,7 @@ async def kill(trial: Trial) -> int:
     """``tailramp kill`` as a person runs it: with the route file and nothing else.  Returns its exit code."""
     argv = [sys.executable, "-m", "cli", "kill", "--route-file", str(trial.world.route_file), "--reason", "a test"]
     async with ManagedProcess.start(argv, trial.world.directory / "kill.log", name="tailramp kill") as process:
-        return await process.wait_exit(20)
+        return await process.wait_exit(60)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ async def kill(trial: Trial) -> int:
     ],
 )
 async def test_a_kill_beside_a_running_ramp_ends_it_and_its_mark_stays(tmp_path: Path, moment: Injection) -> None:
-    async with Trial(tmp_path / "world").running() as trial:
+    async with Trial(tmp_path / "world", ramp=lasting(moment)).running() as trial:
         await trial.start()
         await moment(trial)
         assert await kill(trial) == 0

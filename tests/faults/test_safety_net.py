@@ -1,6 +1,6 @@
 """What takes the candidate out when those who should do it cannot: the short lease, the sentinel, the prepared file.
 
-Leases are a tenth of what is shipped and shorter where they are to lapse; the sentinel looks every half second.
+Leases are shorter than what is shipped where they are to lapse; the sentinel looks every half second.
 """
 
 import asyncio
@@ -10,7 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from fault_trial import BASELINE_ONLY, SENTINEL_POLL, Injection, Trial, in_baking, in_holding, in_pause, in_promoting
+from fault_trial import (
+    BASELINE_ONLY,
+    SENTINEL_POLL,
+    Injection,
+    Trial,
+    in_baking,
+    in_holding,
+    in_pause,
+    in_promoting,
+    lasting,
+)
 
 from lab.process import ManagedProcess
 from tailramp.ramp import Phase
@@ -20,8 +30,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 OUTAGE_WITH_A_BAD_CANDIDATE_SECONDS = 15.0
 OUTAGE_SECONDS = 120.0
-SLACK_SECONDS = 0.5
-"""What two looks of a process may be late on a busy machine."""
+SLACK_SECONDS = 5.0
+"""What two looks of a process may be late on a busy machine.  That it needs no more than them when the machine is free
+is tested without a world: ``tests/worker/test_sentinel.py``."""
 
 
 async def cleared_after(trial: Trial, since: float, within: float) -> float:
@@ -93,18 +104,18 @@ async def in_holding_of_the_first_step(trial: Trial) -> None:
 async def test_with_everything_dead_but_the_sentinel_the_candidate_is_out_when_its_lease_is(
     tmp_path: Path, moment: Injection
 ) -> None:
-    lease = 4.0
-    async with Trial(tmp_path / "world", lease="4s", ramp={"bake": "30s"}).running() as trial:
+    lease = 8.0
+    ramp = {"hold": "10m"} if moment is in_holding_of_the_first_step else lasting(moment)
+    async with Trial(tmp_path / "world", lease="8s", ramp=ramp).running() as trial:
         await trial.start()
         await moment(trial)
         dead = [trial.roles["control"], trial.roles["watch"]]
         await asyncio.gather(*(process.kill() for process in dead))
         since = time.monotonic()
         await asyncio.gather(trial.world.temporal.kill(), trial.world.prometheus.kill())
-        seconds = await cleared_after(trial, since, lease + 2 * SENTINEL_POLL + SLACK_SECONDS)
+        await cleared_after(trial, since, lease + 2 * SENTINEL_POLL + SLACK_SECONDS)
         record = trial.record
         assert (record.cleared_by, record.cleared_reason) == (Clearer.SENTINEL, "lease_lapsed")
-        assert seconds > 0
         await asyncio.gather(trial.world.temporal.start(), trial.world.prometheus.start())
         trial.start_role("control")
         trial.start_role("watch")

@@ -17,4 +17,4 @@ async def run(kubeconfig: Path, *arguments: str, cwd: Path | None = None) -> tup
     assert server is not None, "the test does not use the fixture `commands`"
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "LOGNAME": "ada"}
     environment.pop("TAILRAMP_PLATFORM", None)
-    return await asyncio.wait_for(warm_commands.run(server, arguments, environment, cwd or kubeconfig.parent), 50)
+    return await asyncio.wait_for(warm_commands.run(server, arguments, environment, cwd or kubeconfig.parent), 100)

@@ -83,7 +83,7 @@ class Namespace:
                 ]
                 return await asyncio.gather(*asked) == list(now.values())
 
-            await wait_until(taken_up, 10, "the role is taken up")
+            await wait_until(taken_up, 40, "the role is taken up")
 
 
 def _rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:

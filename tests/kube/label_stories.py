@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from cluster_command import run
 from living_kube import Answers
 from living_label import LivingLabel
@@ -19,9 +23,26 @@ async def give(route: LivingLabel, assignment: Assignment, epoch: int, lease_sec
 
 
 async def begin(route: LivingLabel, assignment: Assignment, lease_seconds: float = 90.0) -> None:
+    """A ramp that serves ``assignment``, whose lease has just been renewed, or is renewed for the first time."""
     await route.label_router.prepare(take_over(), ["green"])
     await give(route, assignment, 2, lease_seconds)
-    await route.served(assignment)
+    async with renewed_on_and_on(route):  # a proof may take longer than a short lease
+        await route.served(assignment)
+
+
+@asynccontextmanager
+async def renewed_on_and_on(route: LivingLabel) -> AsyncIterator[None]:
+    async def renew_on() -> None:
+        while True:
+            await route.label_router.renew(renew(2))
+            await asyncio.sleep(0.3)
+
+    renewing = asyncio.create_task(renew_on())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 async def asked(users: Answers, count: int) -> None:
@@ -31,7 +52,7 @@ async def asked(users: Answers, count: int) -> None:
     async def enough() -> bool:
         return len(users.log) >= before + count
 
-    await wait_until(enough, 15, f"{count} more answers")
+    await wait_until(enough, 60, f"{count} more answers")
 
 
 async def ramp_among_users(route: LivingLabel) -> None:
@@ -68,9 +89,9 @@ async def lose_the_follower(route: LivingLabel, assignment: Assignment) -> None:
     await route.served(BLUE)
     # Nobody has cleared anything: the record still says what it said, and the gateway comes back to it.
     assert (await route.label_router.record()).assignment == assignment
-    await route.label_router.renew(renew(2))
     route.start_follower()
-    await route.served(assignment)
+    async with renewed_on_and_on(route):
+        await route.served(assignment)
 
 
 async def switch_off_and_on(route: LivingLabel) -> None:
@@ -81,6 +102,6 @@ async def switch_off_and_on(route: LivingLabel) -> None:
     async def is_off() -> bool:
         return await route.ask() == (503, "off")
 
-    await wait_until(is_off, 10, "the gateway answers by itself")
+    await wait_until(is_off, 40, "the gateway answers by itself")
     await route.label_router.apply(lifted)
     await route.served(BLUE)

@@ -92,7 +92,7 @@ class LivingKube(Lasting):
         self.spec = self._spec()
         await self._before_the_front()
         await asyncio.gather(self.traefik.start(), self.envoy.start())
-        await wait_until(self._answers, 15, "the route answers")
+        await wait_until(self._answers, 60, "the route answers")
 
     async def begin_anew(self) -> None:
         """As if nothing had ever been here.  The main route is put back and not made anew: without it Traefik would

@@ -96,7 +96,7 @@ class LivingLabel(LivingKube):
         async def written() -> bool:
             return self.route_file.exists()
 
-        await wait_until(written, 30, "the follower has written the routes")
+        await wait_until(written, 60, "the follower has written the routes")
 
     def start_follower(self) -> None:
         argv = [sys.executable, "-m", "cli", "follow", "--platform", str(self.platform_file), "--default", "blue"]
@@ -118,7 +118,7 @@ class LivingLabel(LivingKube):
         async def trusted() -> bool:
             return lease_file.exists()
 
-        await wait_until(trusted, 30, "the gateway trusts its follower")
+        await wait_until(trusted, 60, "the gateway trusts its follower")
         await self.served(BLUE)
 
     async def loaded(self) -> None:
@@ -127,7 +127,7 @@ class LivingLabel(LivingKube):
         async def has_loaded() -> bool:
             return (await self.label_router.read()).loaded.answer is Answer.YES
 
-        await wait_until(has_loaded, 10, "the gateway has loaded the record")
+        await wait_until(has_loaded, 40, "the gateway has loaded the record")
 
     async def route_reads(self) -> int:
         """How often Envoy has read its routes."""

@@ -18,6 +18,8 @@ async def ramp_among_users(
     the world's file ``log``."""
     users = world.start_users(world.directory / log, rate=60, seconds=seconds, core_users=50)
     try:
-        yield await start_ramp(world.client, world.spec(model), actor="test")
+        spec = world.spec(model)
+        await world.counted(spec)
+        yield await start_ramp(world.client, spec, actor="test")
     finally:
         await users.terminate()

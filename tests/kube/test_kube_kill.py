@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster_command import run
-from living_kube import LivingKube, on_shared_loop
+from living_kube import TAKEN_UP_SECONDS, LivingKube, on_shared_loop
 from record_changes import BLUE, GREEN, LATER_RAMP, conclude, renew, serve, take_over
 
 from activities.kube import KubeClient
@@ -81,7 +81,7 @@ async def test_a_route_that_is_off_answers_by_the_backend_for_it_and_comes_back(
     platform.write_text(yaml.safe_dump(data), encoding="utf-8")
     code, _, err = await run(route.within.kubeconfig, "kill", "--platform", str(platform), "--off")
     assert code == 0, err
-    await wait_until(lambda: answers(route, "red"), 10, "the other backend answers")
+    await wait_until(lambda: answers(route, "red"), TAKEN_UP_SECONDS, "the other backend answers")
     code, _, err = await run(route.within.kubeconfig, "lift", "--platform", str(platform), "--reason", "on again")
     assert code == 0, err
     await route.served(BLUE)
@@ -207,6 +207,6 @@ async def test_the_sentinel_process_clears_a_lapsed_lease(route: LivingKube, tmp
         async def out() -> bool:
             return (await route.router.record()).closed
 
-        await wait_until(out, 20, "the sentinel has acted")
+        await wait_until(out, 60, "the sentinel has acted")
     assert await route.canary() is None
     await route.served(BLUE)

@@ -82,7 +82,7 @@ async def test_preflight_names_what_stands_behind_and_a_gateway_that_is_gone(rou
     async def unready() -> bool:
         return await router.ready("green") is False
 
-    await wait_until(unready, 15, "the gateway sees that nobody answers for green")
+    await wait_until(unready, 40, "the gateway sees that nobody answers for green")
     said = " ".join(str(problem) for problem in await router.preflight(route.plan))
     assert "a request with x-model-route: green gets no good answer from the gateway behind" in said
     await route.envoy.kill()

@@ -71,6 +71,7 @@ def broken_promises(requests: list[ClientRequest], growth_ended: float | None) -
 
 async def rolls_back_a_bad_candidate(world: KubeWorld) -> None:
     """Who is on blue is not disturbed, and the objects are then as they were."""
+    world.set_ramp(hold="10m")  # nothing but the fault ends it
     async with world.plane.api.client() as admin:
         found = await specs_of(world, admin)
         async with ramp_among_users(world, "chat-v2", log="bad.jsonl") as handle:
@@ -93,6 +94,7 @@ async def rolls_back_a_bad_candidate(world: KubeWorld) -> None:
 async def promotes_a_good_candidate(world: KubeWorld) -> None:
     """And no user notices."""
     await world.deploy("green", "chat-v3")
+    world.set_ramp(hold=QUICK["hold"])
     async with ramp_among_users(world, "chat-v3", log="good.jsonl") as handle:
         result = await asyncio.wait_for(handle.result(), 150)
     assert result.phase is Phase.SUCCEEDED, result

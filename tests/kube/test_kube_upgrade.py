@@ -16,13 +16,14 @@ from lab.kube_world import KubeWorld
 from lab.process import wait_until
 from tailramp.ramp import Phase
 from tailramp.route_record import RouteRecord
+from workflows.messages import Promote
 from workflows.ramp import RampWorkflow
 from workflows.starting import start_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-RAMP = {"steps": ["25%", "100%"], "hold": "8s", "bake": "3s", "lease": "15s"}
-DRAIN_SECONDS = 20.0
+RAMP = {"steps": ["25%", "100%"], "hold": "10m", "bake": "3s", "lease": "60s"}
+DRAIN_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -32,12 +33,19 @@ async def world(namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld
         yield world
 
 
+def serving(world: KubeWorld) -> int:
+    """How many workers have begun to serve their queues: all of them write one log."""
+    return (world.directory / "worker.log").read_text(encoding="utf-8").count(" serves ")
+
+
 async def test_a_ramp_passes_from_the_old_workers_to_the_new_ones_in_the_middle_of_a_hold(world: KubeWorld) -> None:
     old = [world.start_worker("control"), world.start_worker("watch")]
     sentinel = world.start_sentinel(0.5)
     users = world.start_users(world.directory / "clients.jsonl", rate=40, seconds=200, core_users=50)
     try:
-        handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
+        spec = world.spec("chat-v2")
+        await world.counted(spec)
+        handle = await start_ramp(world.client, spec, actor="test")
 
         async def holds() -> bool:
             return (await handle.query(RampWorkflow.status)).phase is Phase.HOLDING
@@ -45,6 +53,7 @@ async def test_a_ramp_passes_from_the_old_workers_to_the_new_ones_in_the_middle_
         await wait_until(holds, 60, "the hold", interval=0.1)
         # As a Deployment with maxSurge 1 and maxUnavailable 0 does it: first the new ones, then SIGTERM for the old.
         new = [world.start_worker("control"), world.start_worker("watch")]
+        await wait_until(lambda: serving(world) == len(old) + len(new), 60, "the new ones are ready")
         before = renewals(await record_of(world))
         codes = await asyncio.gather(*(process.terminate(DRAIN_SECONDS) for process in old))
         assert codes == [0, 0], "they drained"
@@ -53,7 +62,8 @@ async def test_a_ramp_passes_from_the_old_workers_to_the_new_ones_in_the_middle_
         async def renewed() -> bool:
             return renewals(await record_of(world)) > before
 
-        await wait_until(renewed, 15, "the new workers renew the lease")
+        await wait_until(renewed, 40, "the new workers renew the lease")
+        await handle.signal(RampWorkflow.promote, Promote(actor="test", step=1))
         result = await asyncio.wait_for(handle.result(), 120)
     finally:
         await users.terminate()

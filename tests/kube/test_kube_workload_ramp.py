@@ -29,6 +29,8 @@ from workflows.starting import start_ramp
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 QUICK = {"steps": ["25%", "50%", "100%"], "hold": "2s", "bake": "2s"}
+READY = "90s"
+"""What a busy machine may need to start a server."""
 EVERY_KIND = pytest.mark.parametrize(
     "kind", ["deployment", *(pytest.param(kind, marks=pytest.mark.faults) for kind in KINDS if kind != "deployment")]
 )
@@ -51,7 +53,7 @@ def resource(kind: str, request: pytest.FixtureRequest) -> Resource:
 @pytest.fixture
 async def world(resource: Resource, kind: str, namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
     assert resource is KINDS[kind]
-    async with await workload_world(namespace, tmp_path / "world", QUICK, kind) as world:
+    async with await workload_world(namespace, tmp_path / "world", QUICK, kind, ready=READY) as world:
         yield world
 
 
@@ -66,6 +68,7 @@ async def is_refused_with_the_reason_and_put_back(
     change = [{"op": "add", "path": "/status", "value": waiting("ImagePullBackOff", "Back-off pulling image")}]
     await namespace.admin.patch(PODS, namespace.name, "chat-green-0", change, subresource="status")
     player.at_most["chat-green"] = 0
+    world.set_workload("green", ready="8s")
     handle = await start_ramp(world.client, world.spec("chat-v2"), actor="test")
     seen = await servers_told(world)
     result = await asyncio.wait_for(handle.result(), 90)
@@ -76,10 +79,12 @@ async def is_refused_with_the_reason_and_put_back(
     assert f"not ready after 8s: {told}. Check the image's name and the pull secret" in problem
     assert await sizes_and_image(namespace, "green") == (0, "toy/chat-v0:1")
     del player.at_most["chat-green"]
+    world.set_workload("green", ready=READY)
     await namespace.admin.delete(PODS, namespace.name, "chat-green-0")
 
 
 async def is_put_back_by_a_rollback(world: KubeWorld, namespace: Namespace, resource: Resource) -> None:
+    world.set_ramp(steps=["25%", {"share": "50%", "hold": "10m"}, "100%"])  # nothing but the fault ends it
     async with ramp_among_users(world, "chat-v2", seconds=180, log="bad.jsonl") as handle:
 
         async def is_served() -> bool:
@@ -97,8 +102,9 @@ async def is_put_back_by_a_rollback(world: KubeWorld, namespace: Namespace, reso
 async def grows_with_its_share_and_replaces_the_old(
     world: KubeWorld, namespace: Namespace, resource: Resource, player: WorkloadPlayer
 ) -> None:
+    world.set_ramp(steps=QUICK["steps"])
     player.sizes.clear()
-    await wait_until(lambda: player.sizes.get("chat-green") == [0], 10, "nobody of the candidate is there")
+    await wait_until(lambda: player.sizes.get("chat-green") == [0], 60, "nobody of the candidate is there")
     async with ramp_among_users(world, "chat-v3", seconds=180, log="good.jsonl") as handle:
         result = await asyncio.wait_for(handle.result(), 150)
     assert result.phase is Phase.SUCCEEDED, result

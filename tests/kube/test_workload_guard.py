@@ -83,7 +83,7 @@ async def test_servers_of_before_are_waited_for_until_the_last_of_them_has_gone(
         async def are_there() -> bool:
             return (await slot.workload.ready(2, 0)).is_done
 
-        await wait_until(are_there, 20, "both servers are ready")
+        await wait_until(are_there, 60, "both servers are ready")
         player.at_most["chat-green"] = 1
         await slot.workload.prepare("chat-v2", holder())
         assert not (await slot.workload.ready(2, 0)).is_done
@@ -92,11 +92,11 @@ async def test_servers_of_before_are_waited_for_until_the_last_of_them_has_gone(
             return (await slot.workload.ready(2, 0)).leftovers == 1
 
         if slot.kind != "leaderworkerset":  # which only tells that an update is under way
-            await wait_until(one_is_left, 20, "one of before is left")
+            await wait_until(one_is_left, 60, "one of before is left")
         await asyncio.sleep(1.1)  # longer than the second in which objects tell when something changed
         assert not await are_there()
         del player.at_most["chat-green"]
-        await wait_until(are_there, 20, "none of before is left")
+        await wait_until(are_there, 60, "none of before is left")
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ async def asleep_before_it_lets_go(
     request = RetireRequest(spec=spec, ramp=ROUTES_RAMP, old="blue", new="green")
     retiring = asyncio.ensure_future(running().run(LeavingActivities(living.clients).retire_old_slot, request))
     try:
-        await asyncio.wait_for(asleep.wait(), 20)
+        await asyncio.wait_for(asleep.wait(), 60)
         assert (await living.router.record()).previous_servers == 0
         yield retiring
     finally:

@@ -23,14 +23,14 @@ from workflows.answers import RampResult
 from workflows.handles import RampHandle
 from workflows.ramp import RampWorkflow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 QUICK = {"steps": ["25%", "50%", "100%"], "hold": "1s", "bake": "1s"}
 
 
 @pytest.fixture
 async def world(namespace: Namespace, tmp_path: Path) -> AsyncIterator[KubeWorld]:
-    async with await workload_world(namespace, tmp_path / "world", QUICK, ready="120s", idle=4) as world:
+    async with await workload_world(namespace, tmp_path / "world", QUICK, ready="300s", idle=4) as world:
         yield world
 
 
@@ -61,7 +61,7 @@ async def decisions_of(world: KubeWorld, handle: RampHandle) -> list[Decision]:
 
 
 async def succeeds(world: KubeWorld, namespace: Namespace, handle: RampHandle) -> None:
-    result: RampResult = await asyncio.wait_for(handle.result(), 120)
+    result: RampResult = await asyncio.wait_for(handle.result(), 180)
     assert result.phase is Phase.SUCCEEDED, result
     decided = [each.kind for each in await decisions_of(world, handle)]
     assert decided.count(DecisionKind.PREPARED) == 1, "that the slot was written is known"
@@ -77,7 +77,7 @@ async def succeeds(world: KubeWorld, namespace: Namespace, handle: RampHandle) -
 async def test_killed_while_a_model_loads(world: KubeWorld, namespace: Namespace, player: WorkloadPlayer) -> None:
     player.at_most["chat-green"] = 0
     killed = world.start_worker()
-    async with ramp_among_users(world, seconds=200) as handle:
+    async with ramp_among_users(world, seconds=380) as handle:
         await wants(namespace, 1)
         await killed.kill()
         world.start_worker()
@@ -91,7 +91,7 @@ async def test_killed_while_a_model_loads_that_is_loaded_before_another_worker_c
 ) -> None:
     player.at_most["chat-green"] = 0
     killed = world.start_worker()
-    async with ramp_among_users(world, seconds=200) as handle:
+    async with ramp_among_users(world, seconds=380) as handle:
         await wants(namespace, 1)
         await killed.kill()
         del player.at_most["chat-green"]
@@ -100,7 +100,7 @@ async def test_killed_while_a_model_loads_that_is_loaded_before_another_worker_c
             found = await namespace.admin.get(DEPLOYMENTS, namespace.name, "chat-green")
             return found.get("status", {}).get("readyReplicas") == 1
 
-        await wait_until(is_ready, 30, "the model is served")
+        await wait_until(is_ready, 60, "the model is served")
         world.start_worker()
         await succeeds(world, namespace, handle)
 
@@ -111,7 +111,7 @@ async def test_killed_while_servers_for_a_larger_share_are_waited_for(
 ) -> None:
     player.at_most["chat-green"] = 1
     killed = world.start_worker()
-    async with ramp_among_users(world, seconds=200) as handle:
+    async with ramp_among_users(world, seconds=380) as handle:
         await wants(namespace, 2)
         await killed.kill()
         world.start_worker()

@@ -119,7 +119,7 @@ async def dies_while_loading(living: LivingKube, spec: RampSpec) -> None:
         found = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-green")
         return "toy/chat-v2:1" in str(found["spec"]["template"])
 
-    await wait_until(is_put, 20, "the model is put into the free slot")
+    await wait_until(is_put, 60, "the model is put into the free slot")
     assert not attempt.done()
     attempt.cancel()
     await asyncio.gather(attempt, return_exceptions=True)
@@ -132,7 +132,7 @@ async def test_a_slot_counts_as_changed_although_the_worker_that_changed_it_has_
     await dies_while_loading(living, spec)
     served["green"] = "chat-v2"
     await rolled(living, updated=4)
-    assert await asyncio.wait_for(preparing(living, spec), 20) == PrepareReport(written=("green",))
+    assert await asyncio.wait_for(preparing(living, spec), 60) == PrepareReport(written=("green",))
 
 
 @pytest.mark.usefixtures("free_way")
@@ -153,9 +153,9 @@ async def test_a_worker_that_died_before_it_asked_for_servers_is_followed_by_one
         found = await living.admin.get(DEPLOYMENTS, living.namespace, "chat-green")
         return bool(found["spec"]["replicas"] == 2)
 
-    await wait_until(are_asked_for, 20, "the servers of the first step are asked for")
+    await wait_until(are_asked_for, 60, "the servers of the first step are asked for")
     await rolled(living, updated=2, servers=2)
-    assert await asyncio.wait_for(attempt, 20) == PrepareReport(written=("green",))
+    assert await asyncio.wait_for(attempt, 60) == PrepareReport(written=("green",))
 
 
 @pytest.mark.usefixtures("free_way")
@@ -171,7 +171,7 @@ async def test_what_is_written_stands_in_the_record_before_it_is_written(
         raise Refused("a test")
 
     monkeypatch.setattr(KubernetesWorkload, "claim", claim)
-    await asyncio.wait_for(preparing(living, spec), 20)
+    await asyncio.wait_for(preparing(living, spec), 60)
     assert named == [[("blue", "deployment", "chat-blue", True), ("green", "deployment", "chat-green", True)]]
 
 
@@ -188,10 +188,10 @@ async def test_servers_of_before_are_waited_for_although_one_of_the_new_answers_
     async def is_told() -> bool:
         return attempt.done() or any("3 of before are still there" in each for each in said)
 
-    await wait_until(is_told, 20, "it is told what is waited for")
+    await wait_until(is_told, 60, "it is told what is waited for")
     assert not attempt.done()
     await rolled(living, updated=4)
-    assert await asyncio.wait_for(attempt, 20) == PrepareReport(written=("green",))
+    assert await asyncio.wait_for(attempt, 60) == PrepareReport(written=("green",))
 
 
 @pytest.mark.usefixtures("free_way")
@@ -201,7 +201,7 @@ async def test_what_an_earlier_ramp_has_put_there_is_no_change_of_this_one(
     await dies_while_loading(living, spec)
     served["green"] = "chat-v2"
     await rolled(living, updated=4)
-    assert await asyncio.wait_for(preparing(living, spec, LATER_RAMP), 20) == PrepareReport()
+    assert await asyncio.wait_for(preparing(living, spec, LATER_RAMP), 60) == PrepareReport()
 
 
 @pytest.mark.usefixtures("free_way")
@@ -219,7 +219,7 @@ async def test_a_wait_of_many_looks_asks_for_events_only_once_in_a_while(
     monkeypatch.setattr(KubeClient, "_call", noted)
     attempt = preparing(living, spec)
     try:
-        await wait_until(lambda: asked.count("GET chat-green") >= 9, 20, "it was looked several times")
+        await wait_until(lambda: asked.count("GET chat-green") >= 9, 60, "it was looked several times")
     finally:
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
@@ -231,6 +231,6 @@ async def test_what_is_asked_before_a_model_is_loaded_is_asked_of_every_slot_onc
     living: LivingKube, spec: RampSpec, asked: list[SlotName]
 ) -> None:
     """There is no Prometheus here, so that the ramp is refused before anything is written."""
-    report = await asyncio.wait_for(preparing(living, spec), 20)
+    report = await asyncio.wait_for(preparing(living, spec), 60)
     assert [problem for problem in report.problems if "prometheus" in problem]
     assert sorted(asked) == ["blue", "green", "red"]

@@ -18,14 +18,14 @@ from workflows.messages import Message
 from workflows.ramp import RampWorkflow
 from workflows.starting import start_ramp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 class ObservedWorld(World):
     """A world whose worker is observed, at free ports."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory, seed=7, ramp={"steps": ["100%"], "hold": "60s"})
+        super().__init__(directory, seed=7, ramp={"steps": ["100%"], "hold": "10m"})
         self.sdk = f"127.0.0.1:{free_port()}"
 
     @property
@@ -51,7 +51,7 @@ async def ready(worker: ManagedProcess, name: str) -> str:
     async def is_ready() -> bool:
         return await status(f"{url}/readyz") == 200
 
-    await wait_until(is_ready, 20, f"{name} is ready")
+    await wait_until(is_ready, 60, f"{name} is ready")
     return f"{url}/metrics"
 
 
@@ -61,24 +61,32 @@ async def test_a_ramp_is_counted_while_it_is_watched_and_when_it_is_rolled_back(
         control, watch = await ready(worker, "control"), await ready(worker, "watch")
         before = await scraped(control)
         assert before["tailramp_clears_total rollback"] == before["tailramp_rollback_seconds_count clear"] == 0
-        users = world.start_users(world.directory / "clients.jsonl", rate=100, seconds=60)
+        users = world.start_users(world.directory / "clients.jsonl", rate=100, seconds=200)
         try:
-            handle = await start_ramp(world.client, world.spec("chat-v2", "00-24"), actor="test")
+            spec = world.spec("chat-v2", "00-24")
+            await world.counted(spec)
+            handle = await start_ramp(world.client, spec, actor="test")
 
             async def is_watched() -> bool:
                 seen = await scraped(watch)
                 return seen["tailramp_ramps_watched"] == 1 and seen["tailramp_ticks_total"] >= 3
 
-            await wait_until(is_watched, 30, "three ticks")
+            await wait_until(is_watched, 60, "three ticks")
             await handle.signal(RampWorkflow.abort, Message(actor="test"))
-            result = await asyncio.wait_for(handle.result(), 30)
+            result = await asyncio.wait_for(handle.result(), 60)
+
+            async def is_watched_no_more() -> bool:
+                """Nobody waits for a watch to hear that its ramp goes back."""
+                return (await scraped(watch))["tailramp_ramps_watched"] == 0
+
+            await wait_until(is_watched_no_more, 30, "the watch has ended")
         finally:
             await users.terminate()
         assert result.phase is Phase.ROLLED_BACK
         seen = await scraped(watch)
-        assert seen["tailramp_ramps_watched"] == 0
         assert seen["tailramp_tick_seconds_count"] == seen["tailramp_ticks_total"] >= 3
-        assert 0 < seen["tailramp_tick_seconds_sum"] < 2 * seen["tailramp_ticks_total"]
+        # No tick outlasts the time that Prometheus has to answer and the write of a lease by much.
+        assert 0 < seen["tailramp_tick_seconds_sum"] < 5 * seen["tailramp_ticks_total"]
         assert 1 <= seen["tailramp_lease_renewals_total"] <= seen["tailramp_ticks_total"] + 1
         assert seen["tailramp_lease_failures_total"] == 0
         verdicts = sum(value for name, value in seen.items() if name.startswith("tailramp_verdicts_total "))
@@ -91,7 +99,7 @@ async def test_a_ramp_is_counted_while_it_is_watched_and_when_it_is_rolled_back(
         assert seen["tailramp_clears_total rollback"] == 1
         assert seen["tailramp_clears_total sentinel"] == seen["tailramp_clears_total kill"] == 0
         assert seen["tailramp_rollback_seconds_count clear"] == seen["tailramp_rollback_seconds_count prove"] == 1
-        assert 0 < seen["tailramp_rollback_seconds_sum clear"] + seen["tailramp_rollback_seconds_sum prove"] < 20
+        assert 0 < seen["tailramp_rollback_seconds_sum clear"] + seen["tailramp_rollback_seconds_sum prove"] < 60
         code, sdk = await ask(f"http://{world.sdk}/metrics")
         assert code == 200
         assert "temporal_activity_execution_latency" in sdk
