@@ -5,10 +5,13 @@ strikes in the hold of which step, what the ramp must say while it lasts, and th
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from temporalio.service import RPCError
 
 from lab.process import wait_until
 from lab.toy_llm import Fault
@@ -138,11 +141,24 @@ ACTS: Mapping[Scenario, Act] = {
 }
 
 
+async def status_of(handle: RampHandle) -> RampStatus:
+    """The ramp's status; its worker is asked again where it was too busy to answer in time."""
+    found: list[RampStatus] = []
+
+    async def answers() -> bool:
+        with contextlib.suppress(RPCError):
+            found.append(await handle.query(RampWorkflow.status))
+        return bool(found)
+
+    await wait_until(answers, MOST_SECONDS, "the ramp's worker answers")
+    return found[0]
+
+
 async def until(handle: RampHandle, holds: Callable[[RampStatus], bool], what: str) -> None:
     """Wait for a status of the ramp.  Raises UnforeseenError if the ramp ends before, or stays away too long."""
 
     async def reached() -> bool:
-        status = await handle.query(RampWorkflow.status)
+        status = await status_of(handle)
         if status.phase.is_terminal or status.phase.is_rollback:
             raise UnforeseenError(f"the ramp ended before {what}: {status.last}")
         return holds(status)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activities.metrics import PrometheusMetrics
 from activities.time_before import read_time_before
-from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, UserRun, until
+from lab.acts import ACTS, MOST_SECONDS, Act, Scenario, UnforeseenError, UserRun, status_of, until
 from lab.client_log import (
     Violations,
     failed_requests,
@@ -40,7 +40,6 @@ from tailramp.ramp import Block, Phase, Reason
 from tailramp.spec import RampSpec
 from workflows.answers import RampResult, RampStatus
 from workflows.handles import RampHandle
-from workflows.ramp import RampWorkflow
 from workflows.starting import start_ramp
 
 
@@ -127,7 +126,7 @@ async def play(
             if view is not None:
                 await view
             ended = time.time()
-            status = await handle.query(RampWorkflow.status)
+            status = await status_of(handle)
             if linger is not None:
                 await asyncio.sleep(linger)
             elif run.core_rate is not None:
@@ -179,7 +178,7 @@ async def _end_of(handle: RampHandle, most_seconds: float) -> RampResult:
         async with asyncio.timeout(most_seconds):
             return await handle.result()
     except TimeoutError:
-        status = await handle.query(RampWorkflow.status)
+        status = await status_of(handle)
         raise UnforeseenError(f"the ramp did not end within {most_seconds:g} s: {status.last}") from None
 
 

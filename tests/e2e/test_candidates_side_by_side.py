@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.route_document import RouteDocument
+from lab.acts import status_of
 from lab.client_log import (
     REORDER_SECONDS,
     ClientRequest,
@@ -28,7 +29,7 @@ from workflows.messages import Message
 from workflows.ramp import RampWorkflow
 from workflows.starting import start_ramp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 GREEN, TEAL = BucketSet.parse("00-29"), BucketSet.parse("30-59")
 CANARIES = [
@@ -52,13 +53,16 @@ async def three_slots(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def wait_for(handle: RampHandle, what: str, holds: Callable[[RampStatus], bool]) -> RampStatus:
+    found: list[RampStatus] = []
+
     async def reached() -> bool:
-        status = await handle.query(RampWorkflow.status)
+        status = await status_of(handle)
         assert not status.phase.is_terminal, status.last
+        found.append(status)
         return holds(status)
 
-    await wait_until(reached, 60, what)
-    return await handle.query(RampWorkflow.status)
+    await wait_until(reached, 90, what)
+    return found[-1]
 
 
 async def more_answers(log: Path) -> None:

@@ -14,7 +14,7 @@ from fault_trial import Injection, Trial, in_baking, in_holding, in_rolling_back
 from lab.process import wait_until
 from tailramp.ramp import Phase
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 HOUR = 3600.0
 ROLES = ["control", "watch", "sentinel"]

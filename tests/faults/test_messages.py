@@ -32,7 +32,7 @@ from workflows.messages import Message
 from workflows.ramp import RampWorkflow
 from workflows.starting import start_ramp
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 async def ended_as(trial: Trial, reason: str) -> RampResult:

@@ -13,6 +13,7 @@ from kube_namespace import USER, Namespace
 
 from activities.kube.resources import HTTP_ROUTES, INGRESSES, LEASES
 from activities.routers.kube.record_lease import parsed
+from lab.acts import status_of
 from lab.api_server import ApiServer
 from lab.client_log import read_log
 from lab.control_plane import ControlPlane
@@ -40,7 +41,7 @@ class Ramp:
         self.handle = handle
 
     async def is_in(self, phase: Phase) -> bool:
-        return (await self.handle.query(RampWorkflow.status)).phase is phase
+        return (await status_of(self.handle)).phase is phase
 
     async def record(self) -> RouteRecord | None:
         async with self.world.plane.api.client() as admin:

@@ -11,6 +11,7 @@ from kube_namespace import USER, Namespace
 
 from activities.kube.resources import LEASES
 from activities.routers.kube.record_lease import parsed
+from lab.acts import status_of
 from lab.client_log import read_log, violations
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
@@ -48,7 +49,7 @@ async def test_a_ramp_passes_from_the_old_workers_to_the_new_ones_in_the_middle_
         handle = await start_ramp(world.client, spec, actor="test")
 
         async def holds() -> bool:
-            return (await handle.query(RampWorkflow.status)).phase is Phase.HOLDING
+            return (await status_of(handle)).phase is Phase.HOLDING
 
         await wait_until(holds, 60, "the hold", interval=0.1)
         # As a Deployment with maxSurge 1 and maxUnavailable 0 does it: first the new ones, then SIGTERM for the old.

@@ -12,6 +12,7 @@ from ramp_among_users import ramp_among_users
 from workload_world import images, player_of, sizes_and_image, workload_world
 
 from activities.kube.resources import DEPLOYMENTS
+from lab.acts import status_of
 from lab.client_log import read_log, violations
 from lab.kube_world import KubeWorld
 from lab.process import wait_until
@@ -21,7 +22,6 @@ from tailramp.decision import Decision, DecisionKind
 from tailramp.ramp import Phase
 from workflows.answers import RampResult
 from workflows.handles import RampHandle
-from workflows.ramp import RampWorkflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -117,7 +117,7 @@ async def test_killed_while_servers_for_a_larger_share_are_waited_for(
         world.start_worker()
 
         async def still_waits() -> bool:
-            return (await handle.query(RampWorkflow.status)).share == 0.25
+            return (await status_of(handle)).share == 0.25
 
         await wait_until(still_waits, 60, "nobody was moved meanwhile")
         del player.at_most["chat-green"]
