@@ -52,6 +52,22 @@ def test_tempering_learns_from_counts_that_scatter() -> None:
     assert wild.eta[0] < calm.eta[0] / 3
 
 
+def test_tempering_follows_its_formula() -> None:
+    block = np.array([[15_000.0], [100.0], [15_000.0], [100.0]])  # 200 bad answers, of which half are expected: v = 50
+    dispersion = Dispersion(Noise.of(0.1, 2.0, 0.1))
+    dispersion.add(block, 300.0)
+    information = (0.5 / 2.5) ** 2
+    sigma2 = 0.01 * (12 + information * -4.0) / (12 + information)
+    assert dispersion.eta[0] == pytest.approx(1 / (2 + 1.5 * sigma2 * 50))
+
+
+def test_no_calm_ever_takes_more_than_three_quarters_of_the_servers_noise_away() -> None:
+    dispersion = Dispersion(Noise.of(0.1, 2.0, 1.0))
+    for _ in range(300):
+        dispersion.add(np.array([[15_000.0], [100.0], [15_000.0], [100.0]]), 300.0)
+    assert dispersion.eta[0] == pytest.approx(1 / (2 + 1.5 * 0.25 * 50))
+
+
 def test_tempering_depends_on_the_past_only() -> None:
     """The block that is open cannot temper itself, whatever it holds."""
     dispersion = Dispersion(Noise.of(0.1, 1.0, 0.1))

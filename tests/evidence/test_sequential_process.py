@@ -204,6 +204,14 @@ def test_a_new_day_starts_at_one() -> None:
     assert process.evidence[0] == 1.0
 
 
+def test_a_regression_may_begin_with_every_move() -> None:
+    process = EvidenceProcess(Noise.of(0.0, 1.0, 0.01), FIVE, change_time=ChangeTime(0.0, 0.05, 0.0))
+    worse = window(75, 9, 1425, 9)
+    assert process.observe(worse, 15.0)[0] == pytest.approx(1.0)
+    process.move(UserSets.of_share(10))
+    assert process.observe(worse, 15.0)[0] > 10.0
+
+
 def test_the_weight_of_changes_is_never_more_than_all() -> None:
     process = EvidenceProcess(Noise.of(0.2, 1.0, 0.1), FIVE)
     for share in range(6, 80):
