@@ -112,6 +112,8 @@ CATALOG: Final[dict[str, str]] = {
     # The Gateway API.
     "rule {#n} of {route} splits users by weight, at random for every request": "{route} 的第 {n} 条规则按权重分流，每个请求都是随机的",
     "Leave one backend in it, the baseline's": "请只留一个后端，即基线的",
+    "rule {#n} of {route} sets {header} to {any:value}": "{route} 的第 {n} 条规则把 {header} 设为 {value}",
+    "Set it to {slot}, the slot of its backend, or take it out: no other value could be put back": "请设为其后端的槽位 {slot}，或去掉它：其他值无法恢复",
     "Mend the route or its gateway first": "请先修正路由或其网关",
     "the buckets need {#n} matches in {#rules} rules: an HTTPRoute holds at most {#most} matches and {#top} rules": "这些分桶需要 {rules} 条规则中的 {n} 个匹配：一个 HTTPRoute 至多 {most} 个匹配、{top} 条规则",
     "the buckets need a pattern of {#n} characters: a header value ends at {#most}": "这些分桶需要 {n} 个字符的正则：请求头的值至多 {most} 个",

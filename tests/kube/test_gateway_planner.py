@@ -126,9 +126,21 @@ def test_the_canary_says_its_slot_and_keeps_the_filters_of_the_main_route() -> N
     main["spec"]["rules"][0]["filters"] = [removal, ours]
     (made,) = armed(PLANNER, main, rule("00"))["spec"]["rules"]
     assert made["filters"][0] == removal
-    assert made["filters"][1]["responseHeaderModifier"]["set"] == [{"name": "X-Tailramp-Variant", "value": "green"}]
+    assert made["filters"][1]["responseHeaderModifier"]["set"] == [{"name": "x-tailramp-variant", "value": "green"}]
     there = applied(main, PLANNER.pointed(main, "green"))
     assert there["spec"]["rules"][0]["filters"][1]["responseHeaderModifier"]["set"][0]["value"] == "green"
+    assert applied(there, PLANNER.pointed(there, "blue")) == main
+    assert words(PLANNER, main) == ""
+
+
+def test_a_main_route_that_says_another_word_than_its_slot_is_refused_since_no_way_back_could_put_it_back() -> None:
+    main = http_route(matches=((path("/"),), (path("/v1"),)))
+    said = {"set": [{"name": "X-Tailramp-Variant", "value": "chat-v1"}]}
+    main["spec"]["rules"][1]["filters"] = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": said}]
+    assert (
+        words(PLANNER, main) == "router.httpRoute: rule 1 of httproute llm/chat sets X-Tailramp-Variant to chat-v1. "
+        "Set it to blue, the slot of its backend, or take it out: no other value could be put back"
+    )
 
 
 def test_backends_of_any_kind_are_copied_as_the_platform_file_names_them() -> None:

@@ -7,8 +7,6 @@ whoever reads it later reads a closed record.  Only preflight creates objects, a
 """
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import replace
 
@@ -20,6 +18,7 @@ from activities.routers.kube.binding import Binding
 from activities.routers.kube.clearing import Clearing, clear_route
 from activities.routers.kube.endpoints import ready_endpoints
 from activities.routers.kube.leased import Leased
+from activities.routers.kube.main_digest import MainDigest
 from activities.routers.kube.namespace_freeze import refuse_new_ramp, refuse_unserved_ramp
 from activities.routers.kube.planner import (
     DEFAULT,
@@ -117,7 +116,7 @@ class KubernetesRouter(Leased):
         main = await self._main(binding)
         if main is None:
             raise Refused(_no_main(binding, self._namespace))
-        return _digests(planner_of(binding), main)
+        return str(MainDigest.of(planner_of(binding), main))
 
     async def preflight(self, plan: Plan) -> list[Problem]:
         binding = await self._binding()
@@ -227,13 +226,16 @@ class KubernetesRouter(Leased):
                 left.append(f"{names(canary)} is still there: {error}")
         if seen.main is None:
             return RestoreReport(equal=not left, foreign=(*left, _no_main(binding, self._namespace)))
-        own, _, whole = _digests(planner, seen.main).partition(":")
-        own_before, _, whole_before = snapshot.partition(":")
-        if whole != whole_before:
+        stands, before = MainDigest.of(planner, seen.main), MainDigest.parse(snapshot)
+        changed = before.changed(planner, seen.main)
+        equal = stands.default == before.default and not changed and not left
+        if changed:
+            fields = ", ".join(changed)
+            line = f"{fields} of {names(seen.main)} is not as it was before the ramp; the last other writer"
+            left.append(f"{line}: {others(seen.main)}")
+        elif stands.whole != before.whole:
             left.append(f"{names(seen.main)} was changed by somebody else during the ramp: {others(seen.main)}")
-        return RestoreReport(
-            equal=own == own_before and not any("still there" in line for line in left), foreign=tuple(left)
-        )
+        return RestoreReport(equal=equal, foreign=tuple(left))
 
     async def release(self, check: Callable[[RouteRecord], None]) -> None:
         """The record goes last: until then whoever is interrupted can begin again."""
@@ -375,15 +377,6 @@ def _described(
     return record.model_copy(
         update={"router": binding.kind, "objects": tuple(f"{kind} {namespace}/{name}" for name in objects)}
     )
-
-
-def _digests(planner: Planner, main: Object) -> str:
-    """``own:whole``: of what the main route points at, and of all of it."""
-    return f"{_digest(planner.default(main))}:{_digest(main.get('spec'))}"
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _no_main(binding: Binding, namespace: str) -> str:

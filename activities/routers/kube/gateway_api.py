@@ -19,6 +19,7 @@ from activities.routers.kube.planner import (
     SEGMENT_HEADER,
     SLOT_LABEL,
     Surroundings,
+    Written,
     labels_of,
     names,
 )
@@ -74,6 +75,16 @@ class GatewayApi:
     def pointed(self, main: Object, slot: SlotName | None) -> list[Operation]:
         reference = self._binding.off if slot is None else self._binding.backends[slot]
         return [] if reference is None else self._with_backend(main, reference, slot)
+
+    def written(self, main: Object) -> list[Written]:
+        fields = []
+        for number, rule in self._own(main):
+            refs = [[ref.get(key) for key in ("group", "kind", "name", "port")] for ref in rule["backendRefs"]]
+            said = [[header["name"], header.get("value")] for header in _variants(rule)]
+            for path, value in (("backendRefs", refs), (f"filters ({VARIANT_HEADER})", said)):
+                place = [path, rule.get("matches")]
+                fields.append(Written(place, f"spec.rules[{number}].{path}", value))
+        return fields
 
     def canary(self, main: Object, slot: SlotName) -> Object:
         labels = {**MANAGED_BY, SLOT_LABEL: slot}
@@ -164,6 +175,16 @@ class GatewayApi:
             if known and len(refs) > 1:
                 reason = f"rule {number} of {names(main)} splits users by weight, at random for every request"
                 problems.append(Problem("router.httpRoute", reason, "Leave one backend in it, the baseline's"))
+        for number, rule in self._own(main):
+            slot = self._slot_of(rule["backendRefs"][0])
+            for header in _variants(rule):
+                # A way back writes the slot that the record names, and knows of no other word for it.
+                if slot is not None and header.get("value") != slot:
+                    reason = f"rule {number} of {names(main)} sets {header['name']} to {header.get('value')}"
+                    mend = (
+                        f"Set it to {slot}, the slot of its backend, or take it out: no other value could be put back"
+                    )
+                    problems.append(Problem("router.httpRoute", reason, mend))
         problems += [
             Problem("router.httpRoute", f"{found.question}: {found.seen}", "Mend the route or its gateway first")
             for found in self.conditions(main)
@@ -226,7 +247,7 @@ class GatewayApi:
             if rule["backendRefs"] != wanted:
                 operations.append(replace(pointer("spec", "rules", number, "backendRefs"), wanted))
             filters = rule.get("filters") or []
-            if slot is not None and _says_variant(filters) and _saying_variant(filters, slot) != filters:
+            if slot is not None and any(header.get("value") != slot for header in _variants(rule)):
                 operations.append(replace(pointer("spec", "rules", number, "filters"), _saying_variant(filters, slot)))
         return operations
 
@@ -283,23 +304,32 @@ def _pointed(ref: Object, reference: Reference) -> Object:
     return {**kept, "group": reference.group, "kind": reference.kind, "name": reference.name, **port}
 
 
-def _says_variant(filters: list[Object]) -> bool:
-    return any(
-        header["name"].lower() == VARIANT_HEADER.lower()
-        for entry in filters
+def _variants(rule: Object) -> list[Object]:
+    """The headers in which a rule says who answers, however their name is spelt."""
+    return [
+        header
+        for entry in rule.get("filters") or []
         for header in (entry.get("responseHeaderModifier") or {}).get("set") or []
-    )
+        if _is_variant(header)
+    ]
+
+
+def _is_variant(header: Object) -> bool:
+    return bool(header["name"].lower() == VARIANT_HEADER.lower())
 
 
 def _saying_variant(filters: list[Object], slot: SlotName) -> list[Object]:
     """The filters with the slot's name in the response; a rule may have one filter of this type."""
-    said: Object = {"name": VARIANT_HEADER, "value": slot}
     changed = copy.deepcopy(filters)
     for entry in changed:
         modifier = entry.get("responseHeaderModifier")
         if entry.get("type") == "ResponseHeaderModifier" and modifier is not None:
             present = modifier.get("set") or []
-            kept = [said if header["name"].lower() == VARIANT_HEADER.lower() else header for header in present]
-            modifier["set"] = kept if said in kept else [*kept, said]
+            said = [{**header, "value": slot} if _is_variant(header) else header for header in present]
+            modifier["set"] = said if any(map(_is_variant, present)) else [*said, _variant(slot)]
             return changed
-    return [*changed, {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [said]}}]
+    return [*changed, {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [_variant(slot)]}}]
+
+
+def _variant(slot: SlotName) -> Object:
+    return {"name": VARIANT_HEADER, "value": slot}

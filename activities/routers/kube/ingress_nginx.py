@@ -20,6 +20,7 @@ from activities.routers.kube.planner import (
     SEGMENT_HEADER,
     SLOT_LABEL,
     Surroundings,
+    Written,
     annotations_of,
     labels_of,
     names,
@@ -68,6 +69,16 @@ class IngressNginx:
 
     def pointed(self, main: Object, slot: SlotName | None) -> list[Operation]:
         return self._with_backend(main, self._binding.off if slot is None else self._binding.backends[slot])
+
+    def written(self, main: Object) -> list[Written]:
+        return [
+            Written(
+                [main["spec"]["rules"][rule].get("host"), path.get("path"), path.get("pathType")],
+                f"spec.rules[{rule}].http.paths[{index}].backend",
+                path["backend"],
+            )
+            for rule, index, path in self._own(main)
+        ]
 
     def canary(self, main: Object, slot: SlotName) -> Object:
         annotations = {CANARY: "true", BY_HEADER: BUCKET_HEADER, PATTERN: NOBODY}

@@ -36,6 +36,19 @@ class Surroundings:
     services: dict[str, Object]
 
 
+@dataclass(frozen=True)
+class Written:
+    """One field of the main route that tailramp writes, as it stands.
+
+    ``place`` tells which one it is by what tailramp never writes, so that it is found again whatever somebody else puts
+    in around it; ``path`` is where it stands now, for people.
+    """
+
+    place: object
+    path: str
+    value: object
+
+
 class Planner(Protocol):
     resource: Resource
 
@@ -50,6 +63,9 @@ class Planner(Protocol):
 
     def pointed(self, main: Object, slot: SlotName | None) -> list[Operation]:
         """Point the main route at ``slot``, or at what answers when it is off (None); none if it does already."""
+
+    def written(self, main: Object) -> list[Written]:
+        """Every field that ``pointed`` may write.  tailramp's annotations are not among them: they outlive a ramp."""
 
     def canary(self, main: Object, slot: SlotName) -> Object:
         """The body of a canary for ``slot`` that serves nobody."""
