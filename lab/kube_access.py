@@ -74,7 +74,7 @@ class KubeAccess(ABC):
         With `only`, those of these names alone: each costs the server seconds where the machine is busy.
         """
         async with self.client() as admin:
-            documents = [each for each in _documents(folder, CRDS.kind) if not only or each["metadata"]["name"] in only]
+            documents = _documents(folder, CRDS.kind, only)
             await asyncio.gather(*(admin.create(CRDS, None, document) for document in documents))
 
             async def served() -> bool:
@@ -89,9 +89,12 @@ def is_established(definition: Mapping[str, Any]) -> bool:
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
-def _documents(folder: Path, kind: str) -> list[dict[str, Any]]:
+def _documents(folder: Path, kind: str, only: Sequence[str]) -> list[dict[str, Any]]:
     texts = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))]
-    # The definitions of some kinds are a megabyte of YAML, which takes the plain loader half a minute.
+    # The definitions of some kinds are a megabyte of YAML, which takes the plain loader half a minute; and what nobody
+    # asked for may hold what is YAML but not to this loader, such as a bare "=".
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    documents = [document for text in texts for document in yaml.load_all(text, Loader=loader)]
-    return [document for document in documents if document and document.get("kind") == kind]
+    wanted = [text for text in texts if not only or any(name in text for name in only)]
+    documents = [document for text in wanted for document in yaml.load_all(text, Loader=loader)]
+    found = [document for document in documents if document and document.get("kind") == kind]
+    return [document for document in found if not only or document["metadata"]["name"] in only]

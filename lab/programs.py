@@ -164,6 +164,9 @@ FOLDERS = {
     "gateway-api": SourceFolder("sigs.k8s.io/gateway-api", "v1.6.3", "config/crd/standard"),
     "keda": SourceFolder("github.com/kedacore/keda/v2", "v2.21.0", "config/crd/bases"),
     "leader-worker-set": SourceFolder("sigs.k8s.io/lws", "v0.7.0", "config/crd/bases"),
+    "prometheus-operator": SourceFolder(
+        "github.com/prometheus-operator/prometheus-operator", "v0.92.1", "example/prometheus-operator-crd"
+    ),
 }
 
 

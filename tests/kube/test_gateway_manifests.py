@@ -11,14 +11,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 from aiohttp import web
+from kube_manifests import KINDS, documents
 from kube_namespace import Namespace
 from living_label import GATEWAY, GATEWAY_ROLE_FILE, role_of
 
-from activities.kube import Denied, KubeClient, Resource
+from activities.kube import Denied, KubeClient
 from activities.kube.client import EventKind
-from activities.kube.resources import LEASES, SERVICES
+from activities.kube.resources import LEASES
 from cli.__main__ import main
 from cli.gateway_command import _gateway, _identity
 from lab.envoy_server import EnvoyServer
@@ -30,24 +30,8 @@ from tailramp.spec import load_platform
 NGINX = GATEWAY.with_name("gateway-label-nginx")
 BEHIND = GATEWAY.with_name("gateway-behind")
 """The gateway before an Ingress or an HTTPRoute, which follows no record."""
-RBAC = "rbac.authorization.k8s.io"
-KINDS = {
-    "ServiceAccount": Resource("", "v1", "serviceaccounts", "ServiceAccount"),
-    "Role": Resource(RBAC, "v1", "roles", "Role"),
-    "RoleBinding": Resource(RBAC, "v1", "rolebindings", "RoleBinding"),
-    "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
-    "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
-    "Service": SERVICES,
-    "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
-}
-
-
-def documents(folder: Path = GATEWAY) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = []
-    for name in yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]:
-        path = folder / name
-        made += documents(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    return made
+BEHIND_KINDS = {"Deployment", "PodDisruptionBudget", "Service", "NetworkPolicy"}
+FOLLOWING_KINDS = BEHIND_KINDS | {"ServiceAccount", "Role", "RoleBinding"}
 
 
 def pod_of(folder: Path) -> dict[str, Any]:
@@ -59,9 +43,9 @@ def pod_of(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("folder", "kinds"),
     [
-        (GATEWAY, set(KINDS)),
-        (NGINX, set(KINDS)),
-        (BEHIND, {"Deployment", "PodDisruptionBudget", "Service", "NetworkPolicy"}),
+        (GATEWAY, FOLLOWING_KINDS),
+        (NGINX, FOLLOWING_KINDS),
+        (BEHIND, BEHIND_KINDS),
     ],
     ids=lambda value: value.name if isinstance(value, Path) else "",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,10 @@ from kube_objects import Objects
 from planner_samples import plan
 from record_changes import kill, renew, roll_back, serve, take_over
 
-from activities.kube import KubeClient, Resource
+from activities.kube import KubeClient
 from activities.kube.client import EventKind
 from activities.kube.resources import ENDPOINT_SLICES, SERVICES
 from activities.routers.kube import lease_records
-from lab.control_plane import NAMESPACES
-from lab.given_cluster import Plane
 from lab.sample_route import on_green
 from tailramp.errors import TailrampError
 from tailramp.route_record import RouteRecord, lifted
@@ -28,7 +25,6 @@ RULES: list[dict[str, Any]] = yaml.safe_load(ROLE_FILE.read_text(encoding="utf-8
 RIGHTS = [
     (kind, verb, index) for index, rule in enumerate(RULES) for kind in rule["resources"] for verb in rule["verbs"]
 ]
-BASE = ROLE_FILE.parents[1] / "base"
 
 
 @pytest.fixture
@@ -119,43 +115,3 @@ async def test_preflight_names_every_right_that_is_missing(namespace: Namespace)
         assert len(problems) == 5
         for missing in ("watch ingresses", "create ingresses", "patch ingresses", "delete ingresses", "create leases"):
             assert f"may not {missing} in namespace {namespace.name}" in said
-
-
-@pytest.mark.own_api_server
-async def test_the_manifests_are_what_the_api_server_accepts(plane: Plane) -> None:
-    """Every field is known to the API: a misspelt one would be dropped in silence, a probe or a limit with it."""
-    kinds = {
-        "Namespace": NAMESPACES,
-        "ServiceAccount": Resource("", "v1", "serviceaccounts", "ServiceAccount"),
-        "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
-        "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
-        "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
-    }
-    documents = _documents(BASE)
-    async with plane.api.client() as admin:
-        (namespace,) = [document for document in documents if document["kind"] == "Namespace"]
-        await admin.create(NAMESPACES, None, namespace)
-        for document in documents:
-            if document["kind"] != "Namespace":
-                await admin.create(kinds[document["kind"]], "tailramp", document, dry_run=True)
-    deployments = {d["metadata"]["name"]: d["spec"] for d in documents if d["kind"] == "Deployment"}
-    assert {name: spec["replicas"] for name, spec in deployments.items()} == {
-        "tailramp-control": 2,
-        "tailramp-sentinel": 2,
-        "tailramp-watch": 2,
-    }
-
-
-def _documents(folder: Path) -> list[dict[str, Any]]:
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    texts = [(folder / name).read_text(encoding="utf-8") for name in listed]
-    return [document for text in texts for document in yaml.safe_load_all(text)]
-
-
-def test_every_setting_of_the_manifests_is_one_that_the_processes_read() -> None:
-    from worker.settings import PREFIX, WorkerSettings
-
-    text = (BASE / "settings.env").read_text(encoding="utf-8")
-    names = {line.partition("=")[0] for line in text.splitlines()}
-    known = {f"{PREFIX}{field.upper()}" for field in WorkerSettings.model_fields} | {"TEMPORAL_ADDRESS"}
-    assert names <= known

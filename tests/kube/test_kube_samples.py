@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
+from kube_manifests import KINDS, KUBERNETES, documents
 from kube_namespace import Namespace
 from record_changes import BLUE
 
-from activities.kube import KubeClient, Resource
-from activities.kube.resources import HTTP_ROUTES, INGRESSES, SERVICES
+from activities.kube import KubeClient
 from activities.routers.kube import KubernetesRouter, binding_of
 from tailramp.planning import make_plan
 from tailramp.spec import load_spec
 
-SAMPLES = Path(__file__).parents[2] / "deploy" / "kubernetes" / "samples"
-KINDS = {
-    "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
-    "Service": SERVICES,
-    "Ingress": INGRESSES,
-    "HTTPRoute": HTTP_ROUTES,
-}
-
-
-def documents(folder: Path) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` of the folder sends."""
-    made: list[dict[str, Any]] = []
-    for name in yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]:
-        path = folder / name
-        made += documents(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    return made
+SAMPLES = KUBERNETES / "samples"
 
 
 @pytest.mark.parametrize("kind", ["ingress-nginx", "gateway-api", "gateway-label"])
