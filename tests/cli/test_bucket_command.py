@@ -13,7 +13,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "buckets.json"
 
 def bucket(folder: Folder, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     argv = [sys.executable, "-m", "cli", "bucket", *arguments]
-    return subprocess.run(argv, input=stdin, capture_output=True, cwd=folder.path, timeout=30, check=False)
+    return subprocess.run(argv, input=stdin, capture_output=True, cwd=folder.path, timeout=100, check=False)
 
 
 def test_the_vectors_at_both_resolutions(folder: Folder) -> None:

@@ -54,6 +54,7 @@ async def test_a_recorded_ramp_is_decided_again_as_it_was_and_its_record_can_be_
         await ramped_recorded_and_replayed(world)
 
 
+@pytest.mark.alone
 async def test_so_is_one_that_knew_its_users_from_the_day_before(tmp_path: Path) -> None:
     history = {"sequential": {"history": {"bucketLabel": "bucket", "period": "3h"}}}
     world = World(tmp_path / "world", seed=7, ramp=RAMP, checks={**HANG_CHECK, **history})
