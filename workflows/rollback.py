@@ -60,12 +60,14 @@ class Rollback(Servers):
                 "rollback-restore",
                 "compare with the snapshot",
             )
-            same = (
-                "as it was before the ramp"
-                if restored.equal
-                else "left with foreign changes: " + "; ".join(restored.foreign)
-            )
-            self._record(DecisionKind.RESTORED, f"the route is {same}")
+            seen = "; ".join(restored.foreign)
+            if not restored.equal:
+                sentence = f"the route is not as it was before the ramp: {seen}"
+            elif seen:
+                sentence = f"the route is as it was before the ramp, but for what others changed: {seen}"
+            else:
+                sentence = "the route is as it was before the ramp"
+            self._record(DecisionKind.RESTORED, sentence)
         self._state = ramp.rolled_back(self._state, report.assignment)
         # Before preflight the record is not the ramp's, and cannot say of its workloads whether they are.
         if report.held or self._plan is None:

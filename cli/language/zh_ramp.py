@@ -245,7 +245,8 @@ CATALOG: Final[dict[str, str]] = {
         "{slot} 流量为零，由网关计数器和 {count} 个响应证实"
     ),
     "the route is as it was before the ramp": "路由与灰度前一致",
-    "the route is left with foreign changes: {any:what}": "路由保留了他人的改动：{what}",
+    "the route is as it was before the ramp, but for what others changed: {any:what}": "除他人的改动外，路由与灰度前一致：{what}",
+    "the route is not as it was before the ramp: {any:what}": "路由与灰度前不一致：{what}",
     "nobody could be taken back yet; trying on": "暂时无法让任何人回到基线，继续尝试",
     "the proof of zero traffic is missing; trying on": "尚未证实流量归零，继续尝试",
     "superseded by ramp {id}: nothing was touched": "被灰度 {id} 取代：未做任何改动",

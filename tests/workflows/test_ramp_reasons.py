@@ -8,9 +8,10 @@ import pytest
 from ramp_specs import ramp_spec
 from rolled_back import assert_rolled_back
 from scripted import ScriptedWorld, new_route
-from scripted_activities import clear_finds, ends, fails, waits
+from scripted_activities import answers, clear_finds, ends, fails, waits
 
 from tailramp import activity_names as names
+from tailramp.activity_contract import RestoreReport
 from tailramp.decision import DecisionKind
 from tailramp.ramp import Block, Phase, Reason, SpendWord, WatchOutcome
 from tailramp.route_record import Clearer
@@ -94,6 +95,24 @@ async def test_the_decisions_of_a_rollback_name_its_reason_from_intent_to_end(wo
     assert [decision.kind for decision in tail] == wanted
     assert {decision.reason for decision in tail if decision.reason} == {"unhealthy"}
     assert all("p99 3 s > 2 s" in tail[index].sentence for index in (0, 1, 5))
+
+
+@pytest.mark.parametrize(
+    ("equal", "foreign", "said"),
+    [
+        (True, (), "the route is as it was before the ramp"),
+        (True, ("x", "y"), "the route is as it was before the ramp, but for what others changed: x; y"),
+        (False, ("x",), "the route is not as it was before the ramp: x"),
+    ],
+)
+async def test_what_others_changed_is_named_though_all_that_tailramp_wrote_is_back(
+    world: ScriptedWorld, equal: bool, foreign: tuple[str, ...], said: str
+) -> None:
+    world.on("hold 1", ends(WatchOutcome.FAILED, "p99 3 s > 2 s"))
+    world.on("restore", answers(RestoreReport(equal=equal, foreign=foreign)))
+    ramp = await world.start()
+    await ramp.result()
+    assert [each.sentence for each in world.decisions if each.kind is DecisionKind.RESTORED] == [said]
 
 
 @pytest.mark.parametrize("label", ["hold 1", "bake"])
