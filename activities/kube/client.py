@@ -16,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from activities.kube.access import configure
 from activities.kube.errors import Changed, Denied, Expired, NotFound
 from activities.kube.hub import WatchHub
 from activities.kube.resources import Resource
@@ -311,7 +312,6 @@ class KubeClient:
     async def _open(self) -> "_Connection":
         from kubernetes.aio.client import ApiClient, Configuration
 
-        from activities.kube.access import configure
         from activities.kube.patience import HonourRetryAfter
 
         configuration: Configuration = Configuration()
